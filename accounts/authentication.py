@@ -1,0 +1,77 @@
+"""Identity of managers: the session cookie."""
+
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.contrib.auth.models import AnonymousUser
+from django.http import HttpRequest
+from rest_framework.authentication import BaseAuthentication
+from rest_framework.permissions import BasePermission
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from accounts.models import User
+from tracker.api.errors import Forbidden, NotIdentified
+
+_SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+
+
+class SessionAuthentication(BaseAuthentication):
+    """Takes the manager from Django's session. Scripts with a cookie jar need no CSRF token.
+
+    What a token would prevent, another site's page using the cookie in its visitor's browser, is told by headers
+    that browsers always send and pages can't change.
+    """
+
+    def authenticate(self, request: Request) -> tuple[User, None] | None:
+        user = request._request.user
+        if not isinstance(user, User) or not user.is_active:
+            return None
+        if request.method not in _SAFE_METHODS and is_cross_site(request._request):
+            raise Forbidden(
+                "This request comes from another site's page. Use the tracker's own pages, "
+                "or list that site in TRUSTED_ORIGINS."
+            )
+        return user, None
+
+    def authenticate_header(self, request: Request) -> str:
+        return "Session"
+
+
+def is_cross_site(request: HttpRequest) -> bool:
+    """Whether a browser says that another site caused this request."""
+    origin = request.headers.get("Origin")
+    if origin is not None and origin in settings.CSRF_TRUSTED_ORIGINS:
+        return False
+    if request.headers.get("Sec-Fetch-Site") in ("cross-site", "same-site"):
+        return True
+    return origin is not None and urlsplit(origin).netloc.lower() != request.get_host().lower()
+
+
+class IsManager(BasePermission):
+    """Lets managers in."""
+
+    def has_permission(self, request: Request, view: APIView) -> bool:
+        manager_of(request)
+        return True
+
+
+class IsTrackerAdmin(BasePermission):
+    """Lets tracker admins in."""
+
+    def has_permission(self, request: Request, view: APIView) -> bool:
+        if not manager_of(request).is_tracker_admin:
+            raise Forbidden("Only a tracker admin may do this.")
+        return True
+
+
+def manager_of(request: Request) -> User:
+    """The manager who is logged in. Raises NotIdentified."""
+    if not isinstance(request.user, User):
+        raise NotIdentified("Log in as a manager first.")
+    return request.user
+
+
+def viewer_of(request: Request) -> User | AnonymousUser:
+    """Whoever asks: a manager or nobody in particular."""
+    return request.user if isinstance(request.user, User) else AnonymousUser()

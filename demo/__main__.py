@@ -1,0 +1,206 @@
+"""The demo's driver: starts a tracker of its own, fills it, lets workers loose on it, and checks every result.
+
+One task per source file of Python's standard library; each has to be computed by two workers that agree. Of the six
+workers one lies and one crashes.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from demo.computation import COMPUTATIONS, verification_hash
+from demo.worker import Tracker
+
+ROOT = Path(__file__).resolve().parent.parent
+PROJECT = "standard library"
+WORKERS = ("honest", "honest", "honest", "honest", "liar", "crasher")
+
+START_SECONDS = 60
+STOP_SECONDS = 10
+# Without any task closed for so long, something is stuck.
+PATIENCE_SECONDS = 90
+
+
+class Report(NamedTuple):
+    """What came out. `differences` lists what should not be."""
+
+    tasks: int
+    seconds: float
+    retries: int
+    disagreements: int
+    differences: list[str]
+
+
+def source_files() -> list[str]:
+    """Every Python file of the standard library, as absolute paths in order."""
+    library = Path(sysconfig.get_path("stdlib"))
+    files = (path for path in library.rglob("*.py") if "site-packages" not in path.parts)
+    return sorted(str(path) for path in files)
+
+
+class Demo:
+    """A tracker with its workers, in a folder that is gone afterwards."""
+
+    def __init__(self, folder: Path, console: Console) -> None:
+        self.console = console
+        self.folder = folder
+        self.env = {name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "CACHE_URL")}
+        self.env |= {"TRACKER_DATA_DIR": str(folder / "var"), "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+        self.server: subprocess.Popen[str] | None = None
+        self.workers: list[subprocess.Popen[bytes]] = []
+
+    def start_server(self) -> str:
+        """Start the tracker on a free port and return its address."""
+        self.server = subprocess.Popen(
+            [sys.executable, str(ROOT / "manage.py"), "serve", "--host", "127.0.0.1", "--port", "0"],
+            env=self.env,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        # It can't keep us waiting for ever: a server that doesn't answer in time is ended, which ends its output.
+        timer = threading.Timer(START_SECONDS, self.server.terminate)
+        timer.start()
+        try:
+            for line in self.server.stdout or ():
+                if " listens on " in line:
+                    return line.split(" listens on ")[1].split(" ")[0]
+        finally:
+            timer.cancel()
+        sys.exit("The server did not start.")
+
+    def manage(self, *arguments: str) -> str:
+        """Run an operator's command and return what it prints."""
+        result = subprocess.run(
+            [sys.executable, str(ROOT / "manage.py"), *arguments],
+            env=self.env,
+            stdout=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+        if result.returncode:
+            sys.exit(f"manage.py {arguments[0]} failed.")
+        return result.stdout
+
+    def fill(self, paths: list[str]) -> int:
+        """Create the project with a task per path and return its id."""
+        created = self.manage("create_project", PROJECT, "--public", "--lease-seconds", "5")
+        tasks = self.folder / "tasks.jsonl"
+        with tasks.open("w") as file:
+            for path, computation in zip(paths, _in_turn(list(COMPUTATIONS)), strict=False):
+                recipe = json.dumps({"path": path, "compute": computation})
+                task = {"recipe": recipe, "verification_count": 2, "max_retries": 10, "unique_string": path}
+                file.write(json.dumps(task) + "\n")
+        self.manage("submit_tasks", PROJECT, str(tasks))
+        return int(created.split()[2])
+
+    def start_workers(self, address: str, project: int) -> None:
+        for behaviour in WORKERS:
+            command = [sys.executable, "-m", "demo.worker", address, str(project), behaviour]
+            self.workers.append(subprocess.Popen(command, env=self.env, cwd=ROOT, stderr=subprocess.DEVNULL))
+
+    def wait_until_closed(self, address: str, total: int) -> None:
+        """Draw a bar until all tasks are closed, or none has been for too long."""
+        tracker = Tracker(address)
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        with Progress(*columns, console=self.console) as progress:
+            bar = progress.add_task("closed", total=total)
+            closed, changed = 0, time.monotonic()
+            while closed < total and time.monotonic() - changed < PATIENCE_SECONDS:
+                time.sleep(0.25)
+                stats = tracker.call("GET", "/worker/stats")["content"]["stats"]
+                now_closed = sum(worker["closed_task_count"] for worker in stats)
+                if now_closed != closed:
+                    closed, changed = now_closed, time.monotonic()
+                progress.update(bar, completed=closed)
+
+    def stop(self) -> None:
+        for worker in self.workers:
+            worker.kill()
+            worker.wait()
+        if self.server is not None:
+            self.server.terminate()
+            try:
+                self.server.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                os.killpg(self.server.pid, signal.SIGKILL)
+
+
+def check(paths: list[str], closed: list[dict[str, Any]], seconds: float) -> Report:
+    """Compare every closed task with a direct computation."""
+    differences = []
+    counted = dict.fromkeys(paths, 0)
+    for task in closed:
+        recipe = json.loads(task["recipe"])
+        counted[recipe["path"]] += 1
+        if task["verification"] != verification_hash(recipe["path"], recipe["compute"]):
+            differences.append(f"{recipe['path']}: the agreed hash is not that of the direct computation")
+    differences += [f"{path}: closed {count} times" for path, count in counted.items() if count != 1]
+    return Report(
+        tasks=len(closed),
+        seconds=seconds,
+        retries=sum(task["retries"] for task in closed),
+        disagreements=sum(vote != task["verification"] for task in closed for vote in task["votes"]),
+        differences=differences,
+    )
+
+
+def show(report: Report, console: Console) -> None:
+    table = Table(show_header=False, box=None)
+    table.add_row("tasks", f"{report.tasks:,}, each computed by two workers")
+    table.add_row("seconds", f"{report.seconds:.1f}")
+    table.add_row("tasks/s", f"{report.tasks / report.seconds:.0f}")
+    table.add_row("retries", f"{report.retries} (the crasher's FAILs; the lease it died with ran out)")
+    table.add_row("disagreements", f"{report.disagreements} (the liar's hashes, outvoted)")
+    table.add_row("differences", f"{len(report.differences)} from a direct computation")
+    console.print(table)
+    for difference in report.differences[:20]:
+        console.print(f"  {difference}", markup=False)
+
+
+def _in_turn(names: list[str]) -> Iterator[str]:
+    while True:
+        yield from names
+
+
+def main() -> int:
+    # `kill` ends the demo as Ctrl-C does, through the clean-up.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    console = Console()
+    paths = source_files()
+    with tempfile.TemporaryDirectory(prefix="task-tracker-demo-", ignore_cleanup_errors=True) as folder:
+        demo = Demo(Path(folder), console)
+        try:
+            address = demo.start_server()
+            console.print(f"A tracker of the demo's own listens on {address} with its data in {folder}", markup=False)
+            project = demo.fill(paths)
+            started = time.monotonic()
+            demo.start_workers(address, project)
+            demo.wait_until_closed(address, len(paths))
+            seconds = time.monotonic() - started
+            closed = [json.loads(line) for line in demo.manage("export_closed", PROJECT).splitlines()]
+        except KeyboardInterrupt:
+            console.print("Interrupted.")
+            return 130
+        finally:
+            demo.stop()
+        report = check(paths, closed, seconds)
+    show(report, console)
+    return 1 if report.differences else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,118 @@
+"""A worker that knows nothing of the tracker but its HTTP API. A model for one of your own.
+
+python -m demo.worker ADDRESS PROJECT [honest|liar|crasher]
+"""
+
+import argparse
+import http.client
+import json
+import os
+import random
+import signal
+import time
+from typing import Any
+from urllib.parse import urlsplit
+
+from demo.computation import verification_hash
+
+OK, FAIL = 0, 1
+
+PATIENCE_SECONDS = 60.0
+# What the crasher fails before it dies, holding a lease.
+CRASHER_FAILS = 3
+# The liar is slow, or it would have its say on every task.
+LIAR_PAUSE_SECONDS = 0.05
+
+
+class Tracker:
+    """A connection to the tracker that is kept open, and opened again when it breaks."""
+
+    def __init__(self, address: str) -> None:
+        self.host = urlsplit(address).netloc
+        self.headers: dict[str, str] = {}
+        self._connection: http.client.HTTPConnection | None = None
+
+    def call(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+        """The answer's JSON. Waits as told when the tracker is busy, and tries again while it is away.
+
+        A call whose answer was lost is sent twice. That is safe: a second release finds the task no longer held, and
+        a lease that nobody works on runs out.
+        """
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            try:
+                if self._connection is None:
+                    self._connection = http.client.HTTPConnection(self.host, timeout=30)
+                self._connection.request(method, path, body=json.dumps(body) if body else None, headers=self.headers)
+                response = self._connection.getresponse()
+                answer: dict[str, Any] = json.loads(response.read())
+            except (OSError, http.client.HTTPException, json.JSONDecodeError):
+                self._connection = None
+                wait = 0.2
+            else:
+                if response.status < 500 and response.status != 429:
+                    answer["retry_after"] = float(response.headers.get("Retry-After", 0))
+                    return answer
+                wait = answer.get("rate_limit_delay", 0.2)
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{method} {path}: no answer for {PATIENCE_SECONDS:.0f} seconds")
+            time.sleep(wait)
+
+    def register(self, alias: str) -> None:
+        """Become a worker; every later call carries the identity."""
+        worker = self.call("POST", "/worker/create", {"alias": alias})["content"]["worker"]
+        self.headers = {"X-Worker-ID": str(worker["id"]), "X-Secret": worker["secret"]}
+
+    def lease(self, project: int) -> dict[str, Any]:
+        """A task. Waits for one as long as it takes."""
+        while True:
+            answer = self.call("GET", f"/task/get/{project}")
+            if answer["ok"]:
+                task: dict[str, Any] = answer["content"]["task"]
+                return task
+            time.sleep(answer["retry_after"] or 1)
+
+    def release(self, task: dict[str, Any], result: int, verification: int = 0) -> None:
+        """Report a task. The lease's id keeps this from ending a later lease of the same task."""
+        report = {"task_id": task["id"], "lease": task["lease"], "result": result, "verification": verification}
+        self.call("POST", "/task/release", report)
+
+
+def honest(tracker: Tracker, project: int) -> None:
+    while True:
+        task = tracker.lease(project)
+        recipe = json.loads(task["recipe"])
+        tracker.release(task, OK, verification_hash(recipe["path"], recipe["compute"]))
+
+
+def liar(tracker: Tracker, project: int) -> None:
+    while True:
+        task = tracker.lease(project)
+        tracker.release(task, OK, random.getrandbits(63))
+        time.sleep(LIAR_PAUSE_SECONDS)
+
+
+def crasher(tracker: Tracker, project: int) -> None:
+    for _ in range(CRASHER_FAILS):
+        tracker.release(tracker.lease(project), FAIL)
+    tracker.lease(project)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+BEHAVIOURS = {"honest": honest, "liar": liar, "crasher": crasher}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="A worker of the demo.")
+    parser.add_argument("address")
+    parser.add_argument("project", type=int)
+    parser.add_argument("behaviour", choices=BEHAVIOURS, nargs="?", default="honest")
+    options = parser.parse_args()
+    tracker = Tracker(options.address)
+    tracker.register(f"{options.behaviour} {os.getpid()}")
+    BEHAVIOURS[options.behaviour](tracker, options.project)
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    main()

@@ -1,0 +1,28 @@
+"""How gunicorn serves the tracker. `manage.py serve` starts it with this file and hands it the socket."""
+
+import os
+from pathlib import Path
+
+from tracker import env
+
+wsgi_app = "tracker.wsgi:application"
+bind = f"{env.text('HOST', '127.0.0.1')}:{env.whole_number('PORT', 3010, low=1, high=65535)}"
+
+# Threads, so that a connection that is kept open between requests doesn't occupy a process.
+worker_class = "gthread"
+workers = env.whole_number("WEB_PROCESSES", max(2, os.cpu_count() or 1), low=1)
+threads = env.whole_number("WEB_THREADS", 8, low=1)
+keepalive = 30
+backlog = 2048
+
+# Django is loaded once and shared by the processes that are forked from it.
+preload_app = True
+
+# A stop is over within 5 seconds, and requests in flight are answered.
+graceful_timeout = 3
+timeout = 60
+
+loglevel = "warning"
+control_socket_disable = True
+# Heartbeats are file times; on a disk they could block.
+worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None

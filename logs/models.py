@@ -1,0 +1,48 @@
+"""What workers report."""
+
+from django.conf import settings
+from django.db import models
+from django.db.models import F
+from django.db.models.functions import Now
+
+from workers.models import Worker
+
+
+class Level(models.IntegerChoices):
+    """How grave an entry is, the graver the lower. Numbered as existing clients number them."""
+
+    FATAL = 1
+    PANIC = 2
+    ERROR = 3
+    WARN = 4
+    INFO = 5
+    DEBUG = 6
+    TRACE = 7
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether entries of this level go to the database, not only to the log file."""
+        return self.name.lower() in settings.LOG_KEEP_LEVELS
+
+
+class LogEntry(models.Model):
+    """One thing that a worker reported, of a level that is kept."""
+
+    level = models.SmallIntegerField(choices=Level)
+    scope = models.TextField(help_text="a category of the worker's choice")
+    message = models.TextField()
+    timestamp = models.BigIntegerField(help_text="when, by the worker's clock, in Unix seconds")
+    worker = models.ForeignKey(
+        Worker, on_delete=models.SET_NULL, null=True, related_name="+", help_text="null: the worker was deleted"
+    )
+    received = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        default_permissions = ()
+        indexes = [
+            models.Index(F("timestamp").desc(), F("id").desc(), name="logentry_newest"),
+            models.Index(fields=["received"], name="logentry_received"),
+        ]
+
+    def __str__(self) -> str:
+        return self.message

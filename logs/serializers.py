@@ -1,0 +1,41 @@
+"""How log entries look on the wire."""
+
+from typing import Any
+
+import orjson
+
+from logs.models import Level, LogEntry
+from tracker.api.fields import INT64, Id, Text, WholeNumber
+from tracker.api.serializers import RequestSerializer
+
+PAGE = 100
+LONGEST_PAGE = 1000
+
+
+class LogRequest(RequestSerializer):
+    scope = Text(filled=True, longest=1000)
+    message = Text(filled=True, also="Message")
+    timestamp = WholeNumber(low=1, high=INT64[1])
+
+
+class ListLogsRequest(RequestSerializer):
+    level = WholeNumber(low=Level.FATAL, high=Level.TRACE, default=Level.TRACE)
+    since = WholeNumber(low=0, high=INT64[1], default=0)
+    limit = WholeNumber(low=1, high=LONGEST_PAGE, default=PAGE)
+    before_timestamp = WholeNumber(low=1, high=INT64[1], required=False)
+    before_id = Id(required=False)
+
+
+def log_content(entry: LogEntry) -> dict[str, Any]:
+    """A log entry of the API. `data` is JSON in a text, as clients expect it."""
+    data = {
+        "scope": entry.scope,
+        "worker": entry.worker_id,
+        "worker_alias": entry.worker.alias if entry.worker else None,
+    }
+    return {
+        "message": entry.message,
+        "timestamp": entry.timestamp,
+        "data": orjson.dumps(data).decode(),
+        "level": entry.level,
+    }

@@ -1,0 +1,12 @@
+from django.urls import path
+
+from logs import views
+from logs.models import Level
+
+urlpatterns = [
+    path("log/trace", views.LogView.as_view(level=Level.TRACE)),
+    path("log/info", views.LogView.as_view(level=Level.INFO)),
+    path("log/warn", views.LogView.as_view(level=Level.WARN)),
+    path("log/error", views.LogView.as_view(level=Level.ERROR)),
+    path("logs", views.ListLogsView.as_view()),
+]

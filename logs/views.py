@@ -1,0 +1,41 @@
+"""The API of logs."""
+
+from typing import Any
+
+from django.conf import settings
+from rest_framework.request import Request
+
+from accounts.authentication import SessionAuthentication, manager_of
+from logs import queries, services
+from logs.models import Level
+from logs.serializers import ListLogsRequest, LogRequest, log_content
+from tracker.api.envelope import Envelope
+from tracker.api.views import ApiView
+from workers.authentication import WorkerView
+
+
+class LogView(WorkerView):
+    """POST /log/trace, /log/info, /log/warn and /log/error; the URL gives the level."""
+
+    level = Level.INFO
+
+    def post(self, request: Request) -> Envelope:
+        fields = self.parsed(LogRequest)
+        services.record(worker=self.worker, level=self.level, **fields)
+        return Envelope()
+
+
+class ListLogsView(ApiView):
+    """POST /logs: for managers, or for everybody if LOGS_PUBLIC says so."""
+
+    authentication_classes = [SessionAuthentication]
+
+    def post(self, request: Request) -> Envelope:
+        if not settings.LOGS_PUBLIC:
+            manager_of(request)
+        fields = self.parsed(ListLogsRequest)
+        entries = queries.newest(**fields | {"level": Level(fields["level"])})
+        content: dict[str, Any] = {"logs": [log_content(entry) for entry in entries]}
+        if len(entries) == fields["limit"]:
+            content |= {"before_timestamp": entries[-1].timestamp, "before_id": entries[-1].pk}
+        return Envelope(content)

@@ -1,0 +1,25 @@
+#!/usr/bin/env python
+"""Django's command line. Starts the embedded PostgreSQL when a command needs it and DATABASE_URL is not set."""
+
+import os
+import sys
+
+
+def main() -> None:
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tracker.settings")
+    try:
+        from django.core.exceptions import ImproperlyConfigured
+        from django.core.management import execute_from_command_line
+    except ImportError:
+        sys.exit("Django is not installed in this Python. `make run` sets it up; then use .venv/bin/python manage.py.")
+
+    from tracker.postgres.server import EmbeddedServerError
+
+    try:
+        execute_from_command_line(sys.argv)
+    except (EmbeddedServerError, ImproperlyConfigured) as error:
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    main()

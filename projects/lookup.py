@@ -1,0 +1,18 @@
+"""Finding a project, and what is said when there is none."""
+
+from projects.models import Project
+from tracker.api.errors import NotFound
+
+
+class NoSuchProject(NotFound):
+    """There is no such project."""
+
+
+def project_named(name_or_id: str) -> Project:
+    """The project of this name or, if no project is called so, of this id. Raises NoSuchProject."""
+    project = Project.objects.filter(name=name_or_id).first()
+    if project is None and name_or_id.isascii() and name_or_id.isdigit():
+        project = Project.objects.filter(pk=min(int(name_or_id), 2**63 - 1)).first()
+    if project is None:
+        raise NoSuchProject(f'There is no project with the name or id "{name_or_id}"; queue_status lists them.')
+    return project

@@ -1,0 +1,45 @@
+from typing import Any
+
+from django.core.management.base import CommandParser
+
+from projects.lookup import project_named
+from projects.models import Project
+from projects.services import create_project
+from tracker.commands import OperatorCommand
+
+
+class Command(OperatorCommand):
+    help = "Creates a project. Private unless --public or --hidden says otherwise."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("name")
+        kind = parser.add_mutually_exclusive_group()
+        kind.add_argument("--public", action="store_true", help=_help("public"))
+        kind.add_argument("--hidden", action="store_true", help=_help("hidden"))
+        parser.add_argument("--paused", action="store_true", help="no task is leased until it is resumed")
+        parser.add_argument("--priority", type=int, default=0, help=_help("priority"))
+        parser.add_argument("--clone-url", default="", help=_help("clone_url"))
+        parser.add_argument("--git-repo", default="", help=_help("git_repo"))
+        parser.add_argument("--code-version", default="", help=_help("version"))
+        parser.add_argument("--motd", default="", help="message of the day")
+        parser.add_argument("--chain", help="name or id of the project where a copy of each closed task goes")
+        parser.add_argument("--assign-rate", type=float, default=0, help=_help("assign_rate"))
+        parser.add_argument("--submit-rate", type=float, default=0, help=_help("submit_rate"))
+        parser.add_argument("--lease-seconds", type=int, default=3600, help=_help("lease_seconds"))
+        parser.add_argument("--retention-days", type=int, default=7, help=_help("retention_days"))
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        settings = {name: options[name] for name in _SAME_NAMES}
+        chain = project_named(options["chain"]) if options["chain"] is not None else None
+        project = create_project(version=options["code_version"], chain=chain, **settings)
+        self.stdout.write(f'Created project {project.pk} "{project.name}".')
+
+
+_SAME_NAMES = (
+    *("name", "public", "hidden", "paused", "priority", "clone_url", "git_repo", "motd", "assign_rate", "submit_rate"),
+    *("lease_seconds", "retention_days"),
+)
+
+
+def _help(field: str) -> str:
+    return str(Project._meta.get_field(field).help_text)  # type: ignore[union-attr]

@@ -1,0 +1,139 @@
+"""Projects: queues with their settings, who manages them, and how fast they may go."""
+
+import math
+import secrets
+from typing import TYPE_CHECKING
+
+from django.contrib.auth.models import AnonymousUser
+from django.core.exceptions import ValidationError
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+from guardian.models import GroupObjectPermissionBase, UserObjectPermissionBase
+from guardian.shortcuts import get_objects_for_user
+
+if TYPE_CHECKING:
+    from accounts.models import User
+
+
+def random_secret() -> str:
+    """A webhook secret: 32 random bytes."""
+    return secrets.token_urlsafe(32)
+
+
+def check_rate(rate: float) -> None:
+    """Raise ValidationError unless the rate is a number of tokens per second, 0 for unlimited."""
+    if not (math.isfinite(rate) and rate >= 0):
+        raise ValidationError(f"must be 0 (unlimited) or a number of tasks per second, not {rate}.")
+
+
+class ProjectQuerySet(models.QuerySet["Project"]):
+    def visible_to(self, viewer: "User | AnonymousUser") -> "ProjectQuerySet":
+        """The projects that the viewer may know of: all but the hidden ones without its READ role."""
+        if not viewer.is_authenticated:
+            return self.filter(hidden=False)
+        readable = get_objects_for_user(viewer, "projects.read_project", Project, accept_global_perms=False)
+        return self.filter(Q(hidden=False) | Q(pk__in=readable.values("pk")))
+
+
+class Project(models.Model):
+    """A queue of tasks and everything a worker has to know to work on them."""
+
+    name = models.CharField(max_length=200)
+    priority = models.PositiveIntegerField(default=0, help_text="higher first, where workers may choose")
+    clone_url = models.CharField(max_length=2000, blank=True, default="", help_text="where workers clone the code from")
+    git_repo = models.CharField(
+        max_length=500, blank=True, default="", help_text="the repository's full name, by which pushes are matched"
+    )
+    version = models.CharField(max_length=200, blank=True, default="", help_text="the commit that workers should run")
+    motd = models.TextField("message of the day", blank=True, default="")
+    public = models.BooleanField(default=False, help_text="every worker may lease")
+    hidden = models.BooleanField(default=False, help_text="nobody without a role or a grant learns that it exists")
+    paused = models.BooleanField(default=False, help_text="no task is leased")
+    chain = models.ForeignKey(
+        "self",
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="chained_from",
+        help_text="where a copy of each closed task goes; null: nowhere",
+    )
+    assign_rate = models.FloatField(default=0, validators=[check_rate], help_text="leases per second, 0 = unlimited")
+    submit_rate = models.FloatField(
+        default=0, validators=[check_rate], help_text="submitted tasks per second, 0 = unlimited"
+    )
+    lease_seconds = models.PositiveIntegerField(
+        default=3600, help_text="how long a lease lasts for tasks whose own max_assign_time is 0"
+    )
+    retention_days = models.PositiveIntegerField(
+        default=7, help_text="how long closed tasks are kept, 0 = forgotten at once"
+    )
+    secret = models.TextField(default="{}", help_text="what workers with ASSIGN may read: passwords, keys")
+    webhook_secret = models.TextField(default=random_secret, help_text="signs the git host's pushes")
+    created = models.DateTimeField(db_default=Now(), editable=False)
+
+    objects = ProjectQuerySet.as_manager()
+
+    class Meta:
+        default_permissions = ()
+        # The roles a manager can have, one by one.
+        permissions = [
+            ("read_project", "READ: sees the project although it is hidden"),
+            ("edit_project", "EDIT: changes its settings"),
+            ("manage_access_project", "MANAGE_ACCESS: lets workers and managers in"),
+            ("secret_project", "SECRET: reads and changes its secrets"),
+            ("maintain_project", "MAINTENANCE: resets and reclaims its tasks"),
+        ]
+        constraints = [
+            models.UniqueConstraint(fields=["name"], name="project_name_unique"),
+            models.CheckConstraint(condition=~Q(name=""), name="project_name_filled"),
+            models.CheckConstraint(condition=~Q(public=True, hidden=True), name="project_not_public_and_hidden"),
+            models.CheckConstraint(
+                condition=Q(assign_rate__gte=0, submit_rate__gte=0), name="project_rates_not_negative"
+            ),
+            models.CheckConstraint(condition=Q(lease_seconds__gt=0), name="project_lease_not_empty"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class ProjectUserObjectPermission(UserObjectPermissionBase):
+    """One role of one manager in one project; guardian reads and writes it instead of its generic table."""
+
+    content_object = models.ForeignKey(Project, on_delete=models.CASCADE)
+
+    class Meta(UserObjectPermissionBase.Meta):
+        default_permissions = ()
+
+
+class ProjectGroupObjectPermission(GroupObjectPermissionBase):
+    """One role of a group of managers in one project."""
+
+    content_object = models.ForeignKey(Project, on_delete=models.CASCADE)
+
+    class Meta(GroupObjectPermissionBase.Meta):
+        default_permissions = ()
+
+
+class RateBucket(models.Model):
+    """A project's token bucket of one kind, burst 1: the next token is there from `next_at` on.
+
+    A call that takes n tokens moves `next_at` to n/rate seconds from now, so a call for many leaves a debt that later
+    ones wait for. The only row that all workers of a project share, and only a project with a rate limit has it.
+    """
+
+    class Kind(models.TextChoices):
+        ASSIGN = "assign"
+        SUBMIT = "submit"
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="+")
+    kind = models.CharField(max_length=6, choices=Kind)
+    next_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        default_permissions = ()
+        constraints = [models.UniqueConstraint(fields=["project", "kind"], name="ratebucket_one_per_kind")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} of project {self.project_id}"

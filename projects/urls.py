@@ -1,0 +1,8 @@
+from django.urls import path
+
+from projects import views
+
+urlpatterns = [
+    path("project/get/<id:project_id>", views.GetProjectView.as_view()),
+    path("project/list", views.ListProjectsView.as_view()),
+]

@@ -1,0 +1,51 @@
+import sys
+from typing import Any
+
+import orjson
+from django.core.management.base import CommandParser
+from rich.console import Console
+from rich.table import Table
+
+from tasks.queries import project_statuses
+from tracker.commands import OperatorCommand
+
+
+class Command(OperatorCommand):
+    help = "Prints how many tasks each project has in which state."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--json", action="store_true", help="a JSON object per project and line")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        statuses = project_statuses()
+        if options["json"]:
+            for status in statuses:
+                self.stdout.write(orjson.dumps(status._asdict()).decode())
+            return
+        table = Table(box=None, pad_edge=False)
+        for heading in ("id", "project"):
+            table.add_column(heading)
+        for heading in ("ready", "awaiting", "leased", "failed", "closed", "oldest"):
+            table.add_column(heading, justify="right")
+        for one in statuses:
+            name = f"{one.name} (paused)" if one.paused else one.name
+            counts = (f"{count:,}" for count in (one.ready, one.awaiting, one.leased, one.failed, one.closed))
+            table.add_row(str(one.id), name, *counts, _age(one.oldest))
+        if not statuses:
+            self.stdout.write("No projects yet; create_project makes one.")
+            return
+        # Without a terminal's width, wide enough that nothing is cut.
+        console = Console(markup=False, width=None if sys.stdout.isatty() else 200)
+        with console.capture() as printed:
+            console.print(table)
+        self.stdout.write(printed.get().rstrip())
+
+
+def _age(seconds: float | None) -> str:
+    """A span of time in its largest unit, such as "3 h"."""
+    if seconds is None:
+        return "–"
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"

@@ -1,0 +1,81 @@
+"""Questions about tasks. They read only."""
+
+from typing import NamedTuple
+
+from tracker import db
+
+
+class WorkerStats(NamedTuple):
+    """A worker and how many tasks it has closed, over all time."""
+
+    id: int
+    alias: str
+    closed_task_count: int
+    paused: bool
+
+
+class ProjectStatus(NamedTuple):
+    """A project's tasks by state. `ready` includes those `awaiting` further verifications; `oldest` is in seconds."""
+
+    id: int
+    name: str
+    paused: bool
+    ready: int
+    awaiting: int
+    leased: int
+    failed: int
+    closed: int
+    oldest: float | None
+
+
+def worker_stats() -> list[WorkerStats]:
+    """All workers, those that closed most first."""
+    return [WorkerStats(*row) for row in db.rows(WORKER_STATS)]
+
+
+def project_statuses() -> list[ProjectStatus]:
+    """All projects by name. Counts every task: for operators, not for a page that refreshes."""
+    return [ProjectStatus(*row) for row in db.rows(PROJECT_STATUSES)]
+
+
+WORKER_STATS = """
+WITH closed AS (
+    SELECT worker_id, sum(count)::bigint AS count
+    FROM (
+        SELECT worker_id, count FROM tasks_closedtotal
+        UNION ALL
+        SELECT worker_id, count FROM tasks_closedentry
+    ) AS closings
+    GROUP BY worker_id
+)
+SELECT id, alias, coalesce(closed.count, 0) AS closed_task_count, paused
+FROM workers_worker LEFT JOIN closed ON closed.worker_id = workers_worker.id
+ORDER BY closed_task_count DESC, id
+"""
+
+PROJECT_STATUSES = """
+WITH counted AS (
+    SELECT project_id,
+           count(*) FILTER (WHERE status = 1 AND assignee_id IS NULL) AS ready,
+           count(*) FILTER (WHERE status = 1 AND cardinality(voters) > 0) AS awaiting,
+           count(*) FILTER (WHERE assignee_id IS NOT NULL) AS leased,
+           count(*) FILTER (WHERE status = 2) AS failed,
+           min(created) FILTER (WHERE status = 1 AND assignee_id IS NULL) AS oldest
+    FROM tasks_task
+    GROUP BY project_id
+), closed AS (
+    SELECT project_id, sum(count)::bigint AS count
+    FROM (
+        SELECT project_id, count FROM tasks_closedtotal
+        UNION ALL
+        SELECT project_id, count FROM tasks_closedentry
+    ) AS closings
+    GROUP BY project_id
+)
+SELECT id, name, paused, coalesce(ready, 0), coalesce(awaiting, 0), coalesce(leased, 0), coalesce(failed, 0),
+       coalesce(closed.count, 0), extract(epoch FROM now() - oldest)::float
+FROM projects_project
+LEFT JOIN counted ON counted.project_id = projects_project.id
+LEFT JOIN closed ON closed.project_id = projects_project.id
+ORDER BY name
+"""

@@ -1,0 +1,103 @@
+"""The API of tasks."""
+
+from django.conf import settings
+from rest_framework.request import Request
+
+from tasks import queries, queue
+from tasks.serializers import ReleaseRequest, parse_bulk_submit, parse_submit, task_content
+from tracker.api.envelope import Envelope
+from tracker.api.errors import Forbidden
+from tracker.api.views import ApiView
+from workers.access import Standing, standing, standing_to_submit
+from workers.authentication import WorkerView
+
+
+class SubmitView(WorkerView):
+    """POST /task/submit."""
+
+    def post(self, request: Request) -> Envelope:
+        project_id, task = parse_submit(self.json())
+        found = standing_to_submit(worker=self.worker, project_id=project_id)
+        task_id = queue.submit(project=found.project, task=task)
+        return Envelope({"task": {"id": task_id}})
+
+
+class BulkSubmitView(WorkerView):
+    """POST /task/bulk_submit."""
+
+    max_body_bytes = settings.MAX_BULK_BODY_BYTES
+
+    def post(self, request: Request) -> Envelope:
+        project_id, tasks = parse_bulk_submit(self.json())
+        found = standing_to_submit(worker=self.worker, project_id=project_id)
+        stored = queue.submit_many(project=found.project, tasks=tasks)
+        results = [
+            {"ok": False, "id": one.id, "message": queue.DuplicateTask.__doc__}
+            if one.duplicate
+            else {"ok": True, "id": one.id}
+            for one in stored
+        ]
+        duplicates = sum(one.duplicate for one in stored)
+        return Envelope({"created": len(stored) - duplicates, "duplicates": duplicates, "results": results})
+
+
+class GetTaskView(WorkerView):
+    """GET /task/get/:project."""
+
+    def get(self, request: Request, project_id: int) -> Envelope:
+        found = standing(worker=self.worker, project_id=project_id)
+        if self.worker.paused:
+            raise Forbidden("This worker is paused; a tracker admin can resume it.")
+        task = queue.lease(project=found.project, worker=self.worker) if _may_lease(found) else None
+        if task is None:
+            return self._nothing(found)
+        return Envelope({"task": task_content(task, found.project)})
+
+    def _nothing(self, found: Standing) -> Envelope:
+        if not found.may_assign:
+            reason = "no_access"
+        elif found.project.paused:
+            reason = "project_paused"
+        elif queue.has_verified_ready(project=found.project, worker=self.worker):
+            reason = "verified_all"
+        else:
+            reason = "empty"
+        # Existing clients recognise this text to the letter; with any other they would ask again without a pause.
+        return Envelope(
+            {"reason": reason},
+            ok=False,
+            message="No task available",
+            headers={"Retry-After": str(settings.EMPTY_RETRY_AFTER)},
+        )
+
+
+class ReleaseView(WorkerView):
+    """POST /task/release."""
+
+    def post(self, request: Request) -> Envelope:
+        fields = self.parsed(ReleaseRequest)
+        released = queue.release(
+            worker=self.worker,
+            task_id=fields["task_id"],
+            result=queue.Result(fields["result"]),
+            verification=fields["verification"],
+            lease=fields["lease"],
+        )
+        if not released.held:
+            message = "This worker does not hold this task, or no longer: nothing was changed."
+        elif released.missing:
+            message = f"Verification noted; {released.missing} more with the same hash from other workers are needed."
+        else:
+            message = None
+        return Envelope({"updated": released.updated}, message=message)
+
+
+class WorkerStatsView(ApiView):
+    """GET /worker/stats. Here rather than with the workers, since it counts tasks."""
+
+    def get(self, request: Request) -> Envelope:
+        return Envelope({"stats": [one._asdict() for one in queries.worker_stats()]})
+
+
+def _may_lease(found: Standing) -> bool:
+    return found.may_assign and not found.project.paused

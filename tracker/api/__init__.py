@@ -1,0 +1,1 @@
+"""What every API call shares: reading the body, checking fields, the envelope, errors, the view's base class."""

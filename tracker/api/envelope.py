@@ -1,0 +1,37 @@
+"""The one shape of every JSON answer."""
+
+from typing import Any
+
+import orjson
+from django.http import HttpResponse
+
+
+class Envelope(HttpResponse):
+    """`{"ok": bool, "message": str?, "rate_limit_delay": float?, "content": {…}?}`.
+
+    Rendered at once rather than by DRF's renderers: there is one format, and 64-bit numbers have to arrive whole.
+    """
+
+    def __init__(
+        self,
+        content: dict[str, Any] | None = None,
+        *,
+        ok: bool = True,
+        message: str | None = None,
+        rate_limit_delay: float | None = None,
+        status: int = 200,
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        body: dict[str, Any] = {"ok": ok}
+        if message is not None:
+            body["message"] = message
+        if rate_limit_delay is not None:
+            body["rate_limit_delay"] = rate_limit_delay
+        if content is not None:
+            body["content"] = content
+        super().__init__(
+            orjson.dumps(body, option=orjson.OPT_APPEND_NEWLINE),
+            content_type="application/json",
+            status=status,
+            headers=headers,
+        )

@@ -1,0 +1,175 @@
+"""The errors that reach a client, and the one place that turns them into answers."""
+
+import logging
+import math
+from typing import Any
+
+from django.core import exceptions as django_errors
+from django.db import InterfaceError, OperationalError
+from django.http import Http404, HttpRequest, HttpResponse, UnreadablePostError
+from django.template.loader import render_to_string
+from rest_framework import exceptions as drf
+
+from tracker.api.envelope import Envelope
+
+logger = logging.getLogger("tracker.api")
+
+
+class ApiError(Exception):
+    """The request can't be answered."""
+
+    status = 500
+
+    def __init__(
+        self,
+        message: str | None = None,
+        *,
+        content: dict[str, Any] | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        super().__init__(message or self.__doc__)
+        self.content = content
+        self.headers = headers or {}
+
+    def answer(self) -> Envelope:
+        """The answer that tells the client."""
+        return Envelope(self.content, ok=False, message=str(self), status=self.status, headers=self.headers)
+
+
+class BadInput(ApiError):
+    """The request is malformed."""
+
+    status = 400
+
+
+class InvalidField(BadInput):
+    """A field is missing, of the wrong type or out of range. The message begins with its name."""
+
+    def __init__(self, field: str, problem: str) -> None:
+        super().__init__(f"{field}: {problem}")
+
+
+class NotIdentified(ApiError):
+    """Send the headers X-Worker-ID and X-Secret of a registered worker."""
+
+    status = 401
+
+
+class Forbidden(ApiError):
+    """You are not allowed to do this."""
+
+    status = 403
+
+
+class NotFound(ApiError):
+    """There is no such thing."""
+
+    status = 404
+
+
+class Conflict(ApiError):
+    """This contradicts what is already there."""
+
+    status = 409
+
+
+class TooLarge(ApiError):
+    """The request body is too large."""
+
+    status = 413
+
+
+class UnsupportedMedia(ApiError):
+    """Send the body as plain JSON, without a Content-Encoding."""
+
+    status = 415
+
+
+class RateLimited(ApiError):
+    """Too many requests; wait for rate_limit_delay seconds."""
+
+    status = 429
+
+    def __init__(self, *, delay: float, message: str | None = None) -> None:
+        super().__init__(message, headers={"Retry-After": str(math.ceil(delay))})
+        self.delay = delay
+
+    def answer(self) -> Envelope:
+        return Envelope(
+            ok=False, message=str(self), rate_limit_delay=self.delay, status=self.status, headers=self.headers
+        )
+
+
+class DatabaseAway(ApiError):
+    """The database does not answer at the moment; try again."""
+
+    status = 503
+
+    def __init__(self) -> None:
+        super().__init__(headers={"Retry-After": "1"})
+
+
+def answer_for(error: Exception, context: dict[str, Any]) -> HttpResponse:
+    """DRF's exception handler: every exception of an API view becomes an envelope; unforeseen ones are logged."""
+    match error:
+        case ApiError():
+            return error.answer()
+        case Http404():
+            return NotFound().answer()
+        case drf.MethodNotAllowed():
+            request, view = context["request"], context["view"]
+            allowed = ", ".join(view.allowed_methods)
+            return Envelope(
+                ok=False,
+                message=f"{request.method} is not allowed here; use {allowed}.",
+                status=405,
+                headers={"Allow": allowed},
+            )
+        case django_errors.PermissionDenied():
+            return Forbidden().answer()
+        case UnreadablePostError():
+            return BadInput("The request body ended before its announced length.").answer()
+        case django_errors.SuspiciousOperation():
+            return BadInput(str(error)).answer()
+        case OperationalError() | InterfaceError():
+            logger.warning("The database did not answer: %s", str(error).strip().split("\n")[0])
+            return DatabaseAway().answer()
+    logger.error("Unforeseen error in %s %s", context["request"].method, context["request"].path, exc_info=error)
+    return unforeseen().answer()
+
+
+def unforeseen() -> ApiError:
+    """What a client hears of a fault of ours."""
+    return ApiError("Something went wrong here; the operator finds it in the log.")
+
+
+# Django's own handlers, for what no API view has caught. Pages are HTML; everything else gets the envelope.
+
+_PAGES = ("/admin/", "/projects/", "/static/")
+
+
+def _tell(request: HttpRequest, error: ApiError) -> HttpResponse:
+    if request.path.startswith(_PAGES) or "text/html" in request.headers.get("Accept", ""):
+        page = render_to_string("error.html", {"status": error.status, "message": str(error)})
+        return HttpResponse(page, status=error.status)
+    return error.answer()
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """handler400. Mostly a host name that is not in ALLOWED_HOSTS."""
+    return _tell(request, BadInput(str(exception)))
+
+
+def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """handler403."""
+    return _tell(request, Forbidden())
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """handler404."""
+    return _tell(request, NotFound("There is nothing at this address; API paths have no slash at their end."))
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """handler500."""
+    return _tell(request, unforeseen())

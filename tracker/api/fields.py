@@ -1,0 +1,118 @@
+"""The kinds of value that a request carries. Strict: nothing is converted, clamped or trimmed.
+
+They are DRF fields, so that the API's description can be generated from the serializers; `parse` is what checks a
+value, without DRF's machinery per field, which for a bulk of thousands of tasks costs more than storing them.
+"""
+
+from typing import Any
+
+from rest_framework import serializers
+
+INT16 = (-(2**15), 2**15 - 1)
+INT32 = (-(2**31), 2**31 - 1)
+INT64 = (-(2**63), 2**63 - 1)
+
+
+class WrongValue(Exception):
+    """A value doesn't fit its field; the message says what would."""
+
+
+class WireField(serializers.Field):
+    """A field of a request. `also` names a second key that clients may use for it."""
+
+    def __init__(self, *, also: str | None = None, **options: Any) -> None:
+        super().__init__(**options)
+        self.also = also
+
+    def parse(self, value: Any) -> Any:
+        """The value to work with. Raises WrongValue."""
+        raise NotImplementedError
+
+
+class WholeNumber(WireField, serializers.IntegerField):
+    """A whole number within [low, high]."""
+
+    def __init__(self, *, low: int, high: int, **options: Any) -> None:
+        super().__init__(**options)
+        self.low, self.high = self.min_value, self.max_value = low, high
+
+    def parse(self, value: Any) -> int:
+        # `type`, since True is an int to isinstance, and a number that overflows 64 bits arrives as a float.
+        if type(value) is int and self.low <= value <= self.high:
+            return value
+        raise WrongValue(f"must be a whole number from {self.low} to {self.high}, not {shown(value)}.")
+
+
+class Id(WholeNumber):
+    """The id of something stored."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(low=1, high=INT64[1], **options)
+
+
+class Hash64(WholeNumber):
+    """Any 64 bits, as a signed or an unsigned number; read as the signed number with the same bits."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(low=INT64[0], high=2**64 - 1, **options)
+
+    def parse(self, value: Any) -> int:
+        number = super().parse(value)
+        return number - 2**64 if number > INT64[1] else number
+
+
+class Flag(WireField, serializers.BooleanField):
+    """true or false."""
+
+    def parse(self, value: Any) -> bool:
+        if value is True or value is False:
+            return value
+        raise WrongValue(f"must be true or false, not {shown(value)}.")
+
+
+class Text(WireField, serializers.CharField):
+    """Text, at most `longest` characters; `filled` asks for at least one."""
+
+    def __init__(self, *, filled: bool = False, longest: int | None = None, **options: Any) -> None:
+        super().__init__(allow_blank=not filled, trim_whitespace=False, **options)
+        self.filled, self.longest = filled, longest
+
+    def parse(self, value: Any) -> str:
+        if type(value) is not str:
+            raise WrongValue(f"must be text, not {shown(value)}.")
+        if self.filled and not value:
+            raise WrongValue("must not be empty.")
+        if "\0" in value:
+            raise WrongValue("must not contain the character U+0000, which the database can't store.")
+        if self.longest is not None and len(value) > self.longest:
+            raise WrongValue(f"must be at most {self.longest} characters long, not {len(value)}.")
+        return value
+
+
+class LeaseId(WireField, serializers.UUIDField):
+    """A lease's opaque id, as the lease was answered."""
+
+    def parse(self, value: Any) -> str:
+        if type(value) is not str:
+            raise WrongValue(f"must be text, not {shown(value)}.")
+        try:
+            return str(serializers.UUIDField().to_internal_value(value))
+        except serializers.ValidationError as error:
+            raise WrongValue("must be the `lease` that /task/get answered.") from error
+
+
+def shown(value: Any) -> str:
+    """A value as an error message may repeat it: short, in JSON's words."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "true" if value else "false"
+        case str():
+            return f'the text "{value[:40]}…"' if len(value) > 40 else f'the text "{value}"'
+        case int() | float():
+            return str(value)
+        case list():
+            return "an array"
+        case _:
+            return "an object"

@@ -1,0 +1,65 @@
+"""Limits on requests of one address, counted by django-ratelimit."""
+
+import functools
+import ipaddress
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from django.conf import settings
+from django.http import HttpRequest
+from django_ratelimit.core import get_usage
+
+from tracker.api.errors import RateLimited
+
+Handler = TypeVar("Handler", bound=Callable[..., Any])
+
+
+def throttled(group: str, *, rate_setting: str) -> Callable[[Handler], Handler]:
+    """Limit an API view's method per client address, at the rate that the named setting has at that moment."""
+
+    def decorate(handler: Handler) -> Handler:
+        @functools.wraps(handler)
+        def wrapper(view: Any, request: Any, *args: Any, **kwargs: Any) -> Any:
+            count(
+                request._request,
+                group=group,
+                key=client_address(request._request),
+                rate=getattr(settings, rate_setting),
+            )
+            return handler(view, request, *args, **kwargs)
+
+        return wrapper  # type: ignore[return-value]
+
+    return decorate
+
+
+def count(request: HttpRequest, *, group: str, key: str, rate: str) -> None:
+    """Count one request towards `rate`, such as "10/m"; an empty rate limits nothing. Raises RateLimited."""
+    if not rate:
+        return
+    usage = get_usage(request, group=group, key=lambda _group, _request: key, rate=rate, increment=True)
+    if usage and usage["should_limit"]:
+        delay = float(max(usage["time_left"], 1))
+        raise RateLimited(delay=delay, message=f"Too many requests from {key}; wait {delay:.0f} seconds.")
+
+
+def client_address(request: HttpRequest) -> str:
+    """The address that the request comes from.
+
+    X-Forwarded-For is believed only as far as TRUSTED_PROXIES wrote it: the header's last address that is not such a
+    proxy is the client, since whatever stands before it may have been sent by the client.
+    """
+    address = str(request.META.get("REMOTE_ADDR", ""))
+    hops = [hop.strip() for hop in request.headers.get("X-Forwarded-For", "").split(",") if hop.strip()]
+    while hops and _is_trusted_proxy(address):
+        address = hops.pop()
+    return address
+
+
+def _is_trusted_proxy(address: str) -> bool:
+    # A server that listens on a Unix socket sees no address; only a proxy on this machine reaches it.
+    try:
+        parsed = ipaddress.ip_address(address or "127.0.0.1")
+    except ValueError:
+        return False
+    return any(parsed in ipaddress.ip_network(proxy, strict=False) for proxy in settings.TRUSTED_PROXIES)

@@ -1,0 +1,57 @@
+"""The base class of API views."""
+
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.utils.cache import patch_vary_headers
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from tracker.api.body import read_json
+from tracker.api.envelope import Envelope
+from tracker.api.serializers import RequestSerializer
+
+
+class ApiView(APIView):
+    """A DRF view that speaks JSON only: no negotiation of formats, and answers rendered by Envelope."""
+
+    # No HEAD, which Django would answer by calling `get`: a HEAD of /task/get must not lease. No OPTIONS either.
+    http_method_names = ["get", "post"]
+    max_body_bytes = settings.MAX_BODY_BYTES
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        self.perform_authentication(request)
+        self.check_permissions(request)
+
+    @property
+    def default_response_headers(self) -> dict[str, str]:
+        return {}
+
+    def json(self) -> Any:
+        """The request's body. Raises BadInput, TooLarge, UnsupportedMedia."""
+        return read_json(self.request._request, max_bytes=self.max_body_bytes)
+
+    def parsed(self, serializer: type[RequestSerializer]) -> dict[str, Any]:
+        """The request's body, checked against its declaration. Raises BadInput and what `json` raises."""
+        return serializer.parse(self.json())
+
+
+class RootView(ApiView):
+    """GET /: tells programs what this is and takes browsers to the pages."""
+
+    http_method_names = ["get", "head"]
+
+    def get(self, request: Request) -> HttpResponse:
+        response: HttpResponse
+        if wants_html(request._request):
+            response = HttpResponseRedirect("/projects/")
+        else:
+            response = Envelope({"name": "task_tracker", "version": settings.VERSION})
+        patch_vary_headers(response, ["Accept"])
+        return response
+
+
+def wants_html(request: HttpRequest) -> bool:
+    """Whether the client is a browser looking for a page."""
+    return "text/html" in request.headers.get("Accept", "")

@@ -1,0 +1,149 @@
+import hashlib
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.contrib.staticfiles.finders import get_finders
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
+
+from tracker import welcome
+from tracker.postgres.base import embedded_server, uses_embedded_server
+from tracker.postgres.server import EmbeddedServerError
+from tracker.supervisor import Part, supervise
+
+START_SECONDS = 60
+# Any number will do that nothing else in the database locks.
+MIGRATION_LOCK = 7_310_301
+
+
+class Command(BaseCommand):
+    help = "Runs the tracker: the database if it is the embedded one, migrations, the web server and the scheduler."
+    # The checks take a part of a second; `make lint` and the tests run them.
+    requires_system_checks = []
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--host", default=settings.HOST, help="address to listen on (default: HOST, %(default)s)")
+        parser.add_argument(
+            "--port", type=int, default=settings.PORT, help="port, 0 for any free one (default: PORT, %(default)s)"
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        stop = threading.Event()
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, lambda *_: stop.set())
+
+        with _listen(options["host"], options["port"]) as listener:
+            address = _address(listener)
+            is_new = _prepare_database()
+            if is_new and uses_embedded_server():
+                welcome.create_sample_project()
+            _collect_static_files()
+            # Else the web server's processes would inherit our connection.
+            connection.close()
+
+            manage = [sys.executable, str(settings.BASE_DIR / "manage.py")]
+            web = Part(
+                "web server",
+                [
+                    sys.executable,
+                    "-m",
+                    "gunicorn",
+                    "-c",
+                    str(settings.BASE_DIR / "gunicorn.conf.py"),
+                    "--bind",
+                    f"fd://{listener.fileno()}",
+                ],
+                pass_fds=[listener.fileno()],
+            )
+            parts = [web, Part("scheduler", [*manage, "run_scheduler"])]
+            os.chdir(settings.BASE_DIR)
+            for part in parts:
+                part.start()
+            greeting = threading.Thread(target=self._greet, args=(address, stop), daemon=True)
+            greeting.start()
+            supervise(parts, stop=stop, look_after=_look_after_database)
+        self.stdout.write("Stopped.")
+
+    def _greet(self, address: str, stop: threading.Event) -> None:
+        """Print where it listens and what to do next, once it answers."""
+        deadline = time.monotonic() + START_SECONDS
+        while not stop.is_set() and time.monotonic() < deadline:
+            try:
+                urllib.request.urlopen(address, timeout=5).close()
+            except (urllib.error.URLError, OSError):
+                time.sleep(0.05)
+                continue
+            self.stdout.write(welcome.greeting(address))
+            self.stdout.flush()
+            return
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """The listening socket. Made first, so that a port that is taken is told before anything is started."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listener = socket.socket(family, kind, protocol)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(2048)
+    except (OSError, OverflowError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise CommandError(
+            f"Can't listen on {host}:{port} ({reason}). Stop the program that does, or set PORT or HOST."
+        ) from error
+    return listener
+
+
+def _address(listener: socket.socket) -> str:
+    """The address to reach the listener at from this machine."""
+    host, port = listener.getsockname()[:2]
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
+
+
+def _prepare_database() -> bool:
+    """Apply the migrations that are missing. Returns whether the database was new."""
+    with connection.cursor() as cursor:
+        # Two machines may start on one database at the same moment.
+        cursor.execute("SELECT pg_advisory_lock(%s)", [MIGRATION_LOCK])
+        try:
+            executor = MigrationExecutor(connection)
+            is_new = not executor.loader.applied_migrations
+            if executor.migration_plan(executor.loader.graph.leaf_nodes()):
+                call_command("migrate", interactive=False, verbosity=0)
+        finally:
+            cursor.execute("SELECT pg_advisory_unlock(%s)", [MIGRATION_LOCK])
+    return is_new
+
+
+def _collect_static_files() -> None:
+    """Collect the static files, unless they are the same as last time."""
+    found = hashlib.sha256(settings.VERSION.encode())
+    for finder in get_finders():
+        for path, storage in finder.list([]):
+            found.update(f"{path} {Path(storage.path(path)).stat().st_mtime_ns}".encode())
+    stamp = settings.STATIC_ROOT / ".collected"
+    if not stamp.exists() or stamp.read_text() != found.hexdigest():
+        call_command("collectstatic", interactive=False, verbosity=0, clear=True)
+        stamp.write_text(found.hexdigest())
+
+
+def _look_after_database() -> None:
+    if uses_embedded_server() and not embedded_server().is_running():
+        try:
+            embedded_server().attach()
+        except EmbeddedServerError as error:
+            sys.stderr.write(f"{error}\n")

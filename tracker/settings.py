@@ -1,0 +1,220 @@
+"""Settings. What an operator may change is an environment variable; README lists them all."""
+
+import os
+import secrets
+import sys
+from pathlib import Path
+from typing import Any
+
+import dj_database_url
+
+from tracker import __version__, env
+
+VERSION = __version__
+BASE_DIR = Path(__file__).resolve().parent.parent
+DATA_DIR = Path(env.text("TRACKER_DATA_DIR") or BASE_DIR / "var").absolute()
+DATA_DIR.mkdir(parents=True, exist_ok=True)
+
+
+def _stored_secret_key() -> str:
+    """The key kept in the data folder, made on first use. Machines that share a database set SECRET_KEY instead."""
+    path = DATA_DIR / "secret_key"
+    if not path.exists():
+        unfinished = DATA_DIR / f"secret_key.{os.getpid()}"
+        unfinished.touch(mode=0o600)
+        unfinished.write_text(secrets.token_urlsafe(48))
+        # A link, unlike a rename, leaves the key of a process that was faster.
+        try:
+            os.link(unfinished, path)
+        except FileExistsError:
+            pass
+        unfinished.unlink()
+    return path.read_text().strip()
+
+
+DEBUG = env.flag("DEBUG")
+SECRET_KEY = env.text("SECRET_KEY") or _stored_secret_key()
+
+# --- Where it listens, and under which names -------------------------------------------------------------------------
+
+HOST = env.text("HOST", "127.0.0.1")
+PORT = env.whole_number("PORT", 3010, low=1, high=65535)
+ALLOWED_HOSTS = env.listing("ALLOWED_HOSTS") or ["localhost", "127.0.0.1", "[::1]", HOST]
+CSRF_TRUSTED_ORIGINS = env.listing("TRUSTED_ORIGINS")
+BEHIND_TLS = env.flag("BEHIND_TLS")
+if BEHIND_TLS:
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = BEHIND_TLS
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
+# The proxies, by address or network, whose X-Forwarded-For is believed.
+TRUSTED_PROXIES = env.listing("TRUSTED_PROXIES")
+
+# --- Applications ----------------------------------------------------------------------------------------------------
+
+INSTALLED_APPS = [
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.staticfiles",
+    "guardian",
+    "rest_framework",
+    "tracker",
+    "accounts",
+    "projects",
+    "workers",
+    "tasks",
+    "logs",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+ROOT_URLCONF = "tracker.urls"
+WSGI_APPLICATION = "tracker.wsgi.application"
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+            ]
+        },
+    }
+]
+
+REST_FRAMEWORK: dict[str, Any] = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [],
+    "DEFAULT_PERMISSION_CLASSES": [],
+    "EXCEPTION_HANDLER": "tracker.api.errors.answer_for",
+    "UNAUTHENTICATED_USER": None,
+}
+
+# The largest request body in bytes, for ordinary calls and for those that carry many tasks.
+MAX_BODY_BYTES = env.whole_number("MAX_BODY_BYTES", 1024 * 1024, low=1024)
+MAX_BULK_BODY_BYTES = env.whole_number("MAX_BULK_BODY_BYTES", 64 * 1024 * 1024, low=1024)
+
+# --- Database --------------------------------------------------------------------------------------------------------
+
+EMBEDDED_POSTGRES_FOLDER = DATA_DIR / "postgres"
+# More command-line options for the embedded postgres program, such as "-c fsync=off" for tests.
+EMBEDDED_POSTGRES_OPTIONS = env.text("EMBEDDED_POSTGRES_OPTIONS")
+
+DATABASES: dict[str, Any]
+if env.text("DATABASE_URL"):
+    DATABASES = {"default": dj_database_url.parse(env.text("DATABASE_URL"))}
+else:
+    from tracker.postgres import server
+
+    DATABASES = {
+        "default": {
+            "ENGINE": "tracker.postgres",
+            "NAME": server.DATABASE,
+            "USER": server.USER,
+            "HOST": str(server.EmbeddedServer(EMBEDDED_POSTGRES_FOLDER).socket_folder),
+        }
+    }
+# Connections live as long as their thread, and are tried before a request uses them. Workers' calls save that round
+# trip: see workers.authentication.
+DATABASES["default"]["CONN_MAX_AGE"] = None
+DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# Counters shared by all processes and machines: requests of one address, mostly.
+CACHES = {
+    "default": (
+        {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": env.text("CACHE_URL")}
+        if env.text("CACHE_URL")
+        else {"BACKEND": "tracker.cache.DatabaseCounters"}
+    )
+}
+
+# --- Accounts --------------------------------------------------------------------------------------------------------
+
+AUTH_USER_MODEL = "accounts.User"
+AUTHENTICATION_BACKENDS = [
+    "django.contrib.auth.backends.ModelBackend",
+    "guardian.backends.ObjectPermissionBackend",
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
+]
+# guardian: nobody in particular has object permissions; its table of all users' ones is replaced by the direct one.
+ANONYMOUS_USER_NAME = None
+
+# --- Limits and upkeep -----------------------------------------------------------------------------------------------
+
+# Registrations of workers per address, as django-ratelimit writes rates; empty switches the limit off.
+WORKER_CREATE_RATE = env.text("WORKER_CREATE_RATE", "100/h")
+# How long a worker should wait after "No task available", in seconds.
+EMPTY_RETRY_AFTER = env.whole_number("EMPTY_RETRY_AFTER", 2, low=1)
+
+LEVELS = ("fatal", "panic", "error", "warn", "info", "debug", "trace")
+# Worker log entries of these levels are kept in the database, for so many days.
+LOG_KEEP_LEVELS = env.choices("LOG_KEEP_LEVELS", "error,warn,info", allowed=LEVELS)
+LOG_KEEP_DAYS = env.whole_number("LOG_KEEP_DAYS", 30, low=1, high=36500)
+LOGS_PUBLIC = env.flag("LOGS_PUBLIC")
+
+# --- Static files ----------------------------------------------------------------------------------------------------
+
+STATIC_URL = "static/"
+STATIC_ROOT = DATA_DIR / "static"
+STATICFILES_DIRS = [BASE_DIR / "tracker" / "assets"]
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+}
+if DEBUG or "pytest" in sys.modules:
+    STORAGES["staticfiles"]["BACKEND"] = "django.contrib.staticfiles.storage.StaticFilesStorage"
+    WHITENOISE_USE_FINDERS = True
+
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_TZ = True
+
+# --- Logging ---------------------------------------------------------------------------------------------------------
+
+# One JSON line per entry: what workers report (logger worker_log) and what goes wrong here. Empty: no file.
+LOG_FILE = env.text("LOG_FILE", str(DATA_DIR / "tracker.log"))
+
+LOGGING: dict[str, Any] = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {
+        "json": {"()": "tracker.jsonlog.JsonFormatter"},
+        "plain": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"},
+    },
+    "handlers": {
+        "console": {"class": "logging.StreamHandler", "formatter": "plain"},
+        "file": {"class": "logging.NullHandler"},
+    },
+    "root": {"handlers": ["console", "file"], "level": "WARNING"},
+    "loggers": {
+        # Configured anew, since Django's own configuration is for DEBUG and for mail.
+        "django": {"handlers": [], "level": "WARNING", "propagate": True},
+        # What clients do wrong is told to them; 4xx answers are no news for the operator.
+        "django.request": {"level": "ERROR"},
+        "django.security.DisallowedHost": {"level": "CRITICAL"},
+        "tracker": {"level": "INFO"},
+        "worker_log": {"handlers": ["file"], "level": 1, "propagate": False},
+    },
+}
+if LOG_FILE:
+    # Watched: logrotate may move it, and every process then opens the new one.
+    LOGGING["handlers"]["file"] = {
+        "class": "logging.handlers.WatchedFileHandler",
+        "filename": LOG_FILE,
+        "formatter": "json",
+        "delay": True,
+        "encoding": "utf-8",
+    }

@@ -1,0 +1,107 @@
+"""Keeps the parts of a running tracker alive: the web server, the scheduler, the embedded database."""
+
+import ctypes
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+logger = logging.getLogger("tracker.supervisor")
+
+POLL_SECONDS = 0.2
+# What a stop may take. The embedded database comes after it and needs a moment, and all of it has 5 seconds.
+STOP_SECONDS = 4.0
+# A part that lived shorter than this has failed to start, and is started again ever more slowly.
+HEALTHY_SECONDS = 5.0
+LONGEST_PAUSE = 30.0
+
+_PR_SET_PDEATHSIG = 1
+
+
+class Part:
+    """A program that runs until it is stopped, and is started again when it dies."""
+
+    def __init__(self, name: str, command: Sequence[str], *, pass_fds: Sequence[int] = ()) -> None:
+        self.name = name
+        self.command = list(command)
+        self.pass_fds = tuple(pass_fds)
+        self.process: subprocess.Popen[bytes] | None = None
+        self._started = 0.0
+        self._not_before = 0.0
+        self._pause = 0.0
+
+    def start(self) -> None:
+        self._started = time.monotonic()
+        self.process = subprocess.Popen(
+            self.command,
+            pass_fds=self.pass_fds,
+            stdin=subprocess.DEVNULL,
+            # Ctrl-C in the terminal goes to the whole foreground group: the parts are to hear of it from us, in order.
+            start_new_session=True,
+            preexec_fn=_die_with_parent,
+        )
+
+    def revive(self) -> None:
+        """Start it again if it has died, after a pause if it keeps dying."""
+        if self.process is None or self.process.poll() is None:
+            return
+        now = time.monotonic()
+        if not self._not_before:
+            lived = now - self._started
+            self._pause = 0.0 if lived > HEALTHY_SECONDS else min(max(1.0, self._pause * 2), LONGEST_PAUSE)
+            self._not_before = now + self._pause
+            logger.warning("The %s ended (%s); starting it again.", self.name, _ending(self.process.returncode))
+        if now >= self._not_before:
+            self._not_before = 0.0
+            self.start()
+
+    def terminate(self) -> None:
+        if self.process is not None and self.process.poll() is None:
+            self.process.terminate()
+
+    def end(self, deadline: float) -> None:
+        """Wait until it has ended, and end it and its children by force at the deadline."""
+        if self.process is None:
+            return
+        try:
+            self.process.wait(max(0.0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            logger.warning("The %s does not end by itself.", self.name)
+        # The group, not only the process: a web server that was killed leaves its workers behind.
+        try:
+            os.killpg(self.process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        self.process.wait()
+
+
+def supervise(parts: Sequence[Part], *, stop: threading.Event, look_after: Callable[[], None]) -> None:
+    """Keep the parts running until `stop` is set, then end them. `look_after` is called once a second."""
+    next_look = 0.0
+    try:
+        while not stop.wait(POLL_SECONDS):
+            for part in parts:
+                part.revive()
+            if time.monotonic() >= next_look:
+                look_after()
+                next_look = time.monotonic() + 1
+    finally:
+        deadline = time.monotonic() + STOP_SECONDS
+        for part in parts:
+            part.terminate()
+        for part in parts:
+            part.end(deadline)
+
+
+def _die_with_parent() -> None:
+    """In a new process: have the kernel end it when the supervisor is killed and can't end it itself."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def _ending(code: int) -> str:
+    return f"exit code {code}" if code >= 0 else f"killed by {signal.Signals(-code).name}"

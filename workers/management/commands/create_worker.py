@@ -1,0 +1,21 @@
+from typing import Any
+
+from django.core.management.base import CommandParser
+
+from tracker.commands import OperatorCommand
+from workers.services import create_worker
+
+
+class Command(OperatorCommand):
+    help = (
+        "Registers a worker and prints the two headers that identify it, for `curl -H @FILE`. "
+        "The secret is shown this once."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("alias", nargs="?", default="", help="what people see (default: default_alias)")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        worker, secret = create_worker(alias=options["alias"])
+        self.stdout.write(f"X-Worker-ID: {worker.pk}\nX-Secret: {secret}")
+        self.stderr.write(f'Created worker {worker.pk} "{worker.alias}".')

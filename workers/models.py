@@ -1,0 +1,48 @@
+"""Workers: the machines that do the tasks, and what each may do where."""
+
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from projects.models import Project
+
+
+class Worker(models.Model):
+    """A registered worker. It identifies itself with its id and a secret, of which only the digest is kept."""
+
+    alias = models.CharField(max_length=255)
+    secret_digest = models.BinaryField(max_length=32, editable=False, help_text="SHA-256 of the secret as it is sent")
+    paused = models.BooleanField(default=False, help_text="refused work from its next call on")
+    created = models.DateTimeField(db_default=Now(), editable=False)
+
+    # DRF asks this of whatever it finds in request.user.
+    is_authenticated = True
+
+    class Meta:
+        default_permissions = ()
+        constraints = [models.CheckConstraint(condition=~Q(alias=""), name="worker_alias_filled")]
+
+    def __str__(self) -> str:
+        return self.alias
+
+
+class WorkerAccess(models.Model):
+    """What one worker may do in one project, and what it has asked for and not yet been answered."""
+
+    worker = models.ForeignKey(Worker, on_delete=models.CASCADE, related_name="accesses")
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="accesses")
+    assign = models.BooleanField(default=False, help_text="granted: may lease")
+    submit = models.BooleanField(default=False, help_text="granted: may submit, and lease as well")
+    wants_assign = models.BooleanField(default=False, help_text="asked for, waiting for a manager")
+    wants_submit = models.BooleanField(default=False, help_text="asked for, waiting for a manager")
+    asked = models.DateTimeField(null=True, blank=True, help_text="when it last asked; null: never, granted unasked")
+
+    class Meta:
+        default_permissions = ()
+        constraints = [
+            # Led by the project: a manager lists a project's workers, while a worker's row is found by both columns.
+            models.UniqueConstraint(fields=["project", "worker"], name="workeraccess_one_per_project"),
+        ]
+
+    def __str__(self) -> str:
+        return f"worker {self.worker_id} in project {self.project_id}"

@@ -1,0 +1,127 @@
+"""What is done to workers and their access."""
+
+import base64
+import hashlib
+import secrets
+from typing import NamedTuple
+
+from projects.models import Project
+from tracker import db
+from tracker.api.errors import BadInput, Forbidden
+from workers.models import Worker, WorkerAccess
+
+DEFAULT_ALIAS = "default_alias"
+RESERVED_ALIAS = "unassigned"
+SECRET_BYTES = 32
+
+
+class AliasReserved(Forbidden):
+    """alias: "unassigned" is reserved; choose another."""
+
+
+class Registration(NamedTuple):
+    """A worker together with its secret, which is not kept anywhere."""
+
+    worker: Worker
+    secret: str
+
+
+def digest(secret: str) -> bytes:
+    """What is stored of a secret. A plain hash, since the secret has 256 random bits and nobody can guess it."""
+    return hashlib.sha256(secret.encode()).digest()
+
+
+def _new_secret() -> str:
+    return base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode()
+
+
+def _checked(alias: str) -> str:
+    if alias.strip().lower() == RESERVED_ALIAS:
+        raise AliasReserved
+    return alias or DEFAULT_ALIAS
+
+
+def create_worker(*, alias: str = "") -> Registration:
+    """Register a worker. Raises AliasReserved."""
+    secret = _new_secret()
+    worker = Worker.objects.create(alias=_checked(alias), secret_digest=digest(secret))
+    worker.refresh_from_db(fields=["created"])
+    return Registration(worker, secret)
+
+
+def rename(*, worker: Worker, alias: str) -> None:
+    """Give the worker another alias. Raises AliasReserved."""
+    Worker.objects.filter(pk=worker.pk).update(alias=_checked(alias))
+
+
+def rotate_secret(*, worker: Worker) -> Registration:
+    """Give the worker a new secret; the old one stops at once."""
+    secret = _new_secret()
+    Worker.objects.filter(pk=worker.pk).update(secret_digest=digest(secret))
+    return Registration(worker, secret)
+
+
+def set_paused(*, worker_id: int, paused: bool) -> None:
+    """Refuse the worker work from its next call on, or stop refusing it. Raises BadInput for an unknown worker."""
+    if not Worker.objects.filter(pk=worker_id).update(paused=paused):
+        raise BadInput(f"worker: there is no worker {worker_id}.")
+
+
+def grant_access(*, worker: Worker, project: Project, assign: bool, submit: bool) -> WorkerAccess:
+    """Let the worker lease (`assign`) or submit as well (`submit`), whether it asked or not, and settle its request.
+
+    Never takes anything away.
+    """
+    db.affected(GRANT, {"worker": worker.pk, "project": project.pk, "assign": assign, "submit": submit})
+    return WorkerAccess.objects.get(worker=worker, project=project)
+
+
+def request_access(*, worker: Worker, project_id: int, assign: bool, submit: bool) -> str | None:
+    """Ask the project's managers for access. Returns what to tell the worker, if anything.
+
+    The answer must not tell whether a hidden project exists: for one that the worker has no grant in, and for one
+    that is not there, it is the same however often it is asked. Raises BadInput when there is nothing to ask for.
+    """
+    if not (assign or submit):
+        raise BadInput("assign: one of assign and submit must be true.")
+    project = Project.objects.filter(pk=project_id).first()
+    access = WorkerAccess.objects.filter(worker=worker, project_id=project_id).first()
+    has_assign, has_submit = (access.assign or access.submit, access.submit) if access else (False, False)
+    if project is None or (project.hidden and not has_assign):
+        if project is not None:
+            _ask(worker, project, assign=assign, submit=submit)
+        return "If there is such a project, its managers have been asked."
+    if project.public and not submit:
+        raise BadInput("assign: this project is public, every worker may lease; there is nothing to ask for.")
+    if has_assign >= assign and has_submit >= submit:
+        raise BadInput("This access has already been granted.")
+    if access and access.wants_assign >= assign and access.wants_submit >= submit:
+        raise BadInput("This has already been asked for; a manager of the project has to decide.")
+    _ask(worker, project, assign=assign, submit=submit)
+    return None
+
+
+def _ask(worker: Worker, project: Project, *, assign: bool, submit: bool) -> None:
+    db.affected(ASK, {"worker": worker.pk, "project": project.pk, "assign": assign, "submit": submit})
+
+
+# Both are one statement, so that of a request and a grant at the same moment neither undoes the other.
+
+ASK = """
+INSERT INTO workers_workeraccess AS access (worker_id, project_id, assign, submit, wants_assign, wants_submit, asked)
+VALUES (%(worker)s, %(project)s, false, false, %(assign)s, %(submit)s, now())
+ON CONFLICT (project_id, worker_id) DO UPDATE
+SET wants_assign = access.wants_assign OR (excluded.wants_assign AND NOT (access.assign OR access.submit)),
+    wants_submit = access.wants_submit OR (excluded.wants_submit AND NOT access.submit),
+    asked = now()
+"""
+
+GRANT = """
+INSERT INTO workers_workeraccess AS access (worker_id, project_id, assign, submit, wants_assign, wants_submit)
+VALUES (%(worker)s, %(project)s, %(assign)s, %(submit)s, false, false)
+ON CONFLICT (project_id, worker_id) DO UPDATE
+SET assign = access.assign OR excluded.assign,
+    submit = access.submit OR excluded.submit,
+    wants_assign = false,
+    wants_submit = false
+"""

@@ -1,0 +1,13 @@
+from django.urls import path
+
+from workers import views
+
+urlpatterns = [
+    path("worker/create", views.CreateWorkerView.as_view()),
+    path("worker/update", views.UpdateWorkerView.as_view()),
+    path("worker/get/<id:worker_id>", views.GetWorkerView.as_view()),
+    path("worker/rotate_secret", views.RotateSecretView.as_view()),
+    path("worker/set_paused", views.SetPausedView.as_view()),
+    path("project/request_access", views.RequestAccessView.as_view()),
+    path("project/secret/<id:project_id>", views.ProjectSecretView.as_view()),
+]
