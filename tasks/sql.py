@@ -122,12 +122,15 @@ SELECT EXISTS (
 )
 """
 
+# The three releases find the row by its id. `assignee_id = …` would imply `assignee_id IS NOT NULL` and offer the
+# planner task_leased, which looks cheap as long as few tasks are leased; IS NOT DISTINCT FROM implies nothing.
+
 # OK. The votes decide between closing and voting on the same version of the row, so exactly one of the two happens,
 # and to a row that is still this worker's. A closed row leaves the table, which is what makes closing happen once.
 RELEASE_OK = """
 WITH closed AS (
     DELETE FROM tasks_task
-    WHERE id = %(task)s AND assignee_id = %(worker)s AND lease = coalesce(%(lease)s::uuid, lease)
+    WHERE id = %(task)s AND assignee_id IS NOT DISTINCT FROM %(worker)s AND lease = coalesce(%(lease)s::uuid, lease)
       AND cardinality(array_positions(votes, %(verification)s)) + 1 >= verification_count
     RETURNING *
 ), kept AS (
@@ -152,7 +155,7 @@ WITH closed AS (
     UPDATE tasks_task
     SET voters = voters || %(worker)s::bigint, votes = votes || %(verification)s::bigint,
         assignee_id = NULL, lease = NULL, assign_time = NULL, lease_expires = NULL
-    WHERE id = %(task)s AND assignee_id = %(worker)s AND lease = coalesce(%(lease)s::uuid, lease)
+    WHERE id = %(task)s AND assignee_id IS NOT DISTINCT FROM %(worker)s AND lease = coalesce(%(lease)s::uuid, lease)
       AND cardinality(array_positions(votes, %(verification)s)) + 1 < verification_count
     RETURNING verification_count - cardinality(array_positions(votes, %(verification)s)) AS missing
 )
@@ -164,14 +167,14 @@ UPDATE tasks_task
 SET retries = retries + 1,
     status = CASE WHEN retries + 1 >= max_retries THEN 2 ELSE 1 END,
     assignee_id = NULL, lease = NULL, assign_time = NULL, lease_expires = NULL
-WHERE id = %(task)s AND assignee_id = %(worker)s AND lease = coalesce(%(lease)s::uuid, lease)
+WHERE id = %(task)s AND assignee_id IS NOT DISTINCT FROM %(worker)s AND lease = coalesce(%(lease)s::uuid, lease)
 RETURNING 0
 """
 
 RELEASE_SKIP = """
 UPDATE tasks_task
 SET assignee_id = NULL, lease = NULL, assign_time = NULL, lease_expires = NULL
-WHERE id = %(task)s AND assignee_id = %(worker)s AND lease = coalesce(%(lease)s::uuid, lease)
+WHERE id = %(task)s AND assignee_id IS NOT DISTINCT FROM %(worker)s AND lease = coalesce(%(lease)s::uuid, lease)
 RETURNING 0
 """
 

@@ -1,5 +1,11 @@
 from django.apps import AppConfig
+from django.urls import register_converter
 
 
 class TrackerConfig(AppConfig):
     name = "tracker"
+
+    def ready(self) -> None:
+        from tracker.api.converters import IdConverter
+
+        register_converter(IdConverter, "id")

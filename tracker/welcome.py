@@ -9,6 +9,7 @@ from tasks.queue import NewTask, submit_many
 from tracker.postgres.base import uses_embedded_server
 
 SAMPLE_TASKS = 10
+_WILDCARDS = ("0.0.0.0", "::")
 
 
 def create_sample_project() -> None:
@@ -39,6 +40,8 @@ def greeting(address: str) -> str:
             "  seq 100 | .venv/bin/python manage.py submit_tasks NAME -",
             "",
         ]
+    if settings.HOST in _WILDCARDS and settings.ALLOWED_HOSTS[-1] == settings.HOST:
+        lines += ["Other machines need the name or address they use in ALLOWED_HOSTS; now it is this machine only.", ""]
     return "\n".join([*lines, *_steps(address.rstrip("/"), project_id), "", "Ctrl-C stops it."])
 
 

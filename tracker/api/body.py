@@ -1,9 +1,11 @@
 """Reading a request's body as JSON, whatever its Content-Type says."""
 
+from collections.abc import Callable
 from typing import Any
 
 import orjson
-from django.http import HttpRequest
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
 
 from tracker.api.errors import BadInput, TooLarge, UnsupportedMedia
 
@@ -23,12 +25,9 @@ def read_json(request: HttpRequest, *, max_bytes: int) -> Any:
 def _read_bytes(request: HttpRequest, max_bytes: int) -> bytes:
     if request.META.get("HTTP_CONTENT_ENCODING", "identity") != "identity":
         raise UnsupportedMedia
-    # A chunked body has no length, and Django would take it for an empty one; gunicorn ends its stream properly.
-    chunked = "chunked" in request.META.get("HTTP_TRANSFER_ENCODING", "").lower()
-    stream = request.META["wsgi.input"] if chunked else request
-    if not chunked and int(request.META.get("CONTENT_LENGTH") or 0) > max_bytes:
+    if not _is_chunked(request) and int(request.META.get("CONTENT_LENGTH") or 0) > max_bytes:
         raise _too_large(max_bytes)
-    raw: bytes = stream.read(max_bytes + 1)
+    raw: bytes = _body_stream(request).read(max_bytes + 1)
     if len(raw) > max_bytes:
         raise _too_large(max_bytes)
     return raw
@@ -36,3 +35,35 @@ def _read_bytes(request: HttpRequest, max_bytes: int) -> bytes:
 
 def _too_large(max_bytes: int) -> TooLarge:
     return TooLarge(f"The request body is larger than the {max_bytes} bytes allowed here; send it in parts.")
+
+
+def drain_refused_bodies(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
+    """Middleware: after a refusal, read what the client is still sending, up to the largest body allowed.
+
+    A server that closes the connection over unread data resets it, and the client never sees why it was refused.
+    """
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        response = get_response(request)
+        if response.status_code >= 400 and request.method == "POST":
+            left = settings.MAX_BULK_BODY_BYTES
+            try:
+                while left > 0 and (part := _body_stream(request).read(_PART_BYTES)):
+                    left -= len(part)
+            except OSError:
+                pass
+        return response
+
+    return middleware
+
+
+_PART_BYTES = 64 * 1024
+
+
+def _body_stream(request: HttpRequest) -> Any:
+    # A chunked body has no length, and Django would take it for an empty one; gunicorn ends its stream properly.
+    return request.META["wsgi.input"] if _is_chunked(request) else request
+
+
+def _is_chunked(request: HttpRequest) -> bool:
+    return "chunked" in request.META.get("HTTP_TRANSFER_ENCODING", "").lower()

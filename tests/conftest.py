@@ -1,0 +1,92 @@
+"""The personas, and what every test may need."""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+import pytest
+from django.core.cache import cache
+from django.db import connections
+
+from accounts.models import User
+from projects.models import Project
+from tests.client import Api
+from tests.factories import ProjectFactory, UserFactory, grant, register
+from workers.services import Registration
+
+Outcome = TypeVar("Outcome")
+
+
+@pytest.fixture
+def api() -> Api:
+    """The API without anybody logged in; workers identify themselves in each call."""
+    return Api()
+
+
+@pytest.fixture
+def project(db: None) -> Project:
+    """A public project."""
+    return ProjectFactory()
+
+
+@pytest.fixture
+def worker(db: None) -> Registration:
+    """A worker that nobody granted anything."""
+    return register("worker")
+
+
+@pytest.fixture
+def other_worker(db: None) -> Registration:
+    return register("other")
+
+
+@pytest.fixture
+def submitter(project: Project) -> Registration:
+    """A worker with SUBMIT on `project`."""
+    registration = register("submitter")
+    grant(registration, project, submit=True)
+    return registration
+
+
+@pytest.fixture
+def manager(db: None) -> User:
+    """A manager without any role."""
+    return UserFactory()
+
+
+@pytest.fixture
+def tracker_admin(db: None) -> User:
+    return UserFactory(is_superuser=True)
+
+
+@pytest.fixture
+def counters(db: None) -> None:
+    """Start counting requests from nothing."""
+    cache.clear()
+
+
+def at_once(calls: list[Callable[[], Outcome]]) -> list[Outcome | Exception]:
+    """Run the calls in a thread each, with a database connection each, all let go at the same moment.
+
+    Returns what they returned or raised, in their order. For tests marked django_db(transaction=True).
+    """
+    start = threading.Barrier(len(calls))
+
+    def run(call: Callable[[], Outcome]) -> Outcome | Exception:
+        try:
+            connections["default"].ensure_connection()
+            start.wait(timeout=30)
+            return call()
+        except Exception as error:
+            return error
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(len(calls)) as pool:
+        return list(pool.map(run, calls))
+
+
+@pytest.fixture
+def racing() -> Callable[[list[Callable[[], Any]]], list[Any]]:
+    return at_once

@@ -1,0 +1,56 @@
+"""Rows to test with. Workers come as Registration, that is with their secret."""
+
+import factory
+from factory.django import DjangoModelFactory
+
+from accounts.models import User
+from projects.models import Project
+from tasks.models import Task
+from workers.models import Worker, WorkerAccess
+from workers.services import Registration, create_worker
+
+
+class UserFactory(DjangoModelFactory):
+    class Meta:
+        model = User
+
+    username = factory.Sequence(lambda n: f"manager{n}")
+
+
+class ProjectFactory(DjangoModelFactory):
+    class Meta:
+        model = Project
+
+    name = factory.Sequence(lambda n: f"project {n}")
+    public = True
+
+    class Params:
+        private = factory.Trait(public=False)
+        secluded = factory.Trait(public=False, hidden=True)
+
+
+class TaskFactory(DjangoModelFactory):
+    class Meta:
+        model = Task
+
+    project = factory.SubFactory(ProjectFactory)
+    recipe = factory.Sequence(lambda n: f"recipe {n}")
+
+
+def register(alias: str = "worker", **columns: object) -> Registration:
+    """A worker with its secret; `columns` are set on its row."""
+    registration = create_worker(alias=alias)
+    if columns:
+        Worker.objects.filter(pk=registration.worker.pk).update(**columns)
+        registration.worker.refresh_from_db()
+    return registration
+
+
+def grant(registration: Registration, project: Project, *, assign: bool = False, submit: bool = False) -> WorkerAccess:
+    return WorkerAccess.objects.create(worker=registration.worker, project=project, assign=assign, submit=submit)
+
+
+def expire(task: Task | int) -> None:
+    """Let the lease of a task have run out."""
+    pk = task if isinstance(task, int) else task.pk
+    Task.objects.filter(pk=pk).update(lease_expires="2020-01-01T00:00:00Z")

@@ -1,0 +1,156 @@
+"""POST /task/bulk_submit."""
+
+import pytest
+
+from projects.models import RateBucket
+from tasks.models import Task
+from tasks.views import BulkSubmitView
+from tests.factories import ProjectFactory, TaskFactory, grant
+
+pytestmark = pytest.mark.django_db
+
+URL = "/task/bulk_submit"
+
+
+@pytest.fixture
+def item(project):
+    def build(n, **fields):
+        return {"project": project.pk, "recipe": f"recipe {n}", **fields}
+
+    return build
+
+
+def test_it_works(api, submitter, item):
+    answer = api.post(URL, [item(n, priority=n) for n in range(3)], worker=submitter)
+    assert answer.status == 200
+    assert (answer.content["created"], answer.content["duplicates"]) == (3, 0)
+    ids = [one["id"] for one in answer.content["results"]]
+    assert all(one["ok"] for one in answer.content["results"])
+    assert list(Task.objects.filter(pk__in=ids).order_by("pk").values_list("pk", "recipe", "priority")) == [
+        (task_id, f"recipe {n}", n) for n, task_id in enumerate(ids)
+    ]
+
+
+def test_takes_an_object_with_requests(api, submitter, item):
+    answer = api.post(URL, {"requests": [item(1), item(2)]}, worker=submitter)
+    assert answer.content["created"] == 2
+
+
+def test_every_field_is_stored(api, submitter, item):
+    fields = {"max_retries": 2, "priority": -3, "max_assign_time": 9, "hash64": 2**64 - 1, "verification_count": 4}
+    api.post(URL, [item(1, **fields)], worker=submitter)
+    assert Task.objects.values(*fields).get() == fields | {"hash64": -1}
+
+
+def test_duplicates_do_not_fail_the_batch(api, submitter, item, project):
+    old = TaskFactory(project=project, hash64=5)
+    batch = [item(0, hash64=9), item(1, hash64=5), item(2), item(3, hash64=9), item(4, unique_str="a")]
+    answer = api.post(URL, [*batch, item(5, unique_string="a")], worker=submitter)
+    assert answer.status == 200
+    assert (answer.content["created"], answer.content["duplicates"]) == (3, 3)
+    results = answer.content["results"]
+    assert [one["ok"] for one in results] == [True, False, True, False, True, False]
+    assert results[1]["id"] == old.pk
+    assert results[3]["id"] == results[0]["id"]
+    assert results[5]["id"] == results[4]["id"]
+    assert "hash" in results[1]["message"]
+    assert Task.objects.filter(project=project).count() == 4
+
+
+def test_tasks_are_leased_in_the_order_sent(api, submitter, item, project):
+    # Descending hashes: the order of storing is another.
+    api.post(URL, [item(n, hash64=100 - n) for n in range(5)], worker=submitter)
+    leased = [api.get(f"/task/get/{project.pk}", worker=submitter).content["task"]["recipe"] for _ in range(5)]
+    assert leased == [f"recipe {n}" for n in range(5)]
+
+
+@pytest.mark.parametrize("body", [{"recipe": "x"}, "text", 5, {"requests": 5}, {"requests": None}, None])
+def test_refuses_what_is_no_array(api, submitter, body):
+    answer = api.post(URL, body, worker=submitter)
+    assert answer.status == 400
+    assert "array" in answer.message
+
+
+def test_refuses_an_empty_batch(api, submitter):
+    answer = api.post(URL, [], worker=submitter)
+    assert answer.status == 400
+    assert "1 to 10000 items, not 0" in answer.message
+
+
+def test_refuses_more_than_the_limit(api, submitter, item):
+    answer = api.post(URL, [item(0)] * 10_001, worker=submitter)
+    assert answer.status == 400
+    assert "not 10001" in answer.message
+
+
+def test_takes_ten_thousand(api, submitter, item):
+    answer = api.post(URL, [item(0)] * 10_000, worker=submitter)
+    assert answer.content["created"] == 10_000
+    assert len(answer.content["results"]) == 10_000
+
+
+@pytest.mark.parametrize("bad", [{"recipe": ""}, {"priority": "x"}, {"project": True}, {"hash64": 1.5}])
+def test_one_invalid_item_stores_nothing(api, submitter, item, bad):
+    answer = api.post(URL, [item(0), item(1), item(2) | bad], worker=submitter)
+    assert answer.status == 400
+    assert answer.message.startswith(f"Item 2: {next(iter(bad))}: ")
+    assert not Task.objects.exists()
+
+
+def test_item_that_is_no_object(api, submitter, item):
+    answer = api.post(URL, [item(0), 7], worker=submitter)
+    assert answer.status == 400
+    assert answer.message.startswith("Item 1: ")
+
+
+def test_one_project_throughout(api, submitter, item):
+    other = ProjectFactory()
+    grant(submitter, other, submit=True)
+    answer = api.post(URL, [item(0), item(1, project=other.pk)], worker=submitter)
+    assert answer.status == 400
+    assert answer.message.startswith("Item 1: project: ")
+    assert not Task.objects.exists()
+
+
+def test_needs_submit(api, worker, item):
+    assert api.post(URL, [item(0)], worker=worker).status == 403
+    assert not Task.objects.exists()
+
+
+def test_unknown_project(api, submitter, item):
+    answer = api.post(URL, [item(0, project=10**9)], worker=submitter)
+    assert answer.status == 404
+    assert "rate_limit_delay" not in answer.json
+
+
+def test_bulk_goes_into_debt(api, worker):
+    project = ProjectFactory(submit_rate=0.1)
+    grant(worker, project, submit=True)
+    item = {"project": project.pk, "recipe": "x"}
+    assert api.post(URL, [item] * 50, worker=worker).status == 200
+    answer = api.post(URL, [item] * 2, worker=worker)
+    assert answer.status == 429
+    assert 490 < answer.json["rate_limit_delay"] <= 500
+    assert Task.objects.count() == 50
+    assert api.post("/task/submit", item, worker=worker).status == 429
+
+
+def test_duplicates_cost_no_tokens(api, worker):
+    project = ProjectFactory(submit_rate=0.1)
+    grant(worker, project, submit=True)
+    TaskFactory(project=project, hash64=1)
+    item = {"project": project.pk, "recipe": "x", "hash64": 1}
+    assert api.post(URL, [item] * 50, worker=worker).status == 200
+    assert api.post(URL, [item] * 49 + [item | {"hash64": 2}], worker=worker).content["created"] == 1
+    answer = api.post(URL, [item], worker=worker)
+    assert 0 < answer.json["rate_limit_delay"] <= 10
+    RateBucket.objects.update(next_at="2020-01-01T00:00:00Z")
+    assert api.post(URL, [item], worker=worker).status == 200
+
+
+def test_body_limit(api, submitter, item, monkeypatch):
+    monkeypatch.setattr(BulkSubmitView, "max_body_bytes", 200)
+    answer = api.post(URL, [item(n) for n in range(20)], worker=submitter)
+    assert answer.status == 413
+    assert "200 bytes" in answer.message
+    assert not Task.objects.exists()

@@ -1,0 +1,246 @@
+"""GET /task/get/:project."""
+
+import pytest
+from django.utils import timezone
+
+from projects.models import RateBucket
+from tasks.models import Task
+from tests.factories import ProjectFactory, TaskFactory, expire, grant
+from workers.models import Worker
+
+pytestmark = pytest.mark.django_db
+
+
+def url(project):
+    return f"/task/get/{project.pk}"
+
+
+def leased_recipes(api, project, worker, count):
+    return [api.get(url(project), worker=worker).content["task"]["recipe"] for _ in range(count)]
+
+
+def assert_nothing(answer, reason):
+    assert answer.status == 200
+    assert not answer.ok
+    assert answer.message == "No task available"
+    assert answer.content == {"reason": reason}
+    assert int(answer.headers["Retry-After"]) > 0
+
+
+def test_it_works(api, worker):
+    project = ProjectFactory(
+        priority=999, clone_url="http://github.com/test/test", git_repo="myrepo", version="1.0", assign_rate=2
+    )
+    task = TaskFactory(project=project, recipe="test recipe", priority=1, max_retries=3)
+    before = int(timezone.now().timestamp())
+    answer = api.get(url(project), worker=worker)
+    assert answer.status == 200
+    content = answer.content["task"]
+    assert before <= content.pop("assign_time") <= before + 60
+    stored = Task.objects.get()
+    assert content == {
+        "id": task.pk,
+        "priority": 1,
+        "assignee": worker.worker.pk,
+        "retries": 0,
+        "max_retries": 3,
+        "status": 1,
+        "recipe": "test recipe",
+        "max_assign_time": 0,
+        "verification_count": 0,
+        "lease": str(stored.lease),
+        "project": {
+            "id": project.pk,
+            "priority": 999,
+            "name": project.name,
+            "clone_url": "http://github.com/test/test",
+            "git_repo": "myrepo",
+            "version": "1.0",
+            "motd": "",
+            "public": True,
+            "hidden": False,
+            "chain": 0,
+            "paused": False,
+            "assign_rate": 2,
+            "submit_rate": 0,
+        },
+    }
+    assert stored.assignee == worker.worker
+    assert stored.status == Task.Status.NEW
+
+
+def test_task_comes_first_in_the_answer(api, worker, project):
+    # The README's shell lines look for it there.
+    TaskFactory(project=project)
+    assert api.get(url(project), worker=worker).response.content.startswith(b'{"ok":true,"content":{"task":{"id":')
+
+
+def test_api_prefix(api, worker, project):
+    TaskFactory(project=project)
+    assert api.get(f"/api{url(project)}", worker=worker).ok
+
+
+def test_highest_priority_first_then_oldest(api, worker, project):
+    for recipe, priority in (("a", 0), ("b", 5), ("c", -5), ("d", 5), ("e", 0)):
+        TaskFactory(project=project, recipe=recipe, priority=priority)
+    assert leased_recipes(api, project, worker, 5) == ["b", "d", "a", "e", "c"]
+
+
+def test_every_lease_has_another_id(api, worker, project):
+    TaskFactory.create_batch(2, project=project)
+    first, second = (api.get(url(project), worker=worker).content["task"]["lease"] for _ in range(2))
+    assert first != second
+
+
+def test_leases_of_other_projects_stay(api, worker, project):
+    TaskFactory()
+    assert_nothing(api.get(url(project), worker=worker), "empty")
+
+
+def test_leased_and_failed_are_not_given(api, worker, other_worker, project):
+    TaskFactory(project=project)
+    TaskFactory(project=project, status=Task.Status.FAILED)
+    assert api.get(url(project), worker=other_worker).ok
+    assert_nothing(api.get(url(project), worker=worker), "empty")
+
+
+def test_empty(api, worker, project):
+    assert_nothing(api.get(url(project), worker=worker), "empty")
+
+
+def test_paused_project(api, worker, project):
+    TaskFactory(project=project)
+    project.paused = True
+    project.save()
+    assert_nothing(api.get(url(project), worker=worker), "project_paused")
+
+
+def test_private_project_without_access(api, worker):
+    project = ProjectFactory(private=True)
+    TaskFactory(project=project)
+    assert_nothing(api.get(url(project), worker=worker), "no_access")
+
+
+def test_hidden_project_without_access_is_not_found(api, worker):
+    project = ProjectFactory(secluded=True)
+    TaskFactory(project=project)
+    hidden, missing = api.get(url(project), worker=worker), api.get("/task/get/999999999", worker=worker)
+    assert hidden.status == missing.status == 404
+    assert hidden.message.replace(str(project.pk), "N") == missing.message.replace("999999999", "N")
+
+
+def test_verified_all(api, worker, other_worker, project):
+    TaskFactory(project=project, verification_count=2, voters=[worker.worker.pk], votes=[1])
+    assert_nothing(api.get(url(project), worker=worker), "verified_all")
+    assert api.get(url(project), worker=other_worker).ok
+    assert_nothing(api.get(url(project), worker=worker), "empty")
+
+
+def test_passes_over_what_it_verified(api, worker, project):
+    TaskFactory(project=project, priority=9, verification_count=2, voters=[5, worker.worker.pk], votes=[1, 2])
+    TaskFactory(project=project, recipe="mine")
+    assert leased_recipes(api, project, worker, 1) == ["mine"]
+
+
+def test_needs_identity(api, project):
+    TaskFactory(project=project)
+    assert api.get(url(project)).status == 401
+
+
+def test_paused_worker(api, worker, project):
+    TaskFactory(project=project)
+    Worker.objects.update(paused=True)
+    answer = api.get(url(project), worker=worker)
+    assert answer.status == 403
+    assert "paused" in answer.message
+    assert not Task.objects.filter(assignee__isnull=False).exists()
+    Worker.objects.update(paused=False)
+    assert api.get(url(project), worker=worker).ok
+
+
+@pytest.mark.parametrize("path", ["/task/get/", "/task/get/x", "/task/get/-1", "/task/get/99999999999999999999"])
+def test_no_project_in_the_path(api, worker, path):
+    assert api.get(path, worker=worker).status == 404
+
+
+@pytest.mark.parametrize(("max_assign_time", "seconds"), [(0, 77), (5, 5), (2**31 - 1, 2**31 - 1)])
+def test_how_long_a_lease_lasts(api, worker, max_assign_time, seconds):
+    project = ProjectFactory(lease_seconds=77)
+    TaskFactory(project=project, max_assign_time=max_assign_time)
+    api.get(url(project), worker=worker)
+    task = Task.objects.get()
+    assert (task.lease_expires - task.assign_time).total_seconds() == seconds
+
+
+def test_picks_up_what_has_expired_when_nothing_else_is_left(api, worker, other_worker, project):
+    old = TaskFactory(project=project, recipe="old", priority=9)
+    first = api.get(url(project), worker=worker).content["task"]["lease"]
+    expire(old)
+    TaskFactory(project=project, recipe="fresh")
+    assert leased_recipes(api, project, other_worker, 2) == ["fresh", "old"]
+    old.refresh_from_db()
+    assert old.assignee == other_worker.worker
+    assert str(old.lease) != first
+    assert old.lease_expires > timezone.now()
+    assert_nothing(api.get(url(project), worker=worker), "empty")
+
+
+def test_expired_is_not_given_to_who_verified_it(api, worker, other_worker, project):
+    task = TaskFactory(project=project, verification_count=2, voters=[worker.worker.pk], votes=[1])
+    assert api.get(url(project), worker=other_worker).ok
+    expire(task)
+    assert_nothing(api.get(url(project), worker=worker), "empty")
+    assert api.get(url(project), worker=other_worker).ok
+
+
+def test_rate_limit(api, worker):
+    project = ProjectFactory(assign_rate=0.01)
+    TaskFactory.create_batch(2, project=project)
+    assert api.get(url(project), worker=worker).ok
+    answer = api.get(url(project), worker=worker)
+    assert answer.status == 429
+    assert 90 < answer.json["rate_limit_delay"] <= 100
+    assert answer.headers["Retry-After"] == "100"
+    assert Task.objects.filter(assignee__isnull=False).count() == 1
+    RateBucket.objects.update(next_at="2020-01-01T00:00:00Z")
+    assert api.get(url(project), worker=worker).ok
+
+
+def test_rate_limit_is_shared_by_workers(api, worker, other_worker):
+    project = ProjectFactory(assign_rate=0.01)
+    TaskFactory.create_batch(2, project=project)
+    assert api.get(url(project), worker=worker).ok
+    assert api.get(url(project), worker=other_worker).status == 429
+
+
+def test_only_a_lease_that_was_given_costs_a_token(api, worker):
+    project = ProjectFactory(assign_rate=0.01)
+    for _ in range(3):
+        assert_nothing(api.get(url(project), worker=worker), "empty")
+    TaskFactory(project=project)
+    assert api.get(url(project), worker=worker).ok
+    assert api.get(url(project), worker=worker).status == 429
+
+
+def test_submit_rate_does_not_limit_leases(api, worker):
+    project = ProjectFactory(submit_rate=0.01)
+    TaskFactory.create_batch(3, project=project)
+    assert len(leased_recipes(api, project, worker, 3)) == 3
+
+
+def test_a_burst_is_one_however_long_nobody_leased(api, worker):
+    project = ProjectFactory(assign_rate=0.01)
+    TaskFactory.create_batch(3, project=project)
+    RateBucket.objects.create(project=project, kind="assign", next_at="2020-01-01T00:00:00Z")
+    assert api.get(url(project), worker=worker).ok
+    assert api.get(url(project), worker=worker).status == 429
+
+
+def test_access_granted_and_taken_counts_at_once(api, worker):
+    project = ProjectFactory(private=True)
+    TaskFactory.create_batch(2, project=project)
+    assert not api.get(url(project), worker=worker).ok
+    access = grant(worker, project, assign=True)
+    assert api.get(url(project), worker=worker).ok
+    access.delete()
+    assert not api.get(url(project), worker=worker).ok

@@ -1,0 +1,110 @@
+"""docs/task-lifecycle.md: what each call does to a task in each state."""
+
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+
+from tasks.chores import expire_leases
+from tasks.models import ClosedTask, Task
+from tests.factories import TaskFactory, expire, grant
+
+pytestmark = pytest.mark.django_db
+
+STATES = ("ready", "mine", "theirs", "expired", "failed", "closed")
+HASH = 5
+
+
+def cells():
+    """(call, state before, what the document says), from the table."""
+    text = Path(settings.BASE_DIR / "docs" / "task-lifecycle.md").read_text()
+    table = text.split("| call |")[1].split("\n\n")[0].splitlines()
+    assert tuple(name.strip() for name in table[0].strip(" |").split("|")) == STATES
+    for line in table[2:]:
+        call, *outcomes = (cell.strip() for cell in line.strip("|").split("|"))
+        yield from ((call, state, outcome) for state, outcome in zip(STATES, outcomes, strict=True))
+
+
+class Scene:
+    """One task, the worker that calls, and another."""
+
+    def __init__(self, api, project, caller, other):
+        self.api, self.project, self.caller, self.other = api, project, caller, other
+        self.task = TaskFactory(project=project, hash64=HASH, max_retries=2)
+
+    def put_in(self, state):
+        match state:
+            case "mine":
+                self.lease(self.caller)
+            case "theirs":
+                self.lease(self.other)
+            case "expired":
+                self.lease(self.other)
+                expire(self.task)
+            case "failed":
+                Task.objects.update(status=Task.Status.FAILED)
+            case "closed":
+                self.lease(self.other)
+                self.release(self.other, 0)
+
+    def lease(self, worker):
+        return self.api.get(f"/task/get/{self.project.pk}", worker=worker)
+
+    def release(self, worker, result):
+        body = {"task_id": self.task.pk, "result": result, "verification": 1}
+        return self.api.post("/task/release", body, worker=worker)
+
+    @property
+    def state(self):
+        task = Task.objects.filter(project=self.project).first()
+        if task is None:
+            assert ClosedTask.objects.filter(pk=self.task.pk).exists()
+            return "closed"
+        if task.status == Task.Status.FAILED:
+            return "failed"
+        if task.assignee is None:
+            return "ready"
+        if task.lease_expires < task.assign_time:
+            return "expired"
+        return "mine" if task.assignee == self.caller.worker else "theirs"
+
+    def run(self, call):
+        """Make the call; returns what the caller is told, as the table puts it."""
+        match call:
+            case "get":
+                answer = self.lease(self.caller)
+                return "task" if answer.ok else answer.content["reason"]
+            case "submit of its hash":
+                body = {"project": self.project.pk, "recipe": "again", "hash64": HASH}
+                answer = self.api.post("/task/submit", body, worker=self.caller)
+                return "stored" if answer.ok else str(answer.status)
+            case "the scheduler":
+                expire_leases()
+                return None
+            case "release OK, 1 of 2 votes":
+                Task.objects.update(verification_count=2)
+                answer = self.release(self.caller, 0)
+            case "release OK":
+                answer = self.release(self.caller, 0)
+            case "release FAIL, retries left":
+                answer = self.release(self.caller, 1)
+            case "release FAIL, the last":
+                Task.objects.update(retries=1)
+                answer = self.release(self.caller, 1)
+            case "release SKIP":
+                answer = self.release(self.caller, 2)
+        expire_leases()
+        if answer.content["updated"]:
+            return "updated"
+        return "not held" if "does not hold" in answer.message else "1 missing"
+
+
+@pytest.mark.parametrize(("call", "state", "expected"), list(cells()))
+def test_table(api, project, worker, other_worker, call, state, expected):
+    for registration in (worker, other_worker):
+        grant(registration, project, submit=True)
+    scene = Scene(api, project, worker, other_worker)
+    scene.put_in(state)
+    assert scene.state == state
+    told = scene.run(call)
+    assert (f"{scene.state} [{told}]" if told else scene.state) == expected

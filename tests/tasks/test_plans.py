@@ -1,0 +1,82 @@
+"""The statements find their rows by index, also before the table was ever analysed."""
+
+import pytest
+from django.db import connection
+
+from tasks import sql
+from tasks.models import Task
+from tests.factories import ProjectFactory, register
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+TASKS = 8_000
+FILL = "INSERT INTO tasks_task (project_id, recipe, hash64) SELECT %s, 'x', generate_series(1, %s)"
+
+
+@pytest.fixture
+def values():
+    project, worker = ProjectFactory(), register().worker
+    with connection.cursor() as cursor:
+        cursor.execute(FILL, [project.pk, TASKS])
+    return {
+        "project": project.pk,
+        "worker": worker.pk,
+        "rate": 0.0,
+        "lease_seconds": 60,
+        "task": Task.objects.first().pk,
+        "lease": None,
+        "verification": 1,
+        "hashes": [5],
+        "limit": 100,
+    }
+
+
+def nodes(plan):
+    yield plan
+    for child in plan.get("Plans", []):
+        yield from nodes(child)
+
+
+def scans_of_tasks(statement, values):
+    """(kind of scan, index) of every place where the plan reads the queue table and does so at run time."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN (FORMAT JSON, ANALYZE) {statement}", values)
+        plan = cursor.fetchone()[0]
+    return {
+        (node["Node Type"], node.get("Index Name"))
+        for node in nodes(plan[0]["Plan"])
+        if node.get("Relation Name") == "tasks_task" and "Scan" in node["Node Type"] and node["Actual Loops"]
+    }
+
+
+@pytest.mark.parametrize("analysed", [False, True])
+@pytest.mark.parametrize(
+    ("statement", "indexes"),
+    [
+        ("LEASE", {"task_ready", "tasks_task_pkey"}),
+        ("RELEASE_OK", {"tasks_task_pkey"}),
+        ("RELEASE_FAIL", {"tasks_task_pkey"}),
+        ("RELEASE_SKIP", {"tasks_task_pkey"}),
+        ("FIND_BY_HASH", {"task_hash_unique"}),
+        ("EXPIRE", {"task_leased", "tasks_task_pkey"}),
+    ],
+)
+def test_it_reads_by_index(values, statement, indexes, analysed):
+    if analysed:
+        with connection.cursor() as cursor:
+            cursor.execute("ANALYZE tasks_task")
+    scans = scans_of_tasks(getattr(sql, statement), values)
+    assert {index for _, index in scans} <= indexes
+    assert {kind for kind, _ in scans} <= {"Index Scan", "Index Only Scan"}
+
+
+def test_lease_of_an_expired_task_reads_by_index(values):
+    Task.objects.update(
+        assignee=values["worker"],
+        lease="00000000-0000-0000-0000-000000000001",
+        assign_time="2020-01-01T00:00:00Z",
+        lease_expires="2020-01-01T00:00:00Z",
+    )
+    scans = scans_of_tasks(sql.LEASE, values)
+    assert ("Index Scan", "task_leased") in scans
+    assert {kind for kind, _ in scans} == {"Index Scan"}

@@ -1,0 +1,167 @@
+"""What must hold when requests race. Each racer has a thread and a database connection of its own."""
+
+from functools import partial
+
+import pytest
+
+from tasks import queue
+from tasks.chores import expire_leases
+from tasks.models import ClosedEntry, ClosedTask, Task
+from tests.factories import ProjectFactory, TaskFactory, expire, register
+from tracker.api.errors import RateLimited
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def errors(outcomes):
+    return [outcome for outcome in outcomes if isinstance(outcome, Exception)]
+
+
+def test_twelve_leasers_and_no_task_twice(racing):
+    project = ProjectFactory()
+    TaskFactory.create_batch(120, project=project)
+    workers = [register().worker for _ in range(12)]
+
+    def drain(worker):
+        taken = []
+        while (task := queue.lease(project=project, worker=worker)) is not None:
+            taken.append(task.id)
+        return taken
+
+    outcomes = racing([partial(drain, worker) for worker in workers])
+    assert not errors(outcomes)
+    taken = [task_id for ids in outcomes for task_id in ids]
+    assert sorted(taken) == sorted(Task.objects.values_list("pk", flat=True))
+    assert {worker.pk: len(ids) for worker, ids in zip(workers, outcomes, strict=True) if ids} == {
+        worker.pk: worker.leases.count() for worker in workers if worker.leases.exists()
+    }
+
+
+def test_one_task_and_twelve_leasers(racing):
+    for _ in range(10):
+        project = ProjectFactory()
+        TaskFactory(project=project)
+        workers = [register().worker for _ in range(12)]
+        outcomes = racing([partial(queue.lease, project=project, worker=worker) for worker in workers])
+        assert not errors(outcomes)
+        assert sum(outcome is not None for outcome in outcomes) == 1
+
+
+def test_an_expired_lease_goes_to_one(racing):
+    project = ProjectFactory()
+    task = TaskFactory(project=project)
+    queue.lease(project=project, worker=register().worker)
+    expire(task)
+    calls = [partial(queue.lease, project=project, worker=register().worker) for _ in range(11)]
+    outcomes = racing([*calls, expire_leases])
+    assert not errors(outcomes)
+    assert sum(outcome is not None for outcome in outcomes[:-1]) == 1
+
+
+def test_ten_racing_releases_and_one_close(racing):
+    chained = ProjectFactory()
+    project = ProjectFactory(chain=chained)
+    worker = register().worker
+    for _ in range(10):
+        task = TaskFactory(project=project)
+        queue.lease(project=project, worker=worker)
+        release = partial(queue.release, worker=worker, task_id=task.pk, result=queue.Result.OK)
+        outcomes = racing([release] * 10)
+        assert not errors(outcomes)
+        assert sum(outcome.updated for outcome in outcomes) == 1
+    assert ClosedTask.objects.count() == ClosedEntry.objects.count() == chained.tasks.count() == 10
+
+
+def test_release_races_the_scheduler_and_the_next_lease(racing):
+    project = ProjectFactory()
+    first, second = register().worker, register().worker
+    for _ in range(20):
+        task = TaskFactory(project=project)
+        queue.lease(project=project, worker=first)
+        expire(task)
+        released, _, leased = racing(
+            [
+                partial(queue.release, worker=first, task_id=task.pk, result=queue.Result.OK),
+                expire_leases,
+                partial(queue.lease, project=project, worker=second),
+            ]
+        )
+        # Either the first worker closed it, or it is open: leased by the second or ready.
+        assert released.updated is not Task.objects.filter(pk=task.pk).exists()
+        assert not (released.updated and leased)
+        Task.objects.all().delete()
+    assert ClosedTask.objects.count() == ClosedEntry.objects.count()
+
+
+def test_verifications_that_race(racing):
+    project = ProjectFactory()
+    workers = [register().worker for _ in range(6)]
+    TaskFactory.create_batch(20, project=project, verification_count=3)
+
+    def work(worker):
+        for _ in range(1000):
+            task = queue.lease(project=project, worker=worker)
+            if task is not None:
+                queue.release(worker=worker, task_id=task.id, result=queue.Result.OK, verification=7)
+            elif not Task.objects.exclude(voters__contains=[worker.pk]).exists():
+                return
+
+    assert not errors(racing([partial(work, worker) for worker in workers]))
+    assert not Task.objects.exists()
+    assert ClosedTask.objects.count() == 20
+    for task in ClosedTask.objects.all():
+        # Nobody voted twice, and nobody was asked after the third had agreed.
+        assert len({*task.voters, task.worker_id}) == 3
+
+
+def test_racing_duplicate_submits_and_one_row(racing):
+    project = ProjectFactory()
+    for hash64 in range(1, 11):
+        task = queue.NewTask(recipe="x", hash64=hash64)
+        outcomes = racing([partial(queue.submit, project=project, task=task)] * 10)
+        stored = Task.objects.get(hash64=hash64)
+        duplicates = errors(outcomes)
+        assert len(duplicates) == 9
+        assert all(isinstance(error, queue.DuplicateTask) for error in duplicates)
+        assert {error.content["task"]["id"] for error in duplicates} == {stored.pk}
+
+
+def test_racing_bulks_with_the_same_hashes_in_other_orders(racing):
+    project = ProjectFactory()
+    forth = [queue.NewTask(recipe="x", hash64=n) for n in range(1, 301)]
+    outcomes = racing([partial(queue.submit_many, project=project, tasks=order) for order in (forth, forth[::-1]) * 4])
+    assert not errors(outcomes)
+    assert project.tasks.count() == 300
+    assert sum(not one.duplicate for stored in outcomes for one in stored) == 300
+    assert all(one.id for stored in outcomes for one in stored)
+
+
+def test_chained_closes_of_one_hash(racing):
+    target = ProjectFactory()
+    projects = [ProjectFactory(chain=target) for _ in range(8)]
+    worker = register().worker
+    for source in projects:
+        TaskFactory(project=source, hash64=42)
+        queue.lease(project=source, worker=worker)
+    ids = list(Task.objects.values_list("pk", flat=True))
+    outcomes = racing([partial(queue.release, worker=worker, task_id=pk, result=queue.Result.OK) for pk in ids])
+    assert not errors(outcomes)
+    assert all(outcome.updated for outcome in outcomes)
+    assert target.tasks.count() == 1
+    assert ClosedTask.objects.count() == 8
+
+
+def test_rate_limit_lets_one_of_ten_lease(racing):
+    project = ProjectFactory(assign_rate=0.01)
+    TaskFactory.create_batch(10, project=project)
+    calls = [partial(queue.lease, project=project, worker=register().worker) for _ in range(10)]
+    outcomes = racing(calls)
+    assert sum(isinstance(outcome, RateLimited) for outcome in outcomes) == 9
+    assert Task.objects.filter(assignee__isnull=False).count() == 1
+
+
+def test_rate_limit_lets_one_of_ten_submit(racing):
+    project = ProjectFactory(submit_rate=0.01)
+    outcomes = racing([partial(queue.submit, project=project, task=queue.NewTask(recipe="x"))] * 10)
+    assert sum(isinstance(outcome, RateLimited) for outcome in outcomes) == 9
+    assert project.tasks.count() == 1

@@ -1,0 +1,48 @@
+"""GET /worker/stats."""
+
+import pytest
+
+from tasks import chores
+from tasks.models import ClosedEntry, ClosedTotal
+from tests.factories import ProjectFactory, TaskFactory, register
+
+pytestmark = pytest.mark.django_db
+
+
+def close(api, worker, project, count):
+    for _ in range(count):
+        TaskFactory(project=project)
+        task = api.get(f"/task/get/{project.pk}", worker=worker).content["task"]
+        api.post("/task/release", {"task_id": task["id"], "result": 0}, worker=worker)
+
+
+def stats(api):
+    return {one["id"]: one["closed_task_count"] for one in api.get("/worker/stats").content["stats"]}
+
+
+def test_it_works(api, worker, project):
+    close(api, worker, project, 2)
+    register("idle", paused=True)
+    first, second = api.get("/worker/stats").content["stats"]
+    assert first == {"id": worker.worker.pk, "alias": "worker", "closed_task_count": 2, "paused": False}
+    assert (second["alias"], second["closed_task_count"], second["paused"]) == ("idle", 0, True)
+
+
+def test_nobody(api, db):
+    assert api.get("/worker/stats").content == {"stats": []}
+
+
+def test_counts_stay_exact_while_they_are_folded(api, worker, other_worker, project):
+    close(api, worker, project, 2)
+    close(api, worker, ProjectFactory(), 1)
+    close(api, other_worker, project, 1)
+    expected = {worker.worker.pk: 3, other_worker.worker.pk: 1}
+    assert stats(api) == expected
+    assert chores.fold_closed() == 4
+    assert not ClosedEntry.objects.exists()
+    assert stats(api) == expected
+    close(api, worker, project, 1)
+    assert stats(api)[worker.worker.pk] == 4
+    chores.fold_closed()
+    assert stats(api)[worker.worker.pk] == 4
+    assert ClosedTotal.objects.count() == 3

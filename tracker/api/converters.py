@@ -1,0 +1,18 @@
+"""What stands in paths. Registered by tracker.apps before any list of addresses is read."""
+
+from tracker.api.fields import INT64
+
+
+class IdConverter:
+    """An id in a path: a whole number that the database can hold."""
+
+    regex = "[0-9]{1,19}"
+
+    def to_python(self, value: str) -> int:
+        number = int(value)
+        if number > INT64[1]:
+            raise ValueError
+        return number
+
+    def to_url(self, value: int) -> str:
+        return str(value)
