@@ -1,7 +1,10 @@
-"""Log entries as JSON lines."""
+"""Log entries as JSON lines, in a file that all processes append to."""
 
 import logging
+import logging.handlers
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
 
 import orjson
 
@@ -20,3 +23,24 @@ class JsonFormatter(logging.Formatter):
         if record.exc_info:
             entry["traceback"] = self.formatException(record.exc_info)
         return orjson.dumps(entry, default=str).decode()
+
+
+class SharedFileHandler(logging.handlers.WatchedFileHandler):
+    """Appends each entry with a single write, so that long entries of two processes don't end up within each other.
+
+    Watched: when logrotate has moved the file, the next entry opens a new one.
+    """
+
+    def _open(self) -> Any:
+        return Path(self.baseFilename).open("ab", buffering=0)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            self.reopenIfNeeded()
+            if self.stream is None:
+                self.stream = self._open()
+                self._statstream()
+            file: Any = self.stream
+            file.write(f"{self.format(record)}\n".encode())
+        except Exception:
+            self.handleError(record)

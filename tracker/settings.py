@@ -211,11 +211,9 @@ LOGGING: dict[str, Any] = {
     },
 }
 if LOG_FILE:
-    # Watched: logrotate may move it, and every process then opens the new one.
     LOGGING["handlers"]["file"] = {
-        "class": "logging.handlers.WatchedFileHandler",
+        "class": "tracker.jsonlog.SharedFileHandler",
         "filename": LOG_FILE,
         "formatter": "json",
         "delay": True,
-        "encoding": "utf-8",
     }

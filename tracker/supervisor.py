@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 logger = logging.getLogger("tracker.supervisor")
 
 POLL_SECONDS = 0.2
+LOOK_SECONDS = 1.0
 # What a stop may take. The embedded database comes after it and needs a moment, and all of it has 5 seconds.
 STOP_SECONDS = 4.0
 # A part that lived shorter than this has failed to start, and is started again ever more slowly.
@@ -80,16 +81,23 @@ class Part:
 
 
 def supervise(parts: Sequence[Part], *, stop: threading.Event, look_after: Callable[[], None]) -> None:
-    """Keep the parts running until `stop` is set, then end them. `look_after` is called once a second."""
-    next_look = 0.0
+    """Keep the parts running until `stop` is set, then end them.
+
+    `look_after` is called once a second, in a thread of its own, since it may take long, such as a database's recovery
+    does, and a stop doesn't wait for it.
+    """
+
+    def look() -> None:
+        while not stop.wait(LOOK_SECONDS):
+            look_after()
+
+    threading.Thread(target=look, daemon=True).start()
     try:
         while not stop.wait(POLL_SECONDS):
             for part in parts:
                 part.revive()
-            if time.monotonic() >= next_look:
-                look_after()
-                next_look = time.monotonic() + 1
     finally:
+        stop.set()
         deadline = time.monotonic() + STOP_SECONDS
         for part in parts:
             part.terminate()

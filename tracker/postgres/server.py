@@ -101,7 +101,10 @@ class EmbeddedServer:
 
     def detach(self) -> None:
         """Leave. The last user stops the server."""
-        with self._in_process:
+        # Another thread may be waiting for the server's recovery, which may last; then the server is left as it is.
+        if not self._in_process.acquire(timeout=1):
+            return
+        try:
             if self._users_lock is None:
                 return
             with self._starting():
@@ -114,6 +117,8 @@ class EmbeddedServer:
                     os.close(lock)
                 if self.is_running():
                     self._pg_ctl("stop", "-m", "fast", "-t", str(STOP_SECONDS))
+        finally:
+            self._in_process.release()
 
     def is_running(self) -> bool:
         """Whether the postmaster lives; it may still be recovering."""

@@ -1,4 +1,5 @@
 import hashlib
+import logging
 import os
 import signal
 import socket
@@ -21,6 +22,8 @@ from tracker import welcome
 from tracker.postgres.base import embedded_server, uses_embedded_server
 from tracker.postgres.server import EmbeddedServerError
 from tracker.supervisor import Part, supervise
+
+logger = logging.getLogger("tracker.serve")
 
 START_SECONDS = 60
 # Any number will do that nothing else in the database locks.
@@ -143,7 +146,8 @@ def _collect_static_files() -> None:
 
 def _look_after_database() -> None:
     if uses_embedded_server() and not embedded_server().is_running():
+        logger.warning("The embedded database ended; starting it again.")
         try:
             embedded_server().attach()
         except EmbeddedServerError as error:
-            sys.stderr.write(f"{error}\n")
+            logger.error("%s", error)
