@@ -5,6 +5,7 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest
+from django.utils.http import is_same_domain
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
@@ -41,11 +42,25 @@ class SessionAuthentication(BaseAuthentication):
 def is_cross_site(request: HttpRequest) -> bool:
     """Whether a browser says that another site caused this request."""
     origin = request.headers.get("Origin")
-    if origin is not None and origin in settings.CSRF_TRUSTED_ORIGINS:
+    if origin is not None and any(_matches(origin, trusted) for trusted in settings.CSRF_TRUSTED_ORIGINS):
         return False
     if request.headers.get("Sec-Fetch-Site") in ("cross-site", "same-site"):
         return True
-    return origin is not None and urlsplit(origin).netloc.lower() != request.get_host().lower()
+    return origin is not None and _host_of(origin) != request.get_host().lower()
+
+
+def _matches(origin: str, trusted: str) -> bool:
+    """Whether an origin is a trusted one, which may be written as Django takes it: https://*.example.org."""
+    scheme, _, host = trusted.partition("://")
+    return origin.startswith(f"{scheme}://") and is_same_domain(_host_of(origin), host.removeprefix("*"))
+
+
+def _host_of(origin: str) -> str:
+    """The origin's host and port; empty for one that is malformed or, like "null", has none."""
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return ""
 
 
 class IsManager(BasePermission):

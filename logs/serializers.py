@@ -5,6 +5,7 @@ from typing import Any
 import orjson
 
 from logs.models import Level, LogEntry
+from tracker.api.errors import InvalidField
 from tracker.api.fields import INT64, Id, Text, WholeNumber
 from tracker.api.serializers import RequestSerializer
 
@@ -24,6 +25,11 @@ class ListLogsRequest(RequestSerializer):
     limit = WholeNumber(low=1, high=LONGEST_PAGE, default=PAGE)
     before_timestamp = WholeNumber(low=1, high=INT64[1], required=False)
     before_id = Id(required=False)
+
+    @classmethod
+    def check(cls, values: dict[str, Any]) -> None:
+        if (values["before_timestamp"] is None) != (values["before_id"] is None):
+            raise InvalidField("before_id", "goes with before_timestamp; send both as the last page answered them.")
 
 
 def log_content(entry: LogEntry) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from django.contrib.auth.models import AnonymousUser
 from django.core.exceptions import ValidationError
+from django.core.validators import MinValueValidator
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
@@ -63,7 +64,9 @@ class Project(models.Model):
         default=0, validators=[check_rate], help_text="submitted tasks per second, 0 = unlimited"
     )
     lease_seconds = models.PositiveIntegerField(
-        default=3600, help_text="how long a lease lasts for tasks whose own max_assign_time is 0"
+        default=3600,
+        validators=[MinValueValidator(1)],
+        help_text="how long a lease lasts for tasks whose own max_assign_time is 0",
     )
     retention_days = models.PositiveIntegerField(
         default=7, help_text="how long closed tasks are kept, 0 = forgotten at once"

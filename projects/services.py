@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 
 from projects.models import Project
@@ -19,6 +20,8 @@ def create_project(*, name: str, **settings: Any) -> Project:
     """
     project = Project(name=name, **settings)
     project.full_clean(validate_unique=False, validate_constraints=False)
+    if project.public and project.hidden:
+        raise ValidationError({"hidden": "A project can't be public and hidden at once."})
     try:
         with transaction.atomic():
             project.save(force_insert=True)

@@ -17,6 +17,8 @@ from workers.services import digest
 # Compared against when there is no such worker, so that the answer takes as long as for a wrong secret.
 _NO_DIGEST = bytes(32)
 
+_ID_DIGITS = 19
+
 FIND_WORKER = "SELECT id, alias, secret_digest, paused, created FROM workers_worker WHERE id = %(worker)s"
 
 
@@ -41,7 +43,7 @@ class WorkerAuthentication(BaseAuthentication):
 
 def identified(number: str, secret: str) -> Worker:
     """The worker with this id, as the header has it, and this secret. Raises NotIdentified."""
-    if not (number.isascii() and number.isdigit()) or not 0 < int(number[:20]) <= INT64[1]:
+    if not (number.isascii() and number.isdigit() and len(number) <= _ID_DIGITS and 0 < int(number) <= INT64[1]):
         raise NotIdentified("X-Worker-ID: must be the whole number that /worker/create answered as `id`.")
     row = db.one(FIND_WORKER, {"worker": int(number)})
     worker = Worker(*row) if row else None

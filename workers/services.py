@@ -95,7 +95,7 @@ def request_access(*, worker: Worker, project_id: int, assign: bool, submit: boo
         raise BadInput("assign: this project is public, every worker may lease; there is nothing to ask for.")
     if has_assign >= assign and has_submit >= submit:
         raise BadInput("This access has already been granted.")
-    if access and access.wants_assign >= assign and access.wants_submit >= submit:
+    if access and has_assign | access.wants_assign >= assign and has_submit | access.wants_submit >= submit:
         raise BadInput("This has already been asked for; a manager of the project has to decide.")
     _ask(worker, project, assign=assign, submit=submit)
     return None

@@ -10,6 +10,10 @@ from django.http import HttpRequest, HttpResponse
 from tracker.api.errors import BadInput, TooLarge, UnsupportedMedia
 
 
+class BrokenBody(BadInput):
+    """The request body ended before its announced length."""
+
+
 def read_json(request: HttpRequest, *, max_bytes: int) -> Any:
     """The parsed body; `{}` for an empty one or `null`. Raises BadInput, TooLarge, UnsupportedMedia."""
     raw = _read_bytes(request, max_bytes)
@@ -23,13 +27,19 @@ def read_json(request: HttpRequest, *, max_bytes: int) -> Any:
 
 
 def _read_bytes(request: HttpRequest, max_bytes: int) -> bytes:
-    if request.META.get("HTTP_CONTENT_ENCODING", "identity") != "identity":
+    if request.META.get("HTTP_CONTENT_ENCODING", "").strip().lower() not in ("", "identity"):
         raise UnsupportedMedia
-    if not _is_chunked(request) and int(request.META.get("CONTENT_LENGTH") or 0) > max_bytes:
+    announced = 0 if _is_chunked(request) else int(request.META.get("CONTENT_LENGTH") or 0)
+    if announced > max_bytes:
         raise _too_large(max_bytes)
-    raw: bytes = _body_stream(request).read(max_bytes + 1)
+    try:
+        raw: bytes = _body_stream(request).read(max_bytes + 1)
+    except OSError as error:
+        raise BrokenBody from error
     if len(raw) > max_bytes:
         raise _too_large(max_bytes)
+    if len(raw) < announced:
+        raise BrokenBody
     return raw
 
 

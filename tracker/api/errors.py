@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core import exceptions as django_errors
 from django.db import InterfaceError, OperationalError
-from django.http import Http404, HttpRequest, HttpResponse, UnreadablePostError
+from django.http import Http404, HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 from rest_framework import exceptions as drf
 
@@ -127,8 +127,6 @@ def answer_for(error: Exception, context: dict[str, Any]) -> HttpResponse:
             )
         case django_errors.PermissionDenied():
             return Forbidden().answer()
-        case UnreadablePostError():
-            return BadInput("The request body ended before its announced length.").answer()
         case django_errors.SuspiciousOperation():
             return BadInput(str(error)).answer()
         case OperationalError() | InterfaceError():

@@ -29,18 +29,13 @@ class RequestSerializer(serializers.Serializer[Any]):
             raise BadInput(f"The body must be a JSON object, not {shown(body)}.")
         values = {}
         for name, field, required, default in cls._wire:
-            value = body.get(name)
-            if field.also is not None:
-                value = _one_of(name, value, field.also, body.get(field.also))
-            if value is None:
-                if required:
-                    raise InvalidField(name, "is missing.")
-                values[name] = default
-                continue
-            try:
-                values[name] = field.parse(value)
-            except WrongValue as error:
-                raise InvalidField(name, str(error)) from error
+            if field.also is None:
+                value = _parsed(name, field, body.get(name))
+            else:
+                value = _either(name, field.also, field, body)
+            if value is None and required:
+                raise InvalidField(name, "is missing.")
+            values[name] = default if value is None else value
         cls.check(values)
         return values
 
@@ -49,13 +44,26 @@ class RequestSerializer(serializers.Serializer[Any]):
         """For rules between fields; may change `values`. Raises BadInput."""
 
 
-def _one_of(name: str, value: Any, other_name: str, other: Any) -> Any:
-    """The value of a key that has two names. A zero or an empty text, which some clients always send, yields."""
-    if value is None or (_is_zero(value) and other is not None):
-        return other
-    if other is None or _is_zero(other) or value == other:
-        return value
-    raise InvalidField(name, f"differs from {other_name}, which means the same; send one of them.")
+def _parsed(name: str, field: WireField, value: Any) -> Any:
+    if value is None:
+        return None
+    try:
+        return field.parse(value)
+    except WrongValue as error:
+        raise InvalidField(name, str(error)) from error
+
+
+def _either(name: str, other_name: str, field: WireField, body: dict[str, Any]) -> Any:
+    """The value of a key that has two names. Of both, a zero or an empty text, which some clients always send, yields."""
+    value, other = body.get(name), body.get(other_name)
+    if _is_zero(other) and value is not None:
+        other = None
+    elif _is_zero(value) and other is not None:
+        value = None
+    value, other = _parsed(name, field, value), _parsed(other_name, field, other)
+    if value is not None and other is not None and value != other:
+        raise InvalidField(name, f"differs from {other_name}, which means the same; send one of them.")
+    return other if value is None else value
 
 
 def _is_zero(value: Any) -> bool:

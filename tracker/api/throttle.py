@@ -49,11 +49,20 @@ def client_address(request: HttpRequest) -> str:
     X-Forwarded-For is believed only as far as TRUSTED_PROXIES wrote it: the header's last address that is not such a
     proxy is the client, since whatever stands before it may have been sent by the client.
     """
-    address = str(request.META.get("REMOTE_ADDR", ""))
+    address = _plain(str(request.META.get("REMOTE_ADDR", "")))
     hops = [hop.strip() for hop in request.headers.get("X-Forwarded-For", "").split(",") if hop.strip()]
     while hops and _is_trusted_proxy(address):
-        address = hops.pop()
+        address = _plain(hops.pop())
     return address
+
+
+def _plain(address: str) -> str:
+    """An IPv4 address as such, also where a socket for both kinds gives it as ::ffff:1.2.3.4."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    return str(getattr(parsed, "ipv4_mapped", None) or parsed)
 
 
 def _is_trusted_proxy(address: str) -> bool:

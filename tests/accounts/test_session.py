@@ -1,0 +1,235 @@
+"""Managers' identity: the session, and requests that another site's page makes with it."""
+
+import pytest
+from django.contrib.sessions.models import Session
+from guardian.shortcuts import assign_perm
+
+from tests.client import Api
+from tests.factories import ProjectFactory, UserFactory
+from workers.models import Worker
+
+pytestmark = pytest.mark.django_db
+
+HERE = "http://testserver"
+PANEL = "https://panel.example"
+
+
+@pytest.fixture
+def admin_api(api, tracker_admin):
+    return api.login(tracker_admin)
+
+
+@pytest.fixture
+def pause(admin_api, worker):
+    """Pause `worker` as a tracker admin, with further headers."""
+
+    def pause(**headers):
+        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        return admin_api.post("/worker/set_paused", {"worker": worker.worker.pk, "paused": True}, headers=sent)
+
+    return pause
+
+
+def is_paused(registration):
+    return Worker.objects.get(pk=registration.worker.pk).paused
+
+
+def test_it_works(pause, worker):
+    assert pause().status == 200
+    assert is_paused(worker)
+
+
+OWN = [
+    # A script with a cookie jar.
+    {},
+    {"Referer": "https://evil.example/"},
+    # Our own pages, in browsers of today and older ones.
+    {"Origin": HERE, "Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "cors"},
+    {"Origin": HERE},
+    {"Sec-Fetch-Site": "same-origin"},
+    # The address bar, a bookmark.
+    {"Sec-Fetch-Site": "none"},
+]
+
+FOREIGN = [
+    # A form and a fetch() of another site.
+    {"Origin": "https://evil.example", "Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"},
+    {"Origin": "https://evil.example", "Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"},
+    # The same in a browser without Sec-Fetch headers, which it doesn't send to plain http either.
+    {"Origin": "https://evil.example"},
+    {"Origin": "http://evil.example"},
+    # A sandboxed frame, a local file, a redirect over other sites.
+    {"Origin": "null", "Sec-Fetch-Site": "cross-site"},
+    {"Origin": "null"},
+    # A neighbour under the same domain, another port of this machine.
+    {"Origin": "http://evil.testserver", "Sec-Fetch-Site": "same-site"},
+    {"Origin": "http://evil.testserver"},
+    {"Origin": f"{HERE}:8000", "Sec-Fetch-Site": "same-site"},
+    {"Origin": f"{HERE}:8000"},
+    # Without an Origin.
+    {"Sec-Fetch-Site": "cross-site"},
+    {"Sec-Fetch-Site": "same-site"},
+    # Names that look like ours.
+    {"Origin": "http://testserver.evil.example"},
+    {"Origin": "http://eviltestserver"},
+    {"Origin": "http://testserver@evil.example"},
+    {"Origin": "testserver"},
+    {"Origin": ""},
+]
+
+
+@pytest.mark.parametrize("headers", OWN)
+def test_own_requests(pause, worker, headers):
+    assert pause(**headers).status == 200
+    assert is_paused(worker)
+
+
+@pytest.mark.parametrize("headers", FOREIGN)
+def test_requests_of_other_sites(pause, worker, headers):
+    answer = pause(**headers)
+    assert answer.status == 403
+    assert "another site" in answer.message
+    assert "TRUSTED_ORIGINS" in answer.message
+    assert not is_paused(worker)
+
+
+@pytest.mark.parametrize("headers", OWN)
+def test_logs_for_own_requests(api, manager, headers):
+    assert api.login(manager).post("/logs", {}, headers=headers).status == 200
+
+
+@pytest.mark.parametrize("headers", FOREIGN)
+def test_logs_for_other_sites(api, manager, headers):
+    answer = api.login(manager).post("/logs", {}, headers=headers)
+    assert answer.status == 403
+    assert "content" not in answer.json
+
+
+@pytest.mark.parametrize("origin", ["http://[", "http://[::1", "http://a]b", "http://[x]"])
+def test_origin_that_is_no_address(pause, worker, origin):
+    assert pause(Origin=origin).status == 403
+    assert not is_paused(worker)
+
+
+def test_host_is_part_of_the_comparison(pause, settings):
+    settings.ALLOWED_HOSTS = ["tracker.example", "testserver"]
+    own = {"Host": "tracker.example:3010", "Origin": "http://tracker.example:3010"}
+    assert pause(**own).status == 200
+    assert pause(**own | {"Origin": "http://tracker.example"}).status == 403
+    assert pause(**own | {"Origin": HERE}).status == 403
+
+
+def test_trusted_origin(pause, worker, settings):
+    settings.CSRF_TRUSTED_ORIGINS = [PANEL]
+    assert pause(Origin=PANEL).status == 200
+    assert is_paused(worker)
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+def test_trusted_origin_in_a_browser_of_today(pause, settings, site):
+    settings.CSRF_TRUSTED_ORIGINS = [PANEL]
+    assert pause(**{"Origin": PANEL, "Sec-Fetch-Site": site}).status == 200
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "https://evil.example",
+        "http://panel.example",
+        f"{PANEL}.evil.example",
+        f"{PANEL}:8443",
+        "https://sub.panel.example",
+        "null",
+    ],
+)
+def test_origin_that_is_not_the_trusted_one(pause, worker, settings, origin):
+    settings.CSRF_TRUSTED_ORIGINS = [PANEL]
+    assert pause(Origin=origin).status == 403
+    assert not is_paused(worker)
+
+
+def test_trust_needs_the_origin(pause, settings):
+    settings.CSRF_TRUSTED_ORIGINS = [PANEL]
+    assert pause(**{"Sec-Fetch-Site": "cross-site"}).status == 403
+    assert pause(**{"Sec-Fetch-Site": "cross-site", "Referer": f"{PANEL}/"}).status == 403
+
+
+def test_no_origin_is_trusted_by_default(settings):
+    assert settings.CSRF_TRUSTED_ORIGINS == []
+
+
+def test_other_sites_may_link(api, manager):
+    hidden = ProjectFactory(secluded=True)
+    assign_perm("projects.read_project", manager, hidden)
+    answer = api.login(manager).get(f"/project/get/{hidden.pk}", headers={"Sec-Fetch-Site": "cross-site"})
+    assert answer.status == 200
+
+
+def test_needs_no_csrf_token(tracker_admin, worker):
+    strict = Api()
+    strict.client.handler.enforce_csrf_checks = True
+    strict.login(tracker_admin)
+    assert strict.post("/worker/set_paused", {"worker": worker.worker.pk, "paused": True}).status == 200
+
+
+@pytest.mark.parametrize("path", ["/worker/set_paused", "/logs", "/api/worker/set_paused", "/api/logs"])
+@pytest.mark.parametrize("headers", [{}, {"Cookie": "sessionid=wrong"}, {"Cookie": "sessionid="}, *FOREIGN[:1]])
+def test_no_session(api, path, headers):
+    answer = api.post(path, {}, headers=headers)
+    assert answer.status == 401
+    assert "Log in" in answer.message
+
+
+@pytest.mark.parametrize("path", ["/worker/set_paused", "/logs"])
+def test_inactive_manager(path):
+    user = UserFactory(is_superuser=True)
+    caller = Api().login(user)
+    assert caller.post(path, {}).status in (200, 400)
+    user.is_active = False
+    user.save()
+    assert caller.post(path, {}).status == 401
+
+
+@pytest.mark.parametrize("path", ["/worker/set_paused", "/logs"])
+def test_deleted_manager(path):
+    user = UserFactory(is_superuser=True)
+    caller = Api().login(user)
+    user.delete()
+    assert caller.post(path, {}).status == 401
+
+
+def test_session_that_has_ended(admin_api):
+    assert admin_api.post("/logs").status == 200
+    Session.objects.all().delete()
+    assert admin_api.post("/logs").status == 401
+
+
+def test_session_after_a_change_of_password(admin_api, tracker_admin):
+    tracker_admin.set_password("another one entirely")
+    tracker_admin.save()
+    assert admin_api.post("/logs").status == 401
+
+
+def test_workers_are_no_managers(api, worker):
+    assert api.post("/logs", {}, worker=worker).status == 401
+
+
+def test_cookies(settings):
+    assert settings.SESSION_COOKIE_HTTPONLY
+    assert settings.SESSION_COOKIE_SAMESITE == "Lax"
+    assert settings.SESSION_COOKIE_SECURE is settings.BEHIND_TLS is False
+
+
+@pytest.mark.parametrize(
+    ("origin", "trusted"),
+    [
+        ("https://a.example.org", True),
+        ("https://a.b.example.org", True),
+        ("http://a.example.org", False),
+        ("https://example.org.evil.test", False),
+        ("https://evilexample.org", False),
+    ],
+)
+def test_trusted_origins_may_stand_for_all_below_a_name(pause, worker, settings, origin, trusted):
+    settings.CSRF_TRUSTED_ORIGINS = ["https://*.example.org"]
+    assert pause(Origin=origin).status == (200 if trusted else 403)

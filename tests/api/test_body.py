@@ -1,0 +1,171 @@
+"""How a request's body is read."""
+
+from io import BytesIO
+
+import pytest
+from django.test import RequestFactory
+
+from tests.client import Answer
+from tracker.api.body import read_json
+from tracker.api.errors import BadInput, TooLarge, UnsupportedMedia
+from workers.models import Worker
+
+URL = "/worker/create"
+RAW = b'{"alias": "a"}'
+
+
+def sent(raw=b"", **environ):
+    """A request as a server hands it over; `environ` overrides what would be true."""
+    length = {"CONTENT_LENGTH": str(len(raw))} if raw else {}
+    return RequestFactory().generic("POST", "/", **length | {"wsgi.input": BytesIO(raw)} | environ)
+
+
+def chunked(raw, **environ):
+    return sent(raw, **{"CONTENT_LENGTH": "", "HTTP_TRANSFER_ENCODING": "chunked"} | environ)
+
+
+class Broken:
+    def read(self, size=-1):
+        raise OSError("connection reset by peer")
+
+    readline = read
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        "application/json",
+        "application/json; charset=utf-8",
+        "application/x-www-form-urlencoded",
+        "multipart/form-data; boundary=x",
+        "multipart/form-data",
+        "text/plain",
+        "text/plain; charset=latin-1",
+        "application/octet-stream",
+        "nonsense",
+        "",
+    ],
+)
+def test_it_works(api, content_type):
+    answer = api.post(URL, {"alias": "Übung"}, content_type=content_type)
+    assert answer.status == 200
+    assert Worker.objects.get().alias == "Übung"
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("body", [b"", b"null", b"{}", b" ", b"\r\n", b" null\n", b" {} "])
+@pytest.mark.parametrize("content_type", ["application/json", "application/x-www-form-urlencoded"])
+def test_nothing_counts_as_an_empty_object(api, body, content_type):
+    answer = api.post(URL, body, content_type=content_type)
+    assert answer.status == 200
+    assert Worker.objects.get().alias == "default_alias"
+
+
+@pytest.mark.django_db
+def test_required_fields_are_missed_in_an_empty_body(api, worker):
+    for body in (b"", b"null", b"{}"):
+        answer = api.post("/project/request_access", body, worker=worker)
+        assert answer.status == 400
+        assert answer.message.startswith("project: ")
+
+
+@pytest.mark.django_db
+def test_unknown_keys_are_ignored(api):
+    answer = api.post(URL, {"alias": "a", "paused": True, "id": 7, "": None, "secret_digest": "x"})
+    assert answer.status == 200
+    worker = Worker.objects.get()
+    assert (worker.alias, worker.paused) == ("a", False)
+
+
+@pytest.mark.django_db
+def test_last_of_equal_keys_counts(api):
+    assert api.post(URL, b'{"alias": "a", "alias": "b"}').content["worker"]["alias"] == "b"
+
+
+@pytest.mark.django_db
+def test_chunked(api):
+    environ = {"wsgi.input": BytesIO(RAW), "HTTP_TRANSFER_ENCODING": "chunked"}
+    answer = Answer(api.client.generic("POST", URL, b"", **environ))
+    assert answer.status == 200
+    assert Worker.objects.get().alias == "a"
+
+
+@pytest.mark.parametrize("encoding", ["chunked", "Chunked", "gzip, chunked"])
+def test_reads_chunked(encoding):
+    assert read_json(chunked(RAW, HTTP_TRANSFER_ENCODING=encoding), max_bytes=100) == {"alias": "a"}
+
+
+def test_chunked_and_empty():
+    assert read_json(chunked(b""), max_bytes=100) == {}
+
+
+def test_largest_body():
+    for make in (sent, chunked):
+        assert read_json(make(RAW), max_bytes=len(RAW)) == {"alias": "a"}
+        with pytest.raises(TooLarge, match=f"{len(RAW) - 1} bytes"):
+            read_json(make(RAW), max_bytes=len(RAW) - 1)
+
+
+def test_large_body_is_refused_unread():
+    stream = BytesIO(RAW)
+    with pytest.raises(TooLarge):
+        read_json(sent(RAW, **{"CONTENT_LENGTH": str(10**30), "wsgi.input": stream}), max_bytes=100)
+    assert stream.tell() == 0
+
+
+def test_chunked_body_is_read_no_further_than_needed():
+    stream = BytesIO(b" " * 1000)
+    with pytest.raises(TooLarge):
+        read_json(chunked(b"", **{"wsgi.input": stream}), max_bytes=100)
+    assert stream.tell() == 101
+
+
+def test_reads_no_more_than_announced():
+    assert read_json(sent(RAW + b"POST /next HTTP/1.1", CONTENT_LENGTH=str(len(RAW))), max_bytes=100) == {"alias": "a"}
+
+
+def test_without_a_length_there_is_no_body():
+    assert read_json(sent(RAW, CONTENT_LENGTH=""), max_bytes=100) == {}
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "gzip, identity"])
+def test_compressed_body(encoding):
+    with pytest.raises(UnsupportedMedia):
+        read_json(sent(RAW, HTTP_CONTENT_ENCODING=encoding), max_bytes=100)
+
+
+def test_whole_numbers_stay_whole():
+    for number in (2**53 + 1, 2**63 - 1, -(2**63), 2**64 - 1):
+        assert read_json(sent(b'{"n": %d}' % number), max_bytes=100) == {"n": number}
+
+
+@pytest.mark.parametrize("length", ["15", "1000"])
+def test_body_cut_in_the_middle(length):
+    with pytest.raises(BadInput):
+        read_json(sent(RAW[:-1], CONTENT_LENGTH=length), max_bytes=1000)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("raw", [b"", b"{}", RAW])
+def test_body_shorter_than_announced(api, raw):
+    answer = Answer(api.client.generic("POST", URL, b"", **{"wsgi.input": BytesIO(raw), "CONTENT_LENGTH": "900"}))
+    assert answer.status == 400
+    assert "announced" in answer.message
+    assert not Worker.objects.exists()
+
+
+@pytest.mark.django_db
+def test_connection_lost_within_the_body(api):
+    answer = Answer(api.client.generic("POST", URL, b"", **{"wsgi.input": Broken(), "CONTENT_LENGTH": "900"}))
+    assert answer.status == 400
+    assert "announced" in answer.message
+    assert not Worker.objects.exists()
+
+
+@pytest.mark.django_db
+def test_connection_lost_within_a_chunked_body(api):
+    environ = {"wsgi.input": Broken(), "HTTP_TRANSFER_ENCODING": "chunked"}
+    answer = Answer(api.client.generic("POST", URL, b"", **environ))
+    assert answer.status == 400
+    assert not Worker.objects.exists()

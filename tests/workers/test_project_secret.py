@@ -1,0 +1,99 @@
+"""GET /project/secret/:id, by workers."""
+
+import pytest
+
+from tests.factories import ProjectFactory, grant
+from workers.models import WorkerAccess
+from workers.services import request_access
+
+pytestmark = pytest.mark.django_db
+
+SECRET = '{"password": "Übung \\u0001"}'
+
+
+def url(project):
+    return f"/project/secret/{project.pk}"
+
+
+def test_it_works(api, worker):
+    project = ProjectFactory(secret=SECRET)
+    grant(worker, project, assign=True)
+    answer = api.get(url(project), worker=worker)
+    assert answer.status == 200
+    assert answer.json == {"ok": True, "content": {"secret": SECRET}}
+
+
+def test_api_prefix(api, submitter, project):
+    assert api.get(f"/api{url(project)}", worker=submitter).status == 200
+
+
+def test_default(api, submitter, project):
+    assert api.get(url(project), worker=submitter).content == {"secret": "{}"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "granted", "status"),
+    [
+        ("public", {}, 403),
+        ("private", {}, 403),
+        ("secluded", {}, 404),
+        ("public", {"assign": True}, 200),
+        ("private", {"assign": True}, 200),
+        ("secluded", {"assign": True}, 200),
+        ("public", {"submit": True}, 200),
+        ("private", {"submit": True}, 200),
+        ("secluded", {"submit": True}, 200),
+    ],
+)
+@pytest.mark.parametrize("has_row", [True, False])
+def test_who_may(api, worker, kind, granted, status, has_row):
+    project = ProjectFactory(secret=SECRET, **{kind: True})
+    if has_row or granted:
+        grant(worker, project, **granted)
+    answer = api.get(url(project), worker=worker)
+    assert answer.status == status
+    assert (b"password" in answer.response.content) is (status == 200)
+
+
+def test_hidden_project_and_no_project_are_told_alike(api, worker):
+    hidden = ProjectFactory(secluded=True)
+    there = api.get(url(hidden), worker=worker)
+    number = hidden.pk
+    hidden.delete()
+    not_there = api.get(f"/project/secret/{number}", worker=worker)
+    assert there.response.content == not_there.response.content
+    assert there.status == not_there.status == 404
+
+
+def test_asking_is_not_enough(api, worker):
+    project = ProjectFactory(private=True)
+    request_access(worker=worker.worker, project_id=project.pk, assign=True, submit=True)
+    assert api.get(url(project), worker=worker).status == 403
+
+
+def test_grant_elsewhere_does_not_count(api, submitter):
+    assert api.get(url(ProjectFactory(private=True)), worker=submitter).status == 403
+
+
+def test_grant_of_another_does_not_count(api, worker, submitter, project):
+    assert api.get(url(project), worker=worker).status == 403
+
+
+def test_revoked_grant(api, submitter, project):
+    WorkerAccess.objects.update(assign=False, submit=False)
+    assert api.get(url(project), worker=submitter).status == 403
+
+
+def test_changed_secret_is_seen_at_once(api, submitter, project):
+    api.get(url(project), worker=submitter)
+    project.secret = "new"
+    project.save()
+    assert api.get(url(project), worker=submitter).content == {"secret": "new"}
+
+
+def test_never_the_webhook_secret(api, submitter, project):
+    assert project.webhook_secret.encode() not in api.get(url(project), worker=submitter).response.content
+
+
+def test_needs_identity(api, project):
+    assert api.get(url(project)).status == 401
