@@ -54,7 +54,7 @@ def _parsed(name: str, field: WireField, value: Any) -> Any:
 
 
 def _either(name: str, other_name: str, field: WireField, body: dict[str, Any]) -> Any:
-    """The value of a key that has two names. Of both, a zero or an empty text, which some clients always send, yields."""
+    """The value of a key that has two names. A zero or an empty text, which some clients always send, yields."""
     value, other = body.get(name), body.get(other_name)
     if _is_zero(other) and value is not None:
         other = None

@@ -1,4 +1,5 @@
 import hashlib
+import http.client
 import logging
 import os
 import signal
@@ -6,10 +7,9 @@ import socket
 import sys
 import threading
 import time
-import urllib.error
-import urllib.request
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.contrib.staticfiles.finders import get_finders
@@ -47,7 +47,7 @@ class Command(BaseCommand):
             signal.signal(number, lambda *_: stop.set())
 
         with _listen(options["host"], options["port"]) as listener:
-            address = _address(listener)
+            address, base = _address(listener), str(settings.BASE_DIR)
             is_new = _prepare_database()
             if is_new and uses_embedded_server():
                 welcome.create_sample_project()
@@ -55,22 +55,11 @@ class Command(BaseCommand):
             # Else the web server's processes would inherit our connection.
             connection.close()
 
-            manage = [sys.executable, str(settings.BASE_DIR / "manage.py")]
-            web = Part(
-                "web server",
-                [
-                    sys.executable,
-                    "-m",
-                    "gunicorn",
-                    "-c",
-                    str(settings.BASE_DIR / "gunicorn.conf.py"),
-                    "--bind",
-                    f"fd://{listener.fileno()}",
-                ],
-                pass_fds=[listener.fileno()],
-            )
-            parts = [web, Part("scheduler", [*manage, "run_scheduler"])]
-            os.chdir(settings.BASE_DIR)
+            # The web server's settings allow requests to the address that it listens on.
+            os.environ["HOST"] = options["host"]
+            # So that gunicorn finds the project from whatever folder this was started in.
+            os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [base, os.environ.get("PYTHONPATH")]))
+            parts = _parts(listener)
             for part in parts:
                 part.start()
             greeting = threading.Thread(target=self._greet, args=(address, stop), daemon=True)
@@ -82,14 +71,36 @@ class Command(BaseCommand):
         """Print where it listens and what to do next, once it answers."""
         deadline = time.monotonic() + START_SECONDS
         while not stop.is_set() and time.monotonic() < deadline:
-            try:
-                urllib.request.urlopen(address, timeout=5).close()
-            except (urllib.error.URLError, OSError):
-                time.sleep(0.05)
-                continue
-            self.stdout.write(welcome.greeting(address))
-            self.stdout.flush()
-            return
+            if _answers(address):
+                self.stdout.write(welcome.greeting(address))
+                self.stdout.flush()
+                return
+            time.sleep(0.05)
+
+
+def _parts(listener: socket.socket) -> list[Part]:
+    """What runs beside this process."""
+    base = settings.BASE_DIR
+    gunicorn = [sys.executable, "-m", "gunicorn", "-c", str(base / "gunicorn.conf.py")]
+    scheduler = [sys.executable, str(base / "manage.py"), "run_scheduler"]
+    return [
+        Part("web server", [*gunicorn, "--bind", f"fd://{listener.fileno()}"], pass_fds=[listener.fileno()]),
+        Part("scheduler", scheduler),
+    ]
+
+
+def _answers(address: str) -> bool:
+    """Whether the web server answers, whatever it says."""
+    where = urlsplit(address)
+    connection = http.client.HTTPConnection(str(where.hostname), where.port, timeout=5)
+    try:
+        connection.request("GET", "/")
+        connection.getresponse().read()
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+    return True
 
 
 def _listen(host: str, port: int) -> socket.socket:
