@@ -25,18 +25,23 @@ class SessionAuthentication(BaseAuthentication):
     """
 
     def authenticate(self, request: Request) -> tuple[User, None] | None:
+        # Before looking who it is: another site's page may neither log a visitor in nor act in its name.
+        if request.method not in _SAFE_METHODS:
+            refuse_cross_site(request._request)
         user = request._request.user
-        if not isinstance(user, User) or not user.is_active:
-            return None
-        if request.method not in _SAFE_METHODS and is_cross_site(request._request):
-            raise Forbidden(
-                "This request comes from another site's page. Use the tracker's own pages, "
-                "or list that site in TRUSTED_ORIGINS."
-            )
-        return user, None
+        return (user, None) if isinstance(user, User) and user.is_active else None
 
     def authenticate_header(self, request: Request) -> str:
         return "Session"
+
+
+def refuse_cross_site(request: HttpRequest) -> None:
+    """Raise Forbidden if a browser says that another site caused this request."""
+    if is_cross_site(request):
+        raise Forbidden(
+            "This request comes from another site's page. Use the tracker's own pages, "
+            "or list that site in TRUSTED_ORIGINS."
+        )
 
 
 def is_cross_site(request: HttpRequest) -> bool:

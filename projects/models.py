@@ -11,7 +11,6 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 from guardian.models import GroupObjectPermissionBase, UserObjectPermissionBase
-from guardian.shortcuts import get_objects_for_user
 
 if TYPE_CHECKING:
     from accounts.models import User
@@ -31,10 +30,11 @@ def check_rate(rate: float) -> None:
 class ProjectQuerySet(models.QuerySet["Project"]):
     def visible_to(self, viewer: "User | AnonymousUser") -> "ProjectQuerySet":
         """The projects that the viewer may know of: all but the hidden ones without its READ role."""
+        from projects.roles import Role, projects_with
+
         if not viewer.is_authenticated:
             return self.filter(hidden=False)
-        readable = get_objects_for_user(viewer, "projects.read_project", Project, accept_global_perms=False)
-        return self.filter(Q(hidden=False) | Q(pk__in=readable.values("pk")))
+        return self.filter(Q(hidden=False) | Q(pk__in=projects_with(viewer, Role.READ).values("pk")))
 
 
 class Project(models.Model):
@@ -79,7 +79,7 @@ class Project(models.Model):
 
     class Meta:
         default_permissions = ()
-        # The roles a manager can have, one by one.
+        # The roles that a manager can have; see projects.roles.
         permissions = [
             ("read_project", "READ: sees the project although it is hidden"),
             ("edit_project", "EDIT: changes its settings"),

@@ -52,8 +52,8 @@ def check_envelope(body: Any) -> None:
 class Api:
     """Sends bodies as `curl -d` does: JSON under the content type of a form."""
 
-    def __init__(self, *, raise_request_exception: bool = True) -> None:
-        self.client = Client(raise_request_exception=raise_request_exception)
+    def __init__(self, *, raise_request_exception: bool = True, address: str = "127.0.0.1") -> None:
+        self.client = Client(raise_request_exception=raise_request_exception, REMOTE_ADDR=address)
 
     def login(self, user: Any) -> "Api":
         self.client.force_login(user)

@@ -18,6 +18,12 @@ from workers.services import Registration
 Outcome = TypeVar("Outcome")
 
 
+@pytest.fixture(autouse=True)
+def quick_passwords(settings: Any) -> None:
+    """The real hasher takes a quarter of a second by design."""
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
 @pytest.fixture
 def api() -> Api:
     """The API without anybody logged in; workers identify themselves in each call."""

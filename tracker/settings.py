@@ -148,14 +148,23 @@ AUTHENTICATION_BACKENDS = [
 ]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
-    for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
 ]
+REGISTRATION_OPEN = env.flag("REGISTRATION_OPEN", default=True)
 # guardian: nobody in particular has object permissions; its table of all users' ones is replaced by the direct one.
 ANONYMOUS_USER_NAME = None
 
 # --- Limits and upkeep -----------------------------------------------------------------------------------------------
 
-# Registrations of workers per address, as django-ratelimit writes rates; empty switches the limit off.
+# As django-ratelimit writes rates; empty switches the limit off. Logins count per name and per address, the others
+# per address.
+LOGIN_RATE = env.text("LOGIN_RATE", "20/m")
+REGISTER_RATE = env.text("REGISTER_RATE", "20/h")
 WORKER_CREATE_RATE = env.text("WORKER_CREATE_RATE", "100/h")
 # How long a worker should wait after "No task available", in seconds.
 EMPTY_RETRY_AFTER = env.whole_number("EMPTY_RETRY_AFTER", 2, low=1)

@@ -11,6 +11,7 @@ api = [
     path("", include("workers.urls")),
     path("", include("logs.urls")),
     path("", include("projects.urls")),
+    path("", include("accounts.urls")),
 ]
 
 urlpatterns = [

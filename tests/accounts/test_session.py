@@ -173,7 +173,7 @@ def test_needs_no_csrf_token(tracker_admin, worker):
 
 
 @pytest.mark.parametrize("path", ["/worker/set_paused", "/logs", "/api/worker/set_paused", "/api/logs"])
-@pytest.mark.parametrize("headers", [{}, {"Cookie": "sessionid=wrong"}, {"Cookie": "sessionid="}, *FOREIGN[:1]])
+@pytest.mark.parametrize("headers", [{}, {"Cookie": "sessionid=wrong"}, {"Cookie": "sessionid="}])
 def test_no_session(api, path, headers):
     answer = api.post(path, {}, headers=headers)
     assert answer.status == 401

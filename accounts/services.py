@@ -1,0 +1,55 @@
+"""What is done to managers' accounts."""
+
+from django.contrib.auth.password_validation import validate_password
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, transaction
+
+from accounts.models import User
+from tracker import db
+from tracker.api.errors import Conflict, Forbidden, InvalidField, NotFound
+
+# Any number will do that nothing else in the database locks.
+FIRST_ACCOUNT_LOCK = 7_310_302
+
+
+class NameTaken(Conflict):
+    """username: this name is taken; choose another."""
+
+
+class NoSuchManager(NotFound):
+    """There is no such manager."""
+
+
+class NotOnYourself(Forbidden):
+    """Nobody promotes or demotes itself; ask another tracker admin."""
+
+
+def register(*, username: str, password: str) -> User:
+    """Create an account; the first one becomes tracker admin. Raises InvalidField and NameTaken."""
+    user = User(username=username, is_staff=True)
+    try:
+        user.clean_fields(exclude=["password"])
+        validate_password(password, user)
+    except ValidationError as error:
+        field = "username" if hasattr(error, "error_dict") else "password"
+        raise InvalidField(field, " ".join(error.messages)) from error
+    user.set_password(password)
+    try:
+        with transaction.atomic():
+            # One at a time, or of several that register at once on an empty database each would be the first.
+            db.one("SELECT pg_advisory_xact_lock(%(lock)s)", {"lock": FIRST_ACCOUNT_LOCK})
+            user.is_superuser = not User.objects.exists()
+            user.save(force_insert=True)
+    except IntegrityError as error:
+        if "username" in str(error):
+            raise NameTaken from error
+        raise
+    return user
+
+
+def set_tracker_admin(*, by: User, manager_id: int, tracker_admin: bool) -> None:
+    """Promote a manager to tracker admin, or demote it. Raises NoSuchManager and NotOnYourself."""
+    if manager_id == by.pk:
+        raise NotOnYourself
+    if not User.objects.filter(pk=manager_id).update(is_superuser=tracker_admin):
+        raise NoSuchManager(f"There is no manager {manager_id}.")

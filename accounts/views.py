@@ -1,0 +1,110 @@
+"""The API of managers' accounts."""
+
+from django.conf import settings
+from django.contrib import auth
+from django.http import HttpResponse
+from rest_framework.request import Request
+
+from accounts import services
+from accounts.authentication import IsManager, IsTrackerAdmin, SessionAuthentication, manager_of, refuse_cross_site
+from accounts.models import User
+from accounts.serializers import LoginRequest, RegisterRequest, manager_content
+from tracker.api import throttle
+from tracker.api.envelope import Envelope
+from tracker.api.errors import Forbidden
+from tracker.api.views import ApiView
+
+
+class RegistrationClosed(Forbidden):
+    """Registration is closed here; ask a tracker admin for an account."""
+
+
+class WrongCredentials(Forbidden):
+    """The username or the password is wrong."""
+
+
+class ManagerView(ApiView):
+    """An API view for managers."""
+
+    authentication_classes = [SessionAuthentication]
+    permission_classes = [IsManager]
+
+
+class RegisterView(ApiView):
+    """POST /register."""
+
+    authentication_classes = [SessionAuthentication]
+
+    @throttle.throttled("register", rate_setting="REGISTER_RATE")
+    def post(self, request: Request) -> Envelope:
+        if not settings.REGISTRATION_OPEN:
+            raise RegistrationClosed
+        user = services.register(**self.parsed(RegisterRequest))
+        return _log_in(request, user)
+
+
+class LoginView(ApiView):
+    """POST /login. As long for an unknown name as for a wrong password: Django's backend hashes in both cases."""
+
+    authentication_classes = [SessionAuthentication]
+
+    @throttle.throttled("login", rate_setting="LOGIN_RATE")
+    def post(self, request: Request) -> Envelope:
+        fields = self.parsed(LoginRequest)
+        name = f"the name {fields['username'][:40].lower()}"
+        throttle.count(request._request, group="login_name", key=name, rate=settings.LOGIN_RATE)
+        user = auth.authenticate(request._request, **fields)
+        if not isinstance(user, User):
+            raise WrongCredentials
+        return _log_in(request, user)
+
+
+class LogoutView(ApiView):
+    """GET or POST /logout."""
+
+    authentication_classes = [SessionAuthentication]
+
+    def post(self, request: Request) -> HttpResponse:
+        # Also for GET, which browsers would send with the cookie when a link elsewhere is followed.
+        refuse_cross_site(request._request)
+        auth.logout(request._request)
+        return HttpResponse(status=204)
+
+    get = post
+
+
+class AccountView(ApiView):
+    """GET /account: who is logged in."""
+
+    authentication_classes = [SessionAuthentication]
+
+    def get(self, request: Request) -> Envelope:
+        if not isinstance(request.user, User):
+            return Envelope({"logged_in": False}, ok=False, message="Nobody is logged in.")
+        return Envelope({"logged_in": True, "manager": manager_content(request.user)})
+
+
+class ListManagersView(ManagerView):
+    """GET /manager/list."""
+
+    def get(self, request: Request) -> Envelope:
+        managers = User.objects.filter(is_active=True).order_by("username")
+        return Envelope({"managers": [manager_content(manager) for manager in managers]})
+
+
+class PromoteView(ManagerView):
+    """POST /manager/promote/:id, and /manager/demote/:id with `tracker_admin` false."""
+
+    permission_classes = [IsTrackerAdmin]
+    tracker_admin = True
+
+    def post(self, request: Request, manager_id: int) -> HttpResponse:
+        services.set_tracker_admin(by=manager_of(request), manager_id=manager_id, tracker_admin=self.tracker_admin)
+        return HttpResponse(status=204)
+
+
+def _log_in(request: Request, user: User) -> Envelope:
+    # Django keeps the session's key when the same user logs in again; whoever had learned it would stay logged in.
+    request._request.session.cycle_key()
+    auth.login(request._request, user, backend="django.contrib.auth.backends.ModelBackend")
+    return Envelope({"manager": manager_content(user)})

@@ -1,0 +1,120 @@
+"""POST /login, GET and POST /logout, GET /account."""
+
+import pytest
+from django.contrib.sessions.models import Session
+
+from accounts.models import User
+from tests.client import Api
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("counters")]
+
+PASSWORD = "correct horse"
+
+
+@pytest.fixture
+def mia(db):
+    return User.objects.create_user("mia", password=PASSWORD)
+
+
+def login(api, username="mia", password=PASSWORD, **options):
+    return api.post("/login", {"username": username, "password": password}, **options)
+
+
+def test_it_works(api, mia):
+    answer = login(api)
+    assert answer.status == 200
+    expected = {
+        "id": mia.pk,
+        "username": "mia",
+        "tracker_admin": False,
+        "register_time": int(mia.date_joined.timestamp()),
+    }
+    assert answer.content == {"manager": expected}
+    assert api.get("/account").json == {"ok": True, "content": {"logged_in": True, "manager": expected}}
+    cookie = answer.response.cookies["sessionid"]
+    assert cookie["httponly"]
+    assert cookie["samesite"] == "Lax"
+    assert Session.objects.count() == 1
+
+
+def test_wrong_name_and_wrong_password_sound_the_same(api, mia):
+    wrong = [login(api, password="wrong password"), login(api, username="nobody")]
+    assert [answer.status for answer in wrong] == [403, 403]
+    assert wrong[0].json == wrong[1].json
+    assert not api.get("/account").ok
+
+
+def test_wrong_name_costs_a_hash_as_well(api, mia, monkeypatch):
+    hashed = []
+    monkeypatch.setattr(User, "set_password", lambda self, password: hashed.append(password))
+    login(api, username="nobody")
+    assert hashed == [PASSWORD]
+
+
+def test_inactive(api, mia):
+    User.objects.update(is_active=False)
+    assert login(api).status == 403
+
+
+@pytest.mark.parametrize("body", [{}, {"username": "mia"}, {"username": "", "password": "x"}, {"username": 5}])
+def test_refuses(api, mia, body):
+    assert api.post("/login", body).status == 400
+
+
+def test_session_is_renewed(api, mia):
+    api.client.session.save()
+    api.client.session["kept"] = True
+    login(api)
+    first = api.client.cookies["sessionid"].value
+    login(api)
+    assert api.client.cookies["sessionid"].value != first
+    assert Session.objects.count() == 1
+
+
+@pytest.mark.parametrize("method", ["get", "post"])
+def test_logout(api, mia, method):
+    login(api)
+    response = getattr(api.client, method)("/logout")
+    assert (response.status_code, response.content) == (204, b"")
+    assert api.get("/account").json["content"] == {"logged_in": False}
+    assert not Session.objects.exists()
+    assert getattr(api.client, method)("/logout").status_code == 204
+
+
+@pytest.mark.parametrize("method", ["get", "post"])
+def test_other_sites_can_not_log_out(api, mia, method):
+    login(api)
+    headers = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}
+    assert getattr(api, method)("/logout", headers=headers).status == 403
+    assert api.get("/account").ok
+
+
+def test_other_sites_can_not_log_in(api, mia):
+    assert login(api, headers={"Origin": "https://evil.example"}).status == 403
+    assert not api.get("/account").ok
+
+
+def test_limit_per_name(mia, settings):
+    settings.LOGIN_RATE = "2/d"
+    for address in ("10.0.0.1", "10.0.0.2"):
+        assert login(Api(address=address), password="wrong password").status == 403
+    answer = login(Api(address="10.0.0.3"))
+    assert answer.status == 429
+    assert 0 < answer.json["rate_limit_delay"] <= 86400
+    assert login(Api(address="10.0.0.3"), username="MIA").status == 429
+    assert login(Api(address="10.0.0.4"), username="other").status == 403
+
+
+def test_limit_per_address(mia, settings):
+    settings.LOGIN_RATE = "2/d"
+    for name in ("one", "two"):
+        assert login(Api(address="10.0.0.1"), username=name).status == 403
+    assert login(Api(address="10.0.0.1"), username="three").status == 429
+    assert login(Api(address="10.0.0.2"), username="three").status == 403
+
+
+def test_account_of_nobody(api):
+    answer = api.get("/account")
+    assert answer.status == 200
+    assert not answer.ok
+    assert answer.content == {"logged_in": False}

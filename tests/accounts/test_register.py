@@ -1,0 +1,110 @@
+"""POST /register."""
+
+from functools import partial
+
+import pytest
+
+from accounts import services
+from accounts.models import User
+from tests.client import Api
+from tests.factories import UserFactory
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("counters")]
+
+URL = "/register"
+BODY = {"username": "mia", "password": "correct horse"}
+
+
+def test_it_works(api):
+    UserFactory()
+    answer = api.post(URL, BODY)
+    assert answer.status == 200
+    user = User.objects.get(username="mia")
+    assert answer.content == {
+        "manager": {
+            "id": user.pk,
+            "username": "mia",
+            "tracker_admin": False,
+            "register_time": int(user.date_joined.timestamp()),
+        }
+    }
+    assert user.is_staff
+    assert user.check_password("correct horse")
+    assert "correct" not in user.password
+    assert api.get("/account").content["manager"]["id"] == user.pk
+
+
+def test_the_first_account_becomes_tracker_admin(api):
+    assert api.post(URL, BODY).content["manager"]["tracker_admin"] is True
+    assert Api().post(URL, BODY | {"username": "second"}).content["manager"]["tracker_admin"] is False
+
+
+@pytest.mark.parametrize(
+    ("body", "problem"),
+    [
+        ({"username": None}, "username: is missing"),
+        ({"username": "ab"}, "username: must be at least 3"),
+        ({"username": "a" * 17}, "username: must be at most 16"),
+        ({"username": "a b c"}, "username: "),
+        ({"username": "<b>x</b>"}, "username: "),
+        ({"username": 12345}, "username: must be text"),
+        ({"password": None}, "password: is missing"),
+        ({"password": "1234567"}, "password: must be at least 8"),
+        ({"password": "password"}, "password: "),
+        ({"password": "9481726354"}, "password: "),
+        ({"password": "x" * 1001}, "password: must be at most 1000"),
+        ({"username": "longname1", "password": "longname1"}, "password: "),
+    ],
+)
+def test_refuses(api, body, problem):
+    answer = api.post(URL, BODY | body)
+    assert answer.status == 400
+    assert answer.message.startswith(problem)
+    assert not User.objects.exists()
+    assert not api.get("/account").ok
+
+
+@pytest.mark.parametrize("name", ["mia", "Mia", "MIA"])
+def test_taken_name(api, name):
+    UserFactory(username="mia")
+    answer = api.post(URL, BODY | {"username": name})
+    assert answer.status == 409
+    assert "username" in answer.message
+    assert User.objects.count() == 1
+
+
+def test_closed(api, settings):
+    settings.REGISTRATION_OPEN = False
+    answer = api.post(URL, BODY)
+    assert answer.status == 403
+    assert not User.objects.exists()
+
+
+def test_other_sites_pages_are_refused(api):
+    answer = api.post(URL, BODY, headers={"Origin": "https://evil.example", "Sec-Fetch-Site": "cross-site"})
+    assert answer.status == 403
+    assert not User.objects.exists()
+
+
+def test_limit_per_address(api, settings):
+    settings.REGISTER_RATE = "1/d"
+    assert api.post(URL, BODY).status == 200
+    answer = api.post(URL, BODY | {"username": "another"})
+    assert answer.status == 429
+    assert answer.json["rate_limit_delay"] > 0
+    assert User.objects.count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_ten_first_registrations_leave_one_tracker_admin(racing):
+    calls = [partial(services.register, username=f"racer{n}", password="correct horse") for n in range(10)]
+    assert not [outcome for outcome in racing(calls) if isinstance(outcome, Exception)]
+    assert User.objects.count() == 10
+    assert User.objects.filter(is_superuser=True).count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_one_name_at_once(racing):
+    outcomes = racing([partial(services.register, username="racer", password="correct horse")] * 5)
+    assert sum(isinstance(outcome, services.NameTaken) for outcome in outcomes) == 4
+    assert User.objects.count() == 1
