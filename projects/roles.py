@@ -95,4 +95,8 @@ def managers_of(project: Project) -> list[tuple["User", Role]]:
 
 
 def _sum(codenames: list[str]) -> Role:
-    return sum((role for role, codename in _CODENAMES.items() if codename in codenames), start=Role(0))
+    total = Role(0)
+    for role, codename in _CODENAMES.items():
+        if codename in codenames:
+            total |= role
+    return total

@@ -1,8 +1,53 @@
-"""How a project looks on the wire."""
+"""How projects look on the wire."""
 
 from typing import Any
 
+from accounts.models import User
+from accounts.serializers import manager_content
 from projects.models import Project
+from projects.roles import ALL_ROLES, Role
+from tracker.api.fields import INT32, INT64, Flag, Id, Rate, Text, WholeNumber
+from tracker.api.serializers import RequestSerializer
+
+
+class _Settings(RequestSerializer):
+    clone_url = Text(longest=2000, required=False)
+    git_repo = Text(longest=500, required=False)
+    version = Text(longest=200, required=False)
+    priority = WholeNumber(low=0, high=INT32[1], required=False)
+    motd = Text(required=False)
+    public = Flag(required=False)
+    hidden = Flag(required=False)
+    paused = Flag(required=False)
+    chain = WholeNumber(low=0, high=INT64[1], required=False)
+    assign_rate = Rate(required=False)
+    submit_rate = Rate(required=False)
+    lease_seconds = WholeNumber(low=1, high=INT32[1], required=False)
+    retention_days = WholeNumber(low=0, high=36500, required=False)
+
+    @classmethod
+    def check(cls, values: dict[str, Any]) -> None:
+        """What was not sent is left to the model's default, or as it is."""
+        values["chain_id"] = values.pop("chain")
+        for name in [name for name, value in values.items() if value is None]:
+            del values[name]
+
+
+class CreateProjectRequest(_Settings):
+    name = Text(filled=True, longest=200)
+
+
+class UpdateProjectRequest(_Settings):
+    name = Text(filled=True, longest=200, required=False)
+
+
+class WebhookSecretRequest(RequestSerializer):
+    webhook_secret = Text(longest=1000)
+
+
+class SetRoleRequest(RequestSerializer):
+    manager = Id()
+    role = WholeNumber(low=0, high=int(ALL_ROLES))
 
 
 def project_content(project: Project) -> dict[str, Any]:
@@ -22,3 +67,8 @@ def project_content(project: Project) -> dict[str, Any]:
         "assign_rate": project.assign_rate,
         "submit_rate": project.submit_rate,
     }
+
+
+def manager_role_content(manager: User, role: Role) -> dict[str, Any]:
+    """A manager with its roles in a project, as the sum."""
+    return {"manager": manager_content(manager), "role": int(role)}

@@ -1,16 +1,30 @@
 """What is done to projects."""
 
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 
 from projects.models import Project
-from tracker.api.errors import Conflict
+from projects.roles import ALL_ROLES, Role, require, set_roles
+from tracker import db
+from tracker.api.errors import Conflict, Forbidden, InvalidField
+
+if TYPE_CHECKING:
+    from accounts.models import User
+
+# Any number will do that nothing else in the database locks.
+CHAIN_LOCK = 7_310_303
 
 
 class NameTaken(Conflict):
-    """A project of this name exists already; names are unique."""
+    """name: a project of this name exists already; choose another."""
+
+
+class OnlyTrackerAdmins(Forbidden):
+    """public: only a tracker admin makes projects public, or no longer public."""
 
 
 def create_project(*, name: str, **settings: Any) -> Project:
@@ -22,11 +36,77 @@ def create_project(*, name: str, **settings: Any) -> Project:
     project.full_clean(validate_unique=False, validate_constraints=False)
     if project.public and project.hidden:
         raise ValidationError({"hidden": "A project can't be public and hidden at once."})
+    with _named_constraints():
+        project.save(force_insert=True)
+    return project
+
+
+def create_project_for(*, manager: "User", chain_id: int = 0, **settings: Any) -> Project:
+    """Create a project in the name of a manager, who gets every role in it.
+
+    `chain_id` 0 is none. Raises OnlyTrackerAdmins, InvalidField, NameTaken, and for the chain NoSuchProject and
+    Forbidden.
+    """
+    if settings.get("public") and not manager.is_tracker_admin:
+        raise OnlyTrackerAdmins
+    # A new project stands in no chain yet, so it can't close a circle.
+    chain = require(manager, chain_id, Role.EDIT) if chain_id else None
+    with transaction.atomic():
+        try:
+            project = create_project(chain=chain, **settings)
+        except ValidationError as error:
+            field, problems = next(iter(error.message_dict.items()))
+            raise InvalidField(field, " ".join(problems)) from error
+        set_roles(manager=manager, project=project, roles=ALL_ROLES)
+    return project
+
+
+def update_project(*, manager: "User", project: Project, chain_id: int | None = None, **changes: Any) -> None:
+    """Change columns of a project; those not named stay as they are.
+
+    `chain_id` 0 clears the chain, None leaves it. Raises OnlyTrackerAdmins, InvalidField, NameTaken, and for the
+    chain NoSuchProject and Forbidden.
+    """
+    if changes.get("public", project.public) != project.public and not manager.is_tracker_admin:
+        raise OnlyTrackerAdmins
+    if chain_id:
+        require(manager, chain_id, Role.EDIT)
+    if chain_id is not None:
+        changes["chain_id"] = chain_id or None
+    with transaction.atomic():
+        if chain_id:
+            # One change of chains at a time: two that are harmless each for itself could close a circle together.
+            db.one("SELECT pg_advisory_xact_lock(%(lock)s)", {"lock": CHAIN_LOCK})
+            if db.one(LEADS_TO, {"project": project.pk, "chain": chain_id}) is not None:
+                raise InvalidField("chain", f"project {chain_id} leads back to this one; a chain may not be a circle.")
+        with _named_constraints():
+            Project.objects.filter(pk=project.pk).update(**changes)
+
+
+@contextmanager
+def _named_constraints() -> Iterator[None]:
+    """Turn violated constraints into our errors."""
     try:
         with transaction.atomic():
-            project.save(force_insert=True)
+            yield
     except IntegrityError as error:
-        if "project_name_unique" in str(error):
+        text = str(error)
+        if "project_name_unique" in text:
             raise NameTaken from error
+        if "project_not_public_and_hidden" in text:
+            raise InvalidField("hidden", "a project can't be public and hidden at once.") from error
+        if "chain_id" in text:
+            raise InvalidField("chain", "this project was deleted at this moment.") from error
         raise
-    return project
+
+
+# Whether the chain that begins with one project comes to another. UNION, not UNION ALL, ends also in a circle.
+LEADS_TO = """
+WITH RECURSIVE ahead AS (
+    SELECT id, chain_id FROM projects_project WHERE id = %(chain)s
+    UNION
+    SELECT following.id, following.chain_id
+    FROM ahead JOIN projects_project AS following ON following.id = ahead.chain_id
+)
+SELECT id FROM ahead WHERE id = %(project)s
+"""

@@ -5,6 +5,11 @@ from projects import pages, views
 urlpatterns = [
     path("project/get/<id:project_id>", views.GetProjectView.as_view()),
     path("project/list", views.ListProjectsView.as_view()),
+    path("project/create", views.CreateProjectView.as_view()),
+    path("project/update/<id:project_id>", views.UpdateProjectView.as_view()),
+    path("project/webhook_secret/<id:project_id>", views.WebhookSecretView.as_view()),
+    path("manager/list_for_project/<id:project_id>", views.ListProjectManagersView.as_view()),
+    path("manager/set_role_for_project/<id:project_id>", views.SetRoleView.as_view()),
 ]
 
 page_urlpatterns = [

@@ -1,11 +1,24 @@
 """The API of projects."""
 
+from django.http import HttpResponse
 from rest_framework.request import Request
 
-from accounts.authentication import SessionAuthentication, viewer_of
+from accounts.authentication import SessionAuthentication, manager_of, viewer_of
+from accounts.models import User
+from accounts.services import NoSuchManager
+from accounts.views import ManagerView
+from projects import roles, services
 from projects.lookup import NoSuchProject
 from projects.models import Project
-from projects.serializers import project_content
+from projects.roles import Role, require
+from projects.serializers import (
+    CreateProjectRequest,
+    SetRoleRequest,
+    UpdateProjectRequest,
+    WebhookSecretRequest,
+    manager_role_content,
+    project_content,
+)
 from tracker.api.envelope import Envelope
 from tracker.api.views import ApiView
 
@@ -16,10 +29,7 @@ class GetProjectView(ApiView):
     authentication_classes = [SessionAuthentication]
 
     def get(self, request: Request, project_id: int) -> Envelope:
-        project = Project.objects.visible_to(viewer_of(request)).filter(pk=project_id).first()
-        if project is None:
-            raise NoSuchProject(f"There is no project {project_id}.")
-        content = project_content(project)
+        content = project_content(_visible(request, project_id))
         return Envelope({**content, "project": content})
 
 
@@ -31,3 +41,64 @@ class ListProjectsView(ApiView):
     def get(self, request: Request) -> Envelope:
         projects = Project.objects.visible_to(viewer_of(request)).order_by("name")
         return Envelope({"projects": [project_content(project) for project in projects]})
+
+
+class CreateProjectView(ManagerView):
+    """POST /project/create."""
+
+    def post(self, request: Request) -> Envelope:
+        fields = self.parsed(CreateProjectRequest)
+        project = services.create_project_for(manager=manager_of(request), **fields)
+        return Envelope({"id": project.pk})
+
+
+class UpdateProjectView(ManagerView):
+    """POST /project/update/:id. What is not sent stays as it is."""
+
+    def post(self, request: Request, project_id: int) -> Envelope:
+        manager = manager_of(request)
+        project = require(manager, project_id, Role.EDIT)
+        services.update_project(manager=manager, project=project, **self.parsed(UpdateProjectRequest))
+        return Envelope()
+
+
+class WebhookSecretView(ManagerView):
+    """GET and POST /project/webhook_secret/:id."""
+
+    def get(self, request: Request, project_id: int) -> Envelope:
+        project = require(manager_of(request), project_id, Role.SECRET)
+        return Envelope({"webhook_secret": project.webhook_secret})
+
+    def post(self, request: Request, project_id: int) -> Envelope:
+        project = require(manager_of(request), project_id, Role.SECRET)
+        Project.objects.filter(pk=project.pk).update(**self.parsed(WebhookSecretRequest))
+        return Envelope()
+
+
+class ListProjectManagersView(ManagerView):
+    """GET /manager/list_for_project/:id."""
+
+    def get(self, request: Request, project_id: int) -> Envelope:
+        project = _visible(request, project_id)
+        content = [manager_role_content(manager, role) for manager, role in roles.managers_of(project)]
+        return Envelope({"managers": content})
+
+
+class SetRoleView(ManagerView):
+    """POST /manager/set_role_for_project/:id."""
+
+    def post(self, request: Request, project_id: int) -> HttpResponse:
+        project = require(manager_of(request), project_id, Role.MANAGE_ACCESS)
+        fields = self.parsed(SetRoleRequest)
+        manager = User.objects.filter(pk=fields["manager"]).first()
+        if manager is None:
+            raise NoSuchManager(f"manager: there is no manager {fields['manager']}.")
+        roles.set_roles(manager=manager, project=project, roles=Role(fields["role"]))
+        return Envelope()
+
+
+def _visible(request: Request, project_id: int) -> Project:
+    project = Project.objects.visible_to(viewer_of(request)).filter(pk=project_id).first()
+    if project is None:
+        raise NoSuchProject(f"There is no project {project_id}.")
+    return project

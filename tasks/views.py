@@ -3,7 +3,10 @@
 from django.conf import settings
 from rest_framework.request import Request
 
-from tasks import queries, queue
+from accounts.authentication import manager_of
+from accounts.views import ManagerView
+from projects.roles import Role, require
+from tasks import maintenance, queries, queue
 from tasks.serializers import ReleaseRequest, parse_bulk_submit, parse_submit, task_content
 from tracker.api.envelope import Envelope
 from tracker.api.errors import Forbidden
@@ -97,6 +100,16 @@ class WorkerStatsView(ApiView):
 
     def get(self, request: Request) -> Envelope:
         return Envelope({"stats": [one._asdict() for one in queries.worker_stats()]})
+
+
+class MaintenanceView(ManagerView):
+    """POST /project/reset_failed_tasks/:id, reclaim_assigned_tasks/:id and hard_reset/:id."""
+
+    action = staticmethod(maintenance.reset_failed)
+
+    def post(self, request: Request, project_id: int) -> Envelope:
+        project = require(manager_of(request), project_id, Role.MAINTENANCE)
+        return Envelope({"affected_tasks": self.action(project=project)})
 
 
 def _may_lease(found: Standing) -> bool:

@@ -63,6 +63,14 @@ def standing_to_submit(*, worker: Worker, project_id: int) -> Standing:
     return found
 
 
+def standing_to_read_secret(*, worker: Worker, project_id: int) -> Standing:
+    """The same, for a worker that wants the project's secret. Raises Forbidden if it holds no ASSIGN."""
+    found = standing(worker=worker, project_id=project_id)
+    if not found.has_assign:
+        raise Forbidden(f"This worker holds no ASSIGN on project {project_id}; ask for it.")
+    return found
+
+
 # By the project's primary key and the unique index over (project, worker).
 STANDING = """
 SELECT p.id, p.name, p.priority, p.clone_url, p.git_repo, p.version, p.motd, p.public, p.hidden, p.paused, p.chain_id,

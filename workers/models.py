@@ -46,3 +46,8 @@ class WorkerAccess(models.Model):
 
     def __str__(self) -> str:
         return f"worker {self.worker_id} in project {self.project_id}"
+
+    @property
+    def is_pending(self) -> bool:
+        """Whether a manager has something to decide."""
+        return self.wants_assign or self.wants_submit

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from projects.models import Project
 from tracker import db
-from tracker.api.errors import BadInput, Forbidden
+from tracker.api.errors import BadInput, Forbidden, NotFound
 from workers.models import Worker, WorkerAccess
 
 DEFAULT_ALIAS = "default_alias"
@@ -17,6 +17,10 @@ SECRET_BYTES = 32
 
 class AliasReserved(Forbidden):
     """alias: "unassigned" is reserved; choose another."""
+
+
+class NothingAsked(NotFound):
+    """This worker has not asked for access to this project."""
 
 
 class Registration(NamedTuple):
@@ -76,6 +80,18 @@ def grant_access(*, worker: Worker, project: Project, assign: bool, submit: bool
     return WorkerAccess.objects.get(worker=worker, project=project)
 
 
+def accept_request(*, project: Project, worker_id: int) -> None:
+    """Grant what the worker asked for. Raises NothingAsked."""
+    if not db.affected(ACCEPT, {"worker": worker_id, "project": project.pk}):
+        raise NothingAsked
+
+
+def reject_request(*, project: Project, worker_id: int) -> None:
+    """Refuse what the worker asked for, and take what it was granted. Raises NothingAsked if there is neither."""
+    if not WorkerAccess.objects.filter(project=project, worker_id=worker_id).delete()[0]:
+        raise NothingAsked
+
+
 def request_access(*, worker: Worker, project_id: int, assign: bool, submit: bool) -> str | None:
     """Ask the project's managers for access. Returns what to tell the worker, if anything.
 
@@ -105,7 +121,7 @@ def _ask(worker: Worker, project: Project, *, assign: bool, submit: bool) -> Non
     db.affected(ASK, {"worker": worker.pk, "project": project.pk, "assign": assign, "submit": submit})
 
 
-# Both are one statement, so that of a request and a grant at the same moment neither undoes the other.
+# Each is one statement, so that of a request and a grant at the same moment neither undoes the other.
 
 ASK = """
 INSERT INTO workers_workeraccess AS access (worker_id, project_id, assign, submit, wants_assign, wants_submit, asked)
@@ -124,4 +140,10 @@ SET assign = access.assign OR excluded.assign,
     submit = access.submit OR excluded.submit,
     wants_assign = false,
     wants_submit = false
+"""
+
+ACCEPT = """
+UPDATE workers_workeraccess
+SET assign = assign OR wants_assign, submit = submit OR wants_submit, wants_assign = false, wants_submit = false
+WHERE project_id = %(project)s AND worker_id = %(worker)s AND (wants_assign OR wants_submit)
 """

@@ -9,5 +9,8 @@ urlpatterns = [
     path("worker/rotate_secret", views.RotateSecretView.as_view()),
     path("worker/set_paused", views.SetPausedView.as_view()),
     path("project/request_access", views.RequestAccessView.as_view()),
+    path("project/access_list/<id:project_id>", views.AccessListView.as_view()),
+    path("project/accept_request/<id:project_id>/<id:worker_id>", views.AcceptRequestView.as_view()),
+    path("project/reject_request/<id:project_id>/<id:worker_id>", views.RejectRequestView.as_view()),
     path("project/secret/<id:project_id>", views.ProjectSecretView.as_view()),
 ]

@@ -2,16 +2,26 @@
 
 from rest_framework.request import Request
 
-from accounts.authentication import IsTrackerAdmin, SessionAuthentication
+from accounts.authentication import IsTrackerAdmin, SessionAuthentication, manager_of
+from accounts.views import ManagerView
+from projects.models import Project
+from projects.roles import Role, require
 from tracker.api.envelope import Envelope
-from tracker.api.errors import Forbidden, NotFound
+from tracker.api.errors import NotFound
 from tracker.api.throttle import throttled
 from tracker.api.views import ApiView
-from workers import services
-from workers.access import standing
-from workers.authentication import WorkerView
+from workers import queries, services
+from workers.access import standing_to_read_secret
+from workers.authentication import WorkerAuthentication, WorkerView
 from workers.models import Worker
-from workers.serializers import AccessRequest, AliasRequest, SetPausedRequest, worker_content
+from workers.serializers import (
+    AccessRequest,
+    AliasRequest,
+    SecretRequest,
+    SetPausedRequest,
+    access_content,
+    worker_content,
+)
 
 
 class CreateWorkerView(ApiView):
@@ -74,11 +84,45 @@ class RequestAccessView(WorkerView):
         return Envelope(message=message)
 
 
-class ProjectSecretView(WorkerView):
-    """GET /project/secret/:id, for a worker that holds ASSIGN there."""
+class ProjectSecretView(ApiView):
+    """GET and POST /project/secret/:id: for managers with SECRET; a worker that holds ASSIGN may read it."""
+
+    authentication_classes = [WorkerAuthentication, SessionAuthentication]
 
     def get(self, request: Request, project_id: int) -> Envelope:
-        found = standing(worker=self.worker, project_id=project_id)
-        if not found.has_assign:
-            raise Forbidden(f"This worker holds no ASSIGN on project {project_id}; ask for it.")
-        return Envelope({"secret": found.project.secret})
+        if isinstance(request.user, Worker):
+            project = standing_to_read_secret(worker=request.user, project_id=project_id).project
+        else:
+            project = require(manager_of(request), project_id, Role.SECRET)
+        return Envelope({"secret": project.secret})
+
+    def post(self, request: Request, project_id: int) -> Envelope:
+        project = require(manager_of(request), project_id, Role.SECRET)
+        Project.objects.filter(pk=project.pk).update(**self.parsed(SecretRequest))
+        return Envelope()
+
+
+class AccessListView(ManagerView):
+    """GET /project/access_list/:id, what waits for a decision first."""
+
+    def get(self, request: Request, project_id: int) -> Envelope:
+        project = require(manager_of(request), project_id, Role.MANAGE_ACCESS)
+        return Envelope({"accesses": [access_content(access) for access in queries.accesses_of(project)]})
+
+
+class AcceptRequestView(ManagerView):
+    """POST /project/accept_request/:id/:wid."""
+
+    def post(self, request: Request, project_id: int, worker_id: int) -> Envelope:
+        project = require(manager_of(request), project_id, Role.MANAGE_ACCESS)
+        services.accept_request(project=project, worker_id=worker_id)
+        return Envelope()
+
+
+class RejectRequestView(ManagerView):
+    """POST /project/reject_request/:id/:wid."""
+
+    def post(self, request: Request, project_id: int, worker_id: int) -> Envelope:
+        project = require(manager_of(request), project_id, Role.MANAGE_ACCESS)
+        services.reject_request(project=project, worker_id=worker_id)
+        return Envelope()

@@ -61,6 +61,21 @@ class Hash64(WholeNumber):
         return number - 2**64 if number > INT64[1] else number
 
 
+class Rate(WireField, serializers.FloatField):
+    """Tokens per second, 0 for unlimited. The one field that takes a number with a fraction."""
+
+    HIGHEST = 1e9
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.min_value, self.max_value = 0, self.HIGHEST
+
+    def parse(self, value: Any) -> float:
+        if type(value) in (int, float) and 0 <= value <= self.HIGHEST:
+            return float(value)
+        raise WrongValue(f"must be 0 (unlimited) or a number up to {self.HIGHEST:.0f}, not {shown(value)}.")
+
+
 class Flag(WireField, serializers.BooleanField):
     """true or false."""
 

@@ -1,0 +1,140 @@
+"""POST /project/update/:id."""
+
+from functools import partial
+from itertools import pairwise
+
+import pytest
+
+from projects.models import Project
+from projects.roles import ALL_ROLES, Role, set_roles
+from projects.services import update_project
+from tests.client import Api
+from tests.factories import ProjectFactory, UserFactory
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def mine(manager):
+    project = ProjectFactory(private=True, name="mine", motd="old", priority=3)
+    set_roles(manager=manager, project=project, roles=Role.EDIT)
+    return project
+
+
+@pytest.fixture
+def as_manager(manager):
+    return Api().login(manager)
+
+
+def update(api, project, **body):
+    return api.post(f"/project/update/{project.pk}", body)
+
+
+def stored(project):
+    return Project.objects.values().get(pk=project.pk)
+
+
+def test_it_works(as_manager, mine):
+    before = stored(mine)
+    changes = {
+        "name": "new",
+        "clone_url": "https://example.org/x.git",
+        "git_repo": "a/b",
+        "version": "2",
+        "priority": 9,
+        "motd": "",
+        "hidden": True,
+        "assign_rate": 1.5,
+        "submit_rate": 2.0,
+        "paused": True,
+    }
+    assert update(as_manager, mine, **changes).json == {"ok": True}
+    assert stored(mine) == before | changes
+
+
+def test_what_is_not_sent_stays(as_manager, mine):
+    before = stored(mine)
+    assert update(as_manager, mine, paused=True).ok
+    assert stored(mine) == before | {"paused": True}
+    assert update(as_manager, mine).ok
+    assert stored(mine) == before | {"paused": True}
+
+
+@pytest.mark.parametrize("role", [Role(0), ALL_ROLES ^ Role.EDIT])
+def test_takes_edit(as_manager, manager, mine, role):
+    set_roles(manager=manager, project=mine, roles=role)
+    before = stored(mine)
+    assert update(as_manager, mine, motd="new").status == 403
+    assert stored(mine) == before
+
+
+def test_hidden_project_without_read_is_not_found(as_manager, manager):
+    project = ProjectFactory(secluded=True)
+    set_roles(manager=manager, project=project, roles=Role.SECRET)
+    assert update(as_manager, project, motd="new").status == 404
+    assert as_manager.post("/project/update/999999999", {}).status == 404
+
+
+def test_only_tracker_admins_change_public(as_manager, mine, tracker_admin):
+    assert update(as_manager, mine, public=True).status == 403
+    assert update(as_manager, mine, public=False).ok
+    admin = Api().login(tracker_admin)
+    assert update(admin, mine, public=True).ok
+    assert update(as_manager, mine, public=False).status == 403
+    assert update(as_manager, mine, public=True, motd="x").ok
+
+
+def test_public_and_hidden_exclude_each_other(as_manager, mine, tracker_admin):
+    admin = Api().login(tracker_admin)
+    assert update(admin, mine, public=True).ok
+    answer = update(as_manager, mine, hidden=True)
+    assert answer.status == 400
+    assert answer.message.startswith("hidden: ")
+    assert update(admin, mine, hidden=True, public=False).ok
+
+
+def test_taken_name(as_manager, mine):
+    ProjectFactory(name="theirs")
+    assert update(as_manager, mine, name="theirs", motd="x").status == 409
+    assert stored(mine)["motd"] == "old"
+    assert update(as_manager, mine, name="mine").ok
+
+
+def test_chain_is_set_and_cleared(as_manager, mine, manager):
+    target = ProjectFactory()
+    assert update(as_manager, mine, chain=target.pk).status == 403
+    set_roles(manager=manager, project=target, roles=Role.EDIT)
+    assert update(as_manager, mine, chain=target.pk).ok
+    assert stored(mine)["chain_id"] == target.pk
+    assert update(as_manager, mine, motd="x").ok
+    assert stored(mine)["chain_id"] == target.pk
+    assert update(as_manager, mine, chain=0).ok
+    assert stored(mine)["chain_id"] is None
+
+
+@pytest.mark.parametrize("length", [1, 2, 3, 30])
+def test_chain_closes_no_circle(tracker_admin, length):
+    admin = Api().login(tracker_admin)
+    chain = [ProjectFactory() for _ in range(length)]
+    for one, following in pairwise(chain):
+        assert update(admin, one, chain=following.pk).ok
+    answer = update(admin, chain[-1], chain=chain[0].pk)
+    assert answer.status == 400
+    assert answer.message.startswith("chain: ")
+    assert stored(chain[-1])["chain_id"] is None
+
+
+@pytest.mark.django_db(transaction=True)
+def test_racing_updates_close_no_circle(racing):
+    admin = UserFactory(is_superuser=True)
+    for _ in range(5):
+        ring = [ProjectFactory() for _ in range(6)]
+        outcomes = racing(
+            [
+                partial(update_project, manager=admin, project=one, chain_id=following.pk)
+                for one, following in zip(ring, ring[1:] + ring[:1], strict=True)
+            ]
+        )
+        refused = [outcome for outcome in outcomes if isinstance(outcome, Exception)]
+        assert len(refused) == 1
+        assert "circle" in str(refused[0])
