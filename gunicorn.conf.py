@@ -10,7 +10,8 @@ bind = f"{env.text('HOST', '127.0.0.1')}:{env.whole_number('PORT', 3010, low=1, 
 
 # Threads, so that a connection that is kept open between requests doesn't occupy a process.
 worker_class = "gthread"
-workers = env.whole_number("WEB_PROCESSES", max(2, os.cpu_count() or 1), low=1)
+# Each thread keeps a connection to the database: processes x threads of them, on every machine.
+workers = env.whole_number("WEB_PROCESSES", min(8, max(2, os.cpu_count() or 1)), low=1)
 threads = env.whole_number("WEB_THREADS", 8, low=1)
 keepalive = 30
 backlog = 2048

@@ -13,12 +13,16 @@ def main() -> None:
     except ImportError:
         sys.exit("Django is not installed in this Python. `make run` sets it up; then use .venv/bin/python manage.py.")
 
+    from django.db import OperationalError
+
     from tracker.postgres.server import EmbeddedServerError
 
     try:
         execute_from_command_line(sys.argv)
-    except (EmbeddedServerError, ImproperlyConfigured) as error:
+    except (ImproperlyConfigured, EmbeddedServerError) as error:
         sys.exit(str(error))
+    except OperationalError as error:
+        sys.exit(f"The database does not answer: {error}".strip())
 
 
 if __name__ == "__main__":

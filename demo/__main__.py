@@ -28,6 +28,8 @@ ROOT = Path(__file__).resolve().parent.parent
 PROJECT = "standard library"
 WORKERS = ("honest", "honest", "honest", "honest", "liar", "crasher")
 
+KEPT_ENVIRONMENT = {"PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TERM", "VIRTUAL_ENV", "LD_LIBRARY_PATH"}
+
 START_SECONDS = 60
 STOP_SECONDS = 10
 # Without any task closed for so long, something is stuck.
@@ -57,8 +59,10 @@ class Demo:
     def __init__(self, folder: Path, console: Console) -> None:
         self.console = console
         self.folder = folder
-        self.env = {name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "CACHE_URL")}
-        self.env |= {"TRACKER_DATA_DIR": str(folder / "var"), "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+        # Nothing that sets up another tracker may reach this one.
+        self.env = {name: value for name, value in os.environ.items() if name in KEPT_ENVIRONMENT}
+        self.env["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+        self.env |= {"TRACKER_DATA_DIR": str(folder / "var"), "PYTHONUNBUFFERED": "1"}
         self.server: subprocess.Popen[str] | None = None
         self.workers: list[subprocess.Popen[bytes]] = []
 

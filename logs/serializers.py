@@ -11,11 +11,12 @@ from tracker.api.serializers import RequestSerializer
 
 PAGE = 100
 LONGEST_PAGE = 1000
+LONGEST_MESSAGE = 64 * 1024
 
 
 class LogRequest(RequestSerializer):
     scope = Text(filled=True, longest=1000)
-    message = Text(filled=True, also="Message")
+    message = Text(filled=True, longest=LONGEST_MESSAGE, also="Message")
     timestamp = WholeNumber(low=1, high=INT64[1])
 
 

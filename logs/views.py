@@ -9,6 +9,7 @@ from accounts.authentication import SessionAuthentication, manager_of
 from logs import queries, services
 from logs.models import Level
 from logs.serializers import ListLogsRequest, LogRequest, log_content
+from tracker.api import throttle
 from tracker.api.envelope import Envelope
 from tracker.api.views import ApiView
 from workers.authentication import WorkerView
@@ -20,6 +21,7 @@ class LogView(WorkerView):
     level = Level.INFO
 
     def post(self, request: Request) -> Envelope:
+        throttle.count(request._request, group="log", key=f"worker {self.worker.pk}", rate=settings.LOG_RATE)
         fields = self.parsed(LogRequest)
         services.record(worker=self.worker, level=self.level, **fields)
         return Envelope()

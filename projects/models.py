@@ -6,14 +6,27 @@ from typing import TYPE_CHECKING
 
 from django.contrib.auth.models import AnonymousUser
 from django.core.exceptions import ValidationError
-from django.core.validators import MinValueValidator
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 from guardian.models import GroupObjectPermissionBase, UserObjectPermissionBase
 
+from tracker.api.fields import is_one_line
+
 if TYPE_CHECKING:
     from accounts.models import User
+
+
+def check_one_line(name: str) -> None:
+    """Raise ValidationError for a name that would break the line it stands in."""
+    if not is_one_line(name):
+        raise ValidationError("must be one line of visible characters.")
+
+
+# Per second. Beyond them the times that a rate leads to are no times any more.
+LOWEST_RATE, HIGHEST_RATE = 1e-6, 1e9
+LONGEST_RETENTION_DAYS = 36_500
 
 
 def random_secret() -> str:
@@ -25,6 +38,8 @@ def check_rate(rate: float) -> None:
     """Raise ValidationError unless the rate is a number of tokens per second, 0 for unlimited."""
     if not (math.isfinite(rate) and rate >= 0):
         raise ValidationError(f"must be 0 (unlimited) or a number of tasks per second, not {rate}.")
+    if rate > HIGHEST_RATE or 0 < rate < LOWEST_RATE:
+        raise ValidationError(f"must be 0 (unlimited) or from {LOWEST_RATE:f} to {HIGHEST_RATE:.0f}, not {rate}.")
 
 
 class ProjectQuerySet(models.QuerySet["Project"]):
@@ -40,7 +55,7 @@ class ProjectQuerySet(models.QuerySet["Project"]):
 class Project(models.Model):
     """A queue of tasks and everything a worker has to know to work on them."""
 
-    name = models.CharField(max_length=200)
+    name = models.CharField(max_length=200, validators=[check_one_line])
     priority = models.PositiveIntegerField(default=0, help_text="higher first, where workers may choose")
     clone_url = models.CharField(max_length=2000, blank=True, default="", help_text="where workers clone the code from")
     git_repo = models.CharField(
@@ -69,7 +84,9 @@ class Project(models.Model):
         help_text="how long a lease lasts for tasks whose own max_assign_time is 0",
     )
     retention_days = models.PositiveIntegerField(
-        default=7, help_text="how long closed tasks are kept, 0 = forgotten at once"
+        default=7,
+        validators=[MaxValueValidator(LONGEST_RETENTION_DAYS)],
+        help_text="how long closed tasks are kept, 0 = forgotten at once",
     )
     secret = models.TextField(default="{}", help_text="what workers with ASSIGN may read: passwords, keys")
     webhook_secret = models.TextField(default=random_secret, help_text="signs the git host's pushes")
@@ -92,9 +109,13 @@ class Project(models.Model):
             models.CheckConstraint(condition=~Q(name=""), name="project_name_filled"),
             models.CheckConstraint(condition=~Q(public=True, hidden=True), name="project_not_public_and_hidden"),
             models.CheckConstraint(
-                condition=Q(assign_rate__gte=0, submit_rate__gte=0), name="project_rates_not_negative"
+                condition=Q(assign_rate__range=(0, HIGHEST_RATE), submit_rate__range=(0, HIGHEST_RATE)),
+                name="project_rates_in_range",
             ),
             models.CheckConstraint(condition=Q(lease_seconds__gt=0), name="project_lease_not_empty"),
+            models.CheckConstraint(
+                condition=Q(retention_days__lte=LONGEST_RETENTION_DAYS), name="project_retention_in_range"
+            ),
         ]
 
     def __str__(self) -> str:

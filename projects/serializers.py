@@ -4,7 +4,7 @@ from typing import Any
 
 from accounts.models import User
 from accounts.serializers import manager_content
-from projects.models import Project
+from projects.models import HIGHEST_RATE, LONGEST_RETENTION_DAYS, LOWEST_RATE, Project
 from projects.roles import ALL_ROLES, Role
 from tracker.api.fields import INT32, INT64, Flag, Id, Rate, Text, WholeNumber
 from tracker.api.serializers import RequestSerializer
@@ -20,10 +20,10 @@ class _Settings(RequestSerializer):
     hidden = Flag(required=False)
     paused = Flag(required=False)
     chain = WholeNumber(low=0, high=INT64[1], required=False)
-    assign_rate = Rate(required=False)
-    submit_rate = Rate(required=False)
+    assign_rate = Rate(low=LOWEST_RATE, high=HIGHEST_RATE, required=False)
+    submit_rate = Rate(low=LOWEST_RATE, high=HIGHEST_RATE, required=False)
     lease_seconds = WholeNumber(low=1, high=INT32[1], required=False)
-    retention_days = WholeNumber(low=0, high=36500, required=False)
+    retention_days = WholeNumber(low=0, high=LONGEST_RETENTION_DAYS, required=False)
 
     @classmethod
     def check(cls, values: dict[str, Any]) -> None:
@@ -34,11 +34,11 @@ class _Settings(RequestSerializer):
 
 
 class CreateProjectRequest(_Settings):
-    name = Text(filled=True, longest=200)
+    name = Text(filled=True, longest=200, one_line=True)
 
 
 class UpdateProjectRequest(_Settings):
-    name = Text(filled=True, longest=200, required=False)
+    name = Text(filled=True, longest=200, one_line=True, required=False)
 
 
 class WebhookSecretRequest(RequestSerializer):

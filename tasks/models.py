@@ -99,12 +99,13 @@ class Task(models.Model):
 class ClosedTask(models.Model):
     """A task that was closed, kept for its project's retention. Written once, never changed.
 
-    Its project and worker carry no constraint, so that closing locks neither's row.
+    Its project and worker carry no constraint, so that closing locks neither's row. Deleting a project deletes these;
+    those of a deleted worker stay, since they are the project's history.
     """
 
     id = models.BigIntegerField(primary_key=True, help_text="the id that the task had")
     project = models.ForeignKey(
-        Project, on_delete=models.DO_NOTHING, related_name="closed_tasks", db_constraint=False, db_index=False
+        Project, on_delete=models.CASCADE, related_name="closed_tasks", db_constraint=False, db_index=False
     )
     worker = models.ForeignKey(
         Worker, on_delete=models.DO_NOTHING, related_name="+", db_constraint=False, db_index=False
@@ -132,7 +133,7 @@ class ClosedTotal(models.Model):
     """How many tasks of one project one worker has closed, up to the last folding of ClosedEntry."""
 
     project = models.ForeignKey(
-        Project, on_delete=models.DO_NOTHING, related_name="+", db_constraint=False, db_index=False
+        Project, on_delete=models.CASCADE, related_name="+", db_constraint=False, db_index=False
     )
     worker = models.ForeignKey(
         Worker, on_delete=models.DO_NOTHING, related_name="+", db_constraint=False, db_index=False
@@ -155,7 +156,7 @@ class ClosedEntry(models.Model):
     """
 
     project = models.ForeignKey(
-        Project, on_delete=models.DO_NOTHING, related_name="+", db_constraint=False, db_index=False
+        Project, on_delete=models.CASCADE, related_name="+", db_constraint=False, db_index=False
     )
     worker = models.ForeignKey(
         Worker, on_delete=models.DO_NOTHING, related_name="+", db_constraint=False, db_index=False

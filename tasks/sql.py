@@ -125,8 +125,8 @@ SELECT EXISTS (
 # The three releases find the row by its id. `assignee_id = …` would imply `assignee_id IS NOT NULL` and offer the
 # planner task_leased, which looks cheap as long as few tasks are leased; IS NOT DISTINCT FROM implies nothing.
 
-# OK. The votes decide between closing and voting on the same version of the row, so exactly one of the two happens,
-# and to a row that is still this worker's. A closed row leaves the table, which is what makes closing happen once.
+# OK. The votes decide between closing and voting, so at most one of the two happens, and to a row that is still this
+# worker's. A closed row leaves the table, which is what makes closing happen once.
 RELEASE_OK = """
 WITH closed AS (
     DELETE FROM tasks_task

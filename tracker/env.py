@@ -1,6 +1,10 @@
 """Typed readers of environment variables. Each fails loudly, naming the variable and what it takes."""
 
+import ipaddress
 import os
+import re
+from pathlib import Path
+from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -52,3 +56,52 @@ def choices(name: str, default: str, *, allowed: tuple[str, ...]) -> list[str]:
 def listing(name: str, default: str = "") -> list[str]:
     """A list separated by commas; blanks around items and empty items are dropped."""
     return [item.strip() for item in os.environ.get(name, default).split(",") if item.strip()]
+
+
+def rate(name: str, default: str) -> str:
+    """A rate as django-ratelimit writes it, such as 10/m, 5/30s or 100/h; empty for no limit."""
+    value = text(name, default)
+    if value and not re.fullmatch(r"[0-9]+/[0-9]*[smhd]", value):
+        raise ImproperlyConfigured(f"{name}: must be a rate such as 10/m or 100/h, or empty, not {value!r}.")
+    return value
+
+
+def networks(name: str) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
+    """Addresses or networks, such as 10.0.0.7 or 10.0.0.0/8, separated by commas."""
+    found = []
+    for item in listing(name):
+        try:
+            found.append(ipaddress.ip_network(item, strict=False))
+        except ValueError as error:
+            raise ImproperlyConfigured(f"{name}: {item!r} is no IP address or network.") from error
+    return found
+
+
+def origins(name: str) -> list[str]:
+    """Origins as browsers send them, such as https://example.org, separated by commas."""
+    for item in listing(name):
+        parts = urlsplit(item)
+        if parts.scheme not in ("http", "https") or not parts.netloc or parts.path:
+            raise ImproperlyConfigured(f"{name}: {item!r} is no origin such as https://example.org.")
+    return listing(name)
+
+
+def folder(name: str, default: Path) -> Path:
+    """A folder of our own, created if it isn't there; only its owner may look into a new one."""
+    path = Path(text(name) or default).resolve()
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise ImproperlyConfigured(f"{name}: {path} can't be created: {error.strerror}.") from error
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise ImproperlyConfigured(f"{name}: {path} can't be written to.")
+    return path
+
+
+def database_url(name: str) -> str:
+    """The address of a PostgreSQL database; empty for the embedded one."""
+    value = text(name)
+    parts = urlsplit(value)
+    if value and (parts.scheme not in ("postgres", "postgresql") or not parts.path.strip("/")):
+        raise ImproperlyConfigured(f"{name}: must be like postgres://user:password@host:5432/database.")
+    return value

@@ -1,9 +1,10 @@
 """Log entries as JSON lines, in a file that all processes append to."""
 
+import json
 import logging
 import logging.handlers
+import os
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import orjson
@@ -22,7 +23,11 @@ class JsonFormatter(logging.Formatter):
         }
         if record.exc_info:
             entry["traceback"] = self.formatException(record.exc_info)
-        return orjson.dumps(entry, default=str).decode()
+        try:
+            return orjson.dumps(entry, default=str).decode()
+        except orjson.JSONEncodeError:
+            # Such as a file name that is no valid UTF-8: json writes what orjson refuses.
+            return json.dumps(entry, default=str)
 
 
 class SharedFileHandler(logging.handlers.WatchedFileHandler):
@@ -32,7 +37,8 @@ class SharedFileHandler(logging.handlers.WatchedFileHandler):
     """
 
     def _open(self) -> Any:
-        return Path(self.baseFilename).open("ab", buffering=0)
+        # Only for its owner's eyes: it holds what workers report.
+        return os.fdopen(os.open(self.baseFilename, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "ab", buffering=0)
 
     def emit(self, record: logging.LogRecord) -> None:
         try:

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable
 from typing import NamedTuple
 
-from django.db import Error, connection, transaction
+from django.db import InterfaceError, OperationalError, connection, transaction
 from django.db.models.functions import Now
 from django.utils.module_loading import import_string
 
@@ -21,6 +21,7 @@ from tracker.models import Chore
 logger = logging.getLogger("tracker.scheduler")
 
 TICK_SECONDS = 1.0
+FAILED_SECONDS = 60
 
 
 class Duty(NamedTuple):
@@ -56,7 +57,7 @@ def run(stop: threading.Event, *, duties: tuple[Duty, ...] = DUTIES) -> None:
                 register(duties)
                 registered = True
             do_due(duties, stop)
-        except Error as error:
+        except (OperationalError, InterfaceError) as error:
             logger.warning("The database did not answer, trying again: %s", str(error).strip().split("\n")[0])
             connection.close()
         stop.wait(TICK_SECONDS)
@@ -68,11 +69,21 @@ def register(duties: tuple[Duty, ...]) -> None:
 
 
 def do_due(duties: tuple[Duty, ...], stop: threading.Event) -> None:
-    """Do every chore that is due, batch after batch, until none is or `stop` is set. Raises django.db.Error."""
+    """Do every chore that is due, batch after batch, until none is or `stop` is set.
+
+    A chore that fails is logged and put off; the others go on. Raises OperationalError and InterfaceError when the
+    database is away.
+    """
     due = set(Chore.objects.filter(next_at__lte=Now()).values_list("name", flat=True))
     for duty in duties:
-        while duty.path in due and not stop.is_set() and do_batch(duty):
-            pass
+        try:
+            while duty.path in due and not stop.is_set() and do_batch(duty):
+                pass
+        except (OperationalError, InterfaceError):
+            raise
+        except Exception:
+            logger.exception("The chore %s failed; it is put off for %d seconds.", duty.path, FAILED_SECONDS)
+            db.affected(PUT_OFF, {"chore": duty.path, "seconds": FAILED_SECONDS})
 
 
 def do_batch(duty: Duty) -> bool:
@@ -92,3 +103,5 @@ DONE = """
 UPDATE tracker_chore SET next_at = now() + make_interval(secs => %(seconds)s), last_done = now()
 WHERE name = %(chore)s
 """
+
+PUT_OFF = "UPDATE tracker_chore SET next_at = now() + make_interval(secs => %(seconds)s) WHERE name = %(chore)s"

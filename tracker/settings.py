@@ -12,8 +12,7 @@ from tracker import __version__, env
 
 VERSION = __version__
 BASE_DIR = Path(__file__).resolve().parent.parent
-DATA_DIR = Path(env.text("TRACKER_DATA_DIR") or BASE_DIR / "var").absolute()
-DATA_DIR.mkdir(parents=True, exist_ok=True)
+DATA_DIR = env.folder("TRACKER_DATA_DIR", BASE_DIR / "var")
 
 
 def _stored_secret_key() -> str:
@@ -39,15 +38,16 @@ SECRET_KEY = env.text("SECRET_KEY") or _stored_secret_key()
 
 HOST = env.text("HOST", "127.0.0.1")
 PORT = env.whole_number("PORT", 3010, low=1, high=65535)
-ALLOWED_HOSTS = env.listing("ALLOWED_HOSTS") or ["localhost", "127.0.0.1", "[::1]", HOST]
-CSRF_TRUSTED_ORIGINS = env.listing("TRUSTED_ORIGINS")
+# This machine itself may always ask.
+ALLOWED_HOSTS = [*(env.listing("ALLOWED_HOSTS") or [HOST]), "localhost", "127.0.0.1", "[::1]"]
+CSRF_TRUSTED_ORIGINS = env.origins("TRUSTED_ORIGINS")
 BEHIND_TLS = env.flag("BEHIND_TLS")
 if BEHIND_TLS:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = BEHIND_TLS
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 # The proxies, by address or network, whose X-Forwarded-For is believed.
-TRUSTED_PROXIES = env.listing("TRUSTED_PROXIES")
+TRUSTED_PROXIES = env.networks("TRUSTED_PROXIES")
 
 # --- Applications ----------------------------------------------------------------------------------------------------
 
@@ -102,7 +102,7 @@ REST_FRAMEWORK: dict[str, Any] = {
 
 # The largest request body in bytes, for ordinary calls and for those that carry many tasks.
 MAX_BODY_BYTES = env.whole_number("MAX_BODY_BYTES", 1024 * 1024, low=1024)
-MAX_BULK_BODY_BYTES = env.whole_number("MAX_BULK_BODY_BYTES", 64 * 1024 * 1024, low=1024)
+MAX_BULK_BODY_BYTES = env.whole_number("MAX_BULK_BODY_BYTES", 16 * 1024 * 1024, low=1024)
 
 # --- Database --------------------------------------------------------------------------------------------------------
 
@@ -111,8 +111,9 @@ EMBEDDED_POSTGRES_FOLDER = DATA_DIR / "postgres"
 EMBEDDED_POSTGRES_OPTIONS = env.text("EMBEDDED_POSTGRES_OPTIONS")
 
 DATABASES: dict[str, Any]
-if env.text("DATABASE_URL"):
-    DATABASES = {"default": dj_database_url.parse(env.text("DATABASE_URL"))}
+DATABASE_URL = env.database_url("DATABASE_URL")
+if DATABASE_URL:
+    DATABASES = {"default": dj_database_url.parse(DATABASE_URL)}
 else:
     from tracker.postgres import server
 
@@ -163,9 +164,11 @@ ANONYMOUS_USER_NAME = None
 
 # As django-ratelimit writes rates; empty switches the limit off. Logins count per name and per address, the others
 # per address.
-LOGIN_RATE = env.text("LOGIN_RATE", "20/m")
-REGISTER_RATE = env.text("REGISTER_RATE", "20/h")
-WORKER_CREATE_RATE = env.text("WORKER_CREATE_RATE", "100/h")
+LOGIN_RATE = env.rate("LOGIN_RATE", "20/m")
+REGISTER_RATE = env.rate("REGISTER_RATE", "20/h")
+WORKER_CREATE_RATE = env.rate("WORKER_CREATE_RATE", "100/h")
+# Entries that one worker may log.
+LOG_RATE = env.rate("LOG_RATE", "1000/m")
 # How long a worker should wait after "No task available", in seconds.
 EMPTY_RETRY_AFTER = env.whole_number("EMPTY_RETRY_AFTER", 2, low=1)
 

@@ -89,7 +89,10 @@ def supervise(parts: Sequence[Part], *, stop: threading.Event, look_after: Calla
 
     def look() -> None:
         while not stop.wait(LOOK_SECONDS):
-            look_after()
+            try:
+                look_after()
+            except Exception:
+                logger.exception("Looking after the parts failed; trying again.")
 
     threading.Thread(target=look, daemon=True).start()
     try:

@@ -14,9 +14,7 @@ _WILDCARDS = ("0.0.0.0", "::")
 
 def create_sample_project() -> None:
     """A public project with a few tasks, for a database that was just created."""
-    project = create_project(
-        name="hello", public=True, motd="A sample to try the commands on; delete or pause it whenever you like."
-    )
+    project = create_project(name="hello", public=True, motd="A sample to try things on.")
     submit_many(project=project, tasks=[NewTask(recipe=f"Say hello, {n}") for n in range(1, SAMPLE_TASKS + 1)])
 
 
@@ -40,7 +38,7 @@ def greeting(address: str) -> str:
             "  seq 100 | .venv/bin/python manage.py submit_tasks NAME -",
             "",
         ]
-    if settings.HOST in _WILDCARDS and settings.ALLOWED_HOSTS[-1] == settings.HOST:
+    if settings.HOST in _WILDCARDS and settings.ALLOWED_HOSTS[0] == settings.HOST:
         lines += ["Other machines need the name or address they use in ALLOWED_HOSTS; now it is this machine only.", ""]
     return "\n".join([*lines, *_steps(address.rstrip("/"), project_id), "", "Ctrl-C stops it."])
 

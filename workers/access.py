@@ -15,7 +15,7 @@ from projects.lookup import NoSuchProject
 from projects.models import Project
 from tracker import db
 from tracker.api.errors import Forbidden
-from workers.models import Worker
+from workers.models import Worker, WorkerAccess
 
 
 class Standing(NamedTuple):
@@ -61,6 +61,12 @@ def standing_to_submit(*, worker: Worker, project_id: int) -> Standing:
             f"This worker may not submit to project {project_id}; ask for SUBMIT with /project/request_access."
         )
     return found
+
+
+def require_submit_anywhere(worker: Worker) -> None:
+    """Raise Forbidden if there is no project that the worker may submit to."""
+    if not WorkerAccess.objects.filter(worker=worker, submit=True).exists():
+        raise Forbidden("This worker may not submit to any project; ask for SUBMIT with /project/request_access.")
 
 
 def standing_to_read_secret(*, worker: Worker, project_id: int) -> Standing:

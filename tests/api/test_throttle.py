@@ -1,5 +1,7 @@
 """Limits per address, and whose address it is."""
 
+from ipaddress import ip_network
+
 import pytest
 from django.test import RequestFactory
 
@@ -18,7 +20,7 @@ def address(remote, forwarded=None):
 
 
 def test_it_works(settings):
-    settings.TRUSTED_PROXIES = [PROXY]
+    settings.TRUSTED_PROXIES = [ip_network(PROXY)]
     assert address(PROXY, CLIENT) == CLIENT
 
 
@@ -61,12 +63,12 @@ def test_it_works(settings):
     ],
 )
 def test_client_address(settings, trusted, remote, forwarded, client):
-    settings.TRUSTED_PROXIES = trusted
+    settings.TRUSTED_PROXIES = [ip_network(one, strict=False) for one in trusted]
     assert address(remote, forwarded) == client
 
 
 def test_proxy_seen_through_a_socket_for_both_protocols(settings):
-    settings.TRUSTED_PROXIES = [PROXY]
+    settings.TRUSTED_PROXIES = [ip_network(PROXY)]
     assert address(f"::ffff:{PROXY}", CLIENT) == CLIENT
 
 
@@ -113,7 +115,7 @@ def test_header_of_a_stranger_does_not_help(settings, create):
 
 def test_clients_behind_a_trusted_proxy(settings, create):
     settings.WORKER_CREATE_RATE = "1/h"
-    settings.TRUSTED_PROXIES = [PROXY]
+    settings.TRUSTED_PROXIES = [ip_network(PROXY)]
     assert create(PROXY, headers={"X-Forwarded-For": CLIENT}).status == 200
     assert create(PROXY, headers={"X-Forwarded-For": ELSEWHERE}).status == 200
     assert create(PROXY, headers={"X-Forwarded-For": f"192.0.2.1, {CLIENT}"}).status == 429

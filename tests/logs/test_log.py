@@ -96,7 +96,7 @@ def test_line_in_the_log_file(api, worker, lines):
         "100 % %s %d %(x)s {} {message}",
         "Übung \U0001f680 \u2028 \x1b[31m \x85",
         " ",
-        "x" * 100_000,
+        "x" * 65_536,
     ],
 )
 def test_message_is_kept_as_sent(api, worker, lines, message):
@@ -201,3 +201,21 @@ def test_needs_identity(api, manager, lines):
     assert api.login(manager).post("/log/info", BODY).status == 401
     assert not LogEntry.objects.exists()
     assert lines() == []
+
+
+def test_message_has_a_limit(api, worker, lines):
+    answer = api.post("/log/error", BODY | {"message": "x" * 65_537}, worker=worker)
+    assert answer.status == 400
+    assert answer.message.startswith("message: must be at most 65536")
+    assert not LogEntry.objects.exists()
+
+
+@pytest.mark.usefixtures("counters")
+def test_limit_per_worker(api, worker, other_worker, settings):
+    settings.LOG_RATE = "1/d"
+    assert api.post("/log/error", BODY, worker=worker).status == 200
+    answer = api.post("/log/error", BODY, worker=worker)
+    assert answer.status == 429
+    assert answer.json["rate_limit_delay"] > 0
+    assert api.post("/log/error", BODY, worker=other_worker).status == 200
+    assert LogEntry.objects.count() == 2

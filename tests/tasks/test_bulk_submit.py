@@ -3,7 +3,9 @@
 import pytest
 
 from projects.models import RateBucket
+from tasks import views
 from tasks.models import Task
+from tasks.serializers import parse_bulk_submit
 from tasks.views import BulkSubmitView
 from tests.factories import ProjectFactory, TaskFactory, grant
 
@@ -154,3 +156,24 @@ def test_body_limit(api, submitter, item, monkeypatch):
     assert answer.status == 413
     assert "200 bytes" in answer.message
     assert not Task.objects.exists()
+
+
+def test_large_body_takes_a_worker_that_may_submit_somewhere(api, worker, submitter, item, settings, monkeypatch):
+    settings.MAX_BODY_BYTES = 100
+    batch = [item(n) for n in range(20)]
+    parsed = []
+    monkeypatch.setattr(views, "parse_bulk_submit", lambda body: parsed.append(body) or parse_bulk_submit(body))
+    assert api.post(URL, batch, worker=worker).status == 403
+    assert not parsed
+    assert api.post(URL, batch, worker=submitter).content["created"] == 20
+
+
+def test_one_large_body_at_a_time(api, submitter, item, settings, monkeypatch):
+    settings.MAX_BODY_BYTES = 100
+    monkeypatch.setattr(views, "LARGE_PARSE_SECONDS", 0.01)
+    batch = [item(n) for n in range(20)]
+    with views._large_parse:
+        answer = api.post(URL, batch, worker=submitter)
+    assert answer.status == 503
+    assert answer.headers["Retry-After"] == "1"
+    assert api.post(URL, batch, worker=submitter).ok

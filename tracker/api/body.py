@@ -6,12 +6,19 @@ from typing import Any
 import orjson
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
+from gunicorn.http.errors import ParseException
 
+from tracker.api import patience
 from tracker.api.errors import BadInput, TooLarge, UnsupportedMedia
+
+# How long a client may take to send its body: so long, and for every so many bytes a second more.
+PATIENCE_SECONDS = 10.0
+SLOWEST_BYTES_PER_SECOND = 50_000
+DRAIN_SECONDS = 1.0
 
 
 class BrokenBody(BadInput):
-    """The request body ended before its announced length."""
+    """The request body ended before its announced length, came too slowly or was not properly chunked."""
 
 
 def read_json(request: HttpRequest, *, max_bytes: int) -> Any:
@@ -29,18 +36,24 @@ def read_json(request: HttpRequest, *, max_bytes: int) -> Any:
 def _read_bytes(request: HttpRequest, max_bytes: int) -> bytes:
     if request.META.get("HTTP_CONTENT_ENCODING", "").strip().lower() not in ("", "identity"):
         raise UnsupportedMedia
-    announced = 0 if _is_chunked(request) else int(request.META.get("CONTENT_LENGTH") or 0)
-    if announced > max_bytes:
+    announced = announced_bytes(request)
+    if announced is not None and announced > max_bytes:
         raise _too_large(max_bytes)
     try:
-        raw: bytes = _body_stream(request).read(max_bytes + 1)
-    except OSError as error:
+        with patience.limit(request, seconds=PATIENCE_SECONDS + (announced or max_bytes) / SLOWEST_BYTES_PER_SECOND):
+            raw: bytes = _body_stream(request).read(max_bytes + 1)
+    except (OSError, ParseException) as error:
         raise BrokenBody from error
     if len(raw) > max_bytes:
         raise _too_large(max_bytes)
-    if len(raw) < announced:
+    if announced is not None and len(raw) < announced:
         raise BrokenBody
     return raw
+
+
+def announced_bytes(request: HttpRequest) -> int | None:
+    """The length of the body as the client announced it; None for a chunked one."""
+    return None if _is_chunked(request) else int(request.META.get("CONTENT_LENGTH") or 0)
 
 
 def _too_large(max_bytes: int) -> TooLarge:
@@ -48,7 +61,7 @@ def _too_large(max_bytes: int) -> TooLarge:
 
 
 def drain_refused_bodies(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
-    """Middleware: after a refusal, read what the client is still sending, up to the largest body allowed.
+    """Middleware: after a refusal, read what the client is still sending, if that is little and comes at once.
 
     A server that closes the connection over unread data resets it, and the client never sees why it was refused.
     """
@@ -56,15 +69,22 @@ def drain_refused_bodies(get_response: Callable[[HttpRequest], HttpResponse]) ->
     def middleware(request: HttpRequest) -> HttpResponse:
         response = get_response(request)
         if response.status_code >= 400 and request.method == "POST":
-            left = settings.MAX_BULK_BODY_BYTES
-            try:
-                while left > 0 and (part := _body_stream(request).read(_PART_BYTES)):
-                    left -= len(part)
-            except OSError:
-                pass
+            _drain(request)
         return response
 
     return middleware
+
+
+def _drain(request: HttpRequest) -> None:
+    left = settings.MAX_BODY_BYTES
+    if (announced_bytes(request) or 0) > left:
+        return
+    try:
+        with patience.limit(request, seconds=DRAIN_SECONDS):
+            while left > 0 and (part := _body_stream(request).read(_PART_BYTES)):
+                left -= len(part)
+    except (OSError, ParseException):
+        pass
 
 
 _PART_BYTES = 64 * 1024

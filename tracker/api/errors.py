@@ -100,13 +100,17 @@ class RateLimited(ApiError):
         )
 
 
-class DatabaseAway(ApiError):
-    """The database does not answer at the moment; try again."""
+class Busy(ApiError):
+    """The tracker is too busy for this at the moment; try again."""
 
     status = 503
 
     def __init__(self) -> None:
         super().__init__(headers={"Retry-After": "1"})
+
+
+class DatabaseAway(Busy):
+    """The database does not answer at the moment; try again."""
 
 
 def answer_for(error: Exception, context: dict[str, Any]) -> HttpResponse:
@@ -119,12 +123,15 @@ def answer_for(error: Exception, context: dict[str, Any]) -> HttpResponse:
         case drf.MethodNotAllowed():
             request, view = context["request"], context["view"]
             allowed = ", ".join(view.allowed_methods)
-            return Envelope(
+            answer = Envelope(
                 ok=False,
                 message=f"{request.method} is not allowed here; use {allowed}.",
                 status=405,
                 headers={"Allow": allowed},
             )
+            if request.method == "HEAD":
+                answer.content = b""
+            return answer
         case django_errors.PermissionDenied():
             return Forbidden().answer()
         case django_errors.SuspiciousOperation():

@@ -4,6 +4,7 @@ They are DRF fields, so that the API's description can be generated from the ser
 value, without DRF's machinery per field, which for a bulk of thousands of tasks costs more than storing them.
 """
 
+import unicodedata
 from typing import Any
 
 from rest_framework import serializers
@@ -62,18 +63,17 @@ class Hash64(WholeNumber):
 
 
 class Rate(WireField, serializers.FloatField):
-    """Tokens per second, 0 for unlimited. The one field that takes a number with a fraction."""
+    """Tokens per second within [low, high], or 0 for unlimited. The one field that takes a number with a fraction."""
 
-    HIGHEST = 1e9
-
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, *, low: float, high: float, **options: Any) -> None:
         super().__init__(**options)
-        self.min_value, self.max_value = 0, self.HIGHEST
+        self.low, self.high = low, high
+        self.min_value, self.max_value = 0, high
 
     def parse(self, value: Any) -> float:
-        if type(value) in (int, float) and 0 <= value <= self.HIGHEST:
+        if type(value) in (int, float) and (value == 0 or self.low <= value <= self.high):
             return float(value)
-        raise WrongValue(f"must be 0 (unlimited) or a number up to {self.HIGHEST:.0f}, not {shown(value)}.")
+        raise WrongValue(f"must be 0 (unlimited) or a number from {self.low:f} to {self.high:.0f}, not {shown(value)}.")
 
 
 class Flag(WireField, serializers.BooleanField):
@@ -86,11 +86,13 @@ class Flag(WireField, serializers.BooleanField):
 
 
 class Text(WireField, serializers.CharField):
-    """Text, at most `longest` characters; `filled` asks for at least one."""
+    """Text, at most `longest` characters; `filled` asks for at least one, `one_line` refuses control characters."""
 
-    def __init__(self, *, filled: bool = False, longest: int | None = None, **options: Any) -> None:
+    def __init__(
+        self, *, filled: bool = False, longest: int | None = None, one_line: bool = False, **options: Any
+    ) -> None:
         super().__init__(allow_blank=not filled, trim_whitespace=False, **options)
-        self.filled, self.longest = filled, longest
+        self.filled, self.longest, self.one_line = filled, longest, one_line
 
     def parse(self, value: Any) -> str:
         if type(value) is not str:
@@ -99,6 +101,8 @@ class Text(WireField, serializers.CharField):
             raise WrongValue("must not be empty.")
         if "\0" in value:
             raise WrongValue("must not contain the character U+0000, which the database can't store.")
+        if self.one_line and value and not is_one_line(value):
+            raise WrongValue("must be one line of visible characters.")
         if self.longest is not None and len(value) > self.longest:
             raise WrongValue(f"must be at most {self.longest} characters long, not {len(value)}.")
         return value
@@ -114,6 +118,11 @@ class LeaseId(WireField, serializers.UUIDField):
             return str(serializers.UUIDField().to_internal_value(value))
         except serializers.ValidationError as error:
             raise WrongValue("must be the `lease` that /task/get answered.") from error
+
+
+def is_one_line(text: str) -> bool:
+    """Whether a name shows as one line: something visible, and no control characters."""
+    return bool(text.strip()) and not any(unicodedata.category(character) == "Cc" for character in text)
 
 
 def shown(value: Any) -> str:

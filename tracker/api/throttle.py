@@ -23,7 +23,7 @@ def throttled(group: str, *, rate_setting: str) -> Callable[[Handler], Handler]:
             count(
                 request._request,
                 group=group,
-                key=client_address(request._request),
+                key=_limited_address(client_address(request._request)),
                 rate=getattr(settings, rate_setting),
             )
             return handler(view, request, *args, **kwargs)
@@ -65,10 +65,22 @@ def _plain(address: str) -> str:
     return str(getattr(parsed, "ipv4_mapped", None) or parsed)
 
 
+def _limited_address(address: str) -> str:
+    """What counts as one client: an IPv4 address, or the 64 bits of an IPv6 one that name a network.
+
+    Everybody has a whole network of IPv6 addresses to send from.
+    """
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    return address if parsed.version == 4 else str(ipaddress.ip_network(f"{address}/64", strict=False))
+
+
 def _is_trusted_proxy(address: str) -> bool:
     # A server that listens on a Unix socket sees no address; only a proxy on this machine reaches it.
     try:
         parsed = ipaddress.ip_address(address or "127.0.0.1")
     except ValueError:
         return False
-    return any(parsed in ipaddress.ip_network(proxy, strict=False) for proxy in settings.TRUSTED_PROXIES)
+    return any(parsed in network for network in settings.TRUSTED_PROXIES)

@@ -21,6 +21,9 @@ class ApiView(APIView):
     max_body_bytes = settings.MAX_BODY_BYTES
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        # Before asking who it is: what nobody may do needs no identity.
+        if request.method not in self.allowed_methods:
+            self.http_method_not_allowed(request)
         self.perform_authentication(request)
         self.check_permissions(request)
 

@@ -193,6 +193,7 @@ class EmbeddedServer:
             return
         # initdb into a folder of another name, so that an interrupted one is never taken for a database.
         unfinished = self.folder / f"initdb-{os.getpid()}"
+        shutil.rmtree(unfinished, ignore_errors=True)
         result = self._run(
             "initdb",
             *("-D", unfinished.name, "-U", USER, "--auth=trust", "--encoding=UTF8", "--no-instructions"),
@@ -209,7 +210,9 @@ class EmbeddedServer:
         _private_folder(self.socket_folder)
         for left_over in self.socket_folder.glob(".s.PGSQL.*"):
             left_over.unlink()
-        settings = {**SETTINGS, "unix_socket_directories": str(self.socket_folder)}
+        # A list to PostgreSQL: in quotes, a comma in the name doesn't divide it.
+        socket_folder = str(self.socket_folder).replace('"', '""')
+        settings = {**SETTINGS, "unix_socket_directories": f'"{socket_folder}"'}
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         result = self._pg_ctl(
             *("start", "-w", "-t", str(START_SECONDS), "-l", self.log.name),

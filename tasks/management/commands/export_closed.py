@@ -16,7 +16,7 @@ class Command(OperatorCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         project = project_named(options["project"])
-        closed = ClosedTask.objects.filter(project=project).order_by("closed")
+        closed = ClosedTask.objects.filter(project=project).order_by("closed", "id")
         for task in closed.values(*_COLUMNS).iterator(chunk_size=2000):
             task |= {name: task[name].timestamp() for name in ("created", "assign_time", "closed")}
             self.stdout.write(orjson.dumps(task).decode())

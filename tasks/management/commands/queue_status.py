@@ -34,11 +34,11 @@ class Command(OperatorCommand):
         if not statuses:
             self.stdout.write("No projects yet; create_project makes one.")
             return
-        # Without a terminal's width, wide enough that nothing is cut.
-        console = Console(markup=False, width=None if sys.stdout.isatty() else 200)
+        # Without a terminal's width, wide enough that nothing is cut. Names are shown as they are.
+        console = Console(markup=False, emoji=False, highlight=False, width=None if sys.stdout.isatty() else 1000)
         with console.capture() as printed:
             console.print(table)
-        self.stdout.write(printed.get().rstrip())
+        self.stdout.write("\n".join(line.rstrip() for line in printed.get().splitlines()))
 
 
 def _age(seconds: float | None) -> str:

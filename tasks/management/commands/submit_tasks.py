@@ -104,7 +104,7 @@ def _batches(tasks: Iterator[NewTask], size: int) -> Iterator[list[NewTask]]:
 
 
 def _progress() -> Progress:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     # On standard error, so that the outcome alone can be piped on; silent where that is no terminal.
     console = Console(stderr=True)
     return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)

@@ -26,6 +26,7 @@ from tracker.supervisor import Part, supervise
 logger = logging.getLogger("tracker.serve")
 
 START_SECONDS = 60
+OLDEST_DATABASE = 15
 # Any number will do that nothing else in the database locks.
 MIGRATION_LOCK = 7_310_301
 
@@ -48,6 +49,7 @@ class Command(BaseCommand):
 
         with _listen(options["host"], options["port"]) as listener:
             address, base = _address(listener), str(settings.BASE_DIR)
+            _check_database_version()
             is_new = _prepare_database()
             if is_new and uses_embedded_server():
                 welcome.create_sample_project()
@@ -105,6 +107,8 @@ def _answers(address: str) -> bool:
 
 def _listen(host: str, port: int) -> socket.socket:
     """The listening socket. Made first, so that a port that is taken is told before anything is started."""
+    if not 0 <= port <= 65535:
+        raise CommandError(f"--port: must be a whole number from 0 to 65535, not {port}.")
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -113,10 +117,9 @@ def _listen(host: str, port: int) -> socket.socket:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
         listener.listen(2048)
-    except (OSError, OverflowError) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
+    except OSError as error:
         raise CommandError(
-            f"Can't listen on {host}:{port} ({reason}). Stop the program that does, or set PORT or HOST."
+            f"Can't listen on {host}:{port} ({error.strerror}). Stop the program that does, or set PORT or HOST."
         ) from error
     return listener
 
@@ -126,6 +129,14 @@ def _address(listener: socket.socket) -> str:
     host, port = listener.getsockname()[:2]
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
     return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
+
+
+def _check_database_version() -> None:
+    connection.ensure_connection()
+    version = connection.connection.server_version
+    if version < OLDEST_DATABASE * 10000:
+        found = version // 10000
+        raise CommandError(f"PostgreSQL {OLDEST_DATABASE} or newer is needed; DATABASE_URL leads to {found}.")
 
 
 def _prepare_database() -> bool:

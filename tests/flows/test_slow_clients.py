@@ -1,0 +1,53 @@
+"""Clients that keep the server waiting, over real sockets."""
+
+import socket
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.flows.test_clients import BareClient, CurlClient, read_answer
+
+# More than the server has threads.
+CLIENTS = 40
+
+
+def open_request(address, path, announced):
+    where = urlsplit(address)
+    connection = socket.create_connection((where.hostname, where.port), timeout=30)
+    head = f"POST {path} HTTP/1.1\r\nHost: {where.netloc}\r\nContent-Length: {announced}\r\n\r\n"
+    connection.sendall(head.encode())
+    return connection
+
+
+@pytest.mark.timeout(120)
+def test_bodies_that_never_come_occupy_nobody_for_long(server):
+    waiting = [open_request(server.address, "/nowhere", 1_000_000) for _ in range(CLIENTS)]
+    try:
+        # Each was refused at once; only for a moment was its body waited for.
+        assert CurlClient(server.address).call("GET", "/project/list")["ok"]
+        assert read_answer(waiting[0])["ok"] is False
+    finally:
+        for connection in waiting:
+            connection.close()
+
+
+@pytest.mark.timeout(120)
+def test_body_that_stops_half_way(server):
+    connection = open_request(server.address, "/worker/create", 1_000)
+    with connection:
+        connection.sendall(b'{"alias": "')
+        answer = read_answer(connection)
+    assert not answer["ok"]
+    assert "too slowly" in answer["message"]
+
+
+def test_absurd_length(server):
+    with open_request(server.address, "/worker/create", 10**22) as connection:
+        assert not read_answer(connection)["ok"]
+
+
+@pytest.mark.parametrize("path", ["/worker/create", "/nowhere"])
+def test_broken_chunks(server, path):
+    client = BareClient(server.address)
+    head = f"POST {path} HTTP/1.1\r\nHost: {client.host}\r\nTransfer-Encoding: chunked\r\n\r\nZZ\r\nhello\r\n0\r\n\r\n"
+    assert not CurlClient(server.address).exchange(head.encode())["ok"]
