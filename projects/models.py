@@ -62,6 +62,12 @@ class Project(models.Model):
         max_length=500, blank=True, default="", help_text="the repository's full name, by which pushes are matched"
     )
     version = models.CharField(max_length=200, blank=True, default="", help_text="the commit that workers should run")
+    production_branch = models.CharField(
+        max_length=200,
+        blank=True,
+        default="",
+        help_text="pushes to it set the version; empty: the repository's default branch, or master, or main",
+    )
     motd = models.TextField("message of the day", blank=True, default="")
     public = models.BooleanField(default=False, help_text="every worker may lease")
     hidden = models.BooleanField(default=False, help_text="nobody without a role or a grant learns that it exists")

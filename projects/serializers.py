@@ -14,6 +14,7 @@ class _Settings(RequestSerializer):
     clone_url = Text(longest=2000, required=False)
     git_repo = Text(longest=500, required=False)
     version = Text(longest=200, required=False)
+    production_branch = Text(longest=200, required=False)
     priority = WholeNumber(low=0, high=INT32[1], required=False)
     motd = Text(required=False)
     public = Flag(required=False)

@@ -1,5 +1,6 @@
 """The API of projects."""
 
+from django.conf import settings
 from django.http import HttpResponse
 from rest_framework.request import Request
 
@@ -7,7 +8,7 @@ from accounts.authentication import SessionAuthentication, manager_of, viewer_of
 from accounts.models import User
 from accounts.services import NoSuchManager
 from accounts.views import ManagerView
-from projects import roles, services
+from projects import roles, services, webhooks
 from projects.lookup import NoSuchProject
 from projects.models import Project
 from projects.roles import Role, require
@@ -95,6 +96,16 @@ class SetRoleView(ManagerView):
             raise NoSuchManager(f"manager: there is no manager {fields['manager']}.")
         roles.set_roles(manager=manager, project=project, roles=Role(fields["role"]))
         return Envelope()
+
+
+class ReceiveHookView(ApiView):
+    """POST /git/receivehook. Identified by its signature."""
+
+    max_body_bytes = settings.MAX_WEBHOOK_BODY_BYTES
+
+    def post(self, request: Request) -> Envelope:
+        changed = webhooks.receive(body=self.raw(), headers=request.headers)
+        return Envelope({"updated_projects": len(changed)})
 
 
 def _visible(request: Request, project_id: int) -> Project:

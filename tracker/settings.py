@@ -100,8 +100,9 @@ REST_FRAMEWORK: dict[str, Any] = {
     "UNAUTHENTICATED_USER": None,
 }
 
-# The largest request body in bytes, for ordinary calls and for those that carry many tasks.
+# The largest request body in bytes: of ordinary calls, of what git hosts report, of calls that carry many tasks.
 MAX_BODY_BYTES = env.whole_number("MAX_BODY_BYTES", 1024 * 1024, low=1024)
+MAX_WEBHOOK_BODY_BYTES = env.whole_number("MAX_WEBHOOK_BODY_BYTES", 5 * 1024 * 1024, low=1024)
 MAX_BULK_BODY_BYTES = env.whole_number("MAX_BULK_BODY_BYTES", 16 * 1024 * 1024, low=1024)
 
 # --- Database --------------------------------------------------------------------------------------------------------

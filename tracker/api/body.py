@@ -23,7 +23,7 @@ class BrokenBody(BadInput):
 
 def read_json(request: HttpRequest, *, max_bytes: int) -> Any:
     """The parsed body; `{}` for an empty one or `null`. Raises BadInput, TooLarge, UnsupportedMedia."""
-    raw = _read_bytes(request, max_bytes)
+    raw = read_bytes(request, max_bytes=max_bytes)
     if not raw.strip():
         return {}
     try:
@@ -33,7 +33,8 @@ def read_json(request: HttpRequest, *, max_bytes: int) -> Any:
     return {} if body is None else body
 
 
-def _read_bytes(request: HttpRequest, max_bytes: int) -> bytes:
+def read_bytes(request: HttpRequest, *, max_bytes: int) -> bytes:
+    """The body as it was sent. Raises BadInput, TooLarge, UnsupportedMedia."""
     if request.META.get("HTTP_CONTENT_ENCODING", "").strip().lower() not in ("", "identity"):
         raise UnsupportedMedia
     announced = announced_bytes(request)

@@ -8,7 +8,7 @@ from django.utils.cache import patch_vary_headers
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from tracker.api.body import read_json
+from tracker.api.body import read_bytes, read_json
 from tracker.api.envelope import Envelope
 from tracker.api.serializers import RequestSerializer
 
@@ -34,6 +34,10 @@ class ApiView(APIView):
     def json(self) -> Any:
         """The request's body. Raises BadInput, TooLarge, UnsupportedMedia."""
         return read_json(self.request._request, max_bytes=self.max_body_bytes)
+
+    def raw(self) -> bytes:
+        """The request's body as it was sent. Raises the same, but for what is not JSON."""
+        return read_bytes(self.request._request, max_bytes=self.max_body_bytes)
 
     def parsed(self, serializer: type[RequestSerializer]) -> dict[str, Any]:
         """The request's body, checked against its declaration. Raises BadInput and what `json` raises."""

@@ -1,0 +1,120 @@
+"""Pushes that git hosts report: GitHub, Gitea, Gogs, Forgejo and GitLab.
+
+Nothing in the payload is believed before one of the repository's projects has verified the signature over its raw
+bytes; until then it only says which projects to ask.
+"""
+
+import hashlib
+import hmac
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+from urllib.parse import parse_qs
+
+import orjson
+
+from projects.models import Project
+from tracker.api.errors import BadInput, Forbidden
+
+# Hosts sign with HMAC over the body. The strongest that is sent counts; sha1 is what old GitHub servers send alone.
+_SIGNATURE_HEADERS = (
+    ("X-Hub-Signature-256", "sha256"),
+    ("X-Forgejo-Signature", "sha256"),
+    ("X-Gitea-Signature", "sha256"),
+    ("X-Gogs-Signature", "sha256"),
+    ("X-Hub-Signature", "sha1"),
+)
+_EVENT_HEADERS = ("X-GitHub-Event", "X-Forgejo-Event", "X-Gitea-Event", "X-Gogs-Event", "X-Gitlab-Event")
+_PUSH_EVENTS = ("push", "Push Hook")
+
+_BRANCHES = "refs/heads/"
+_USUAL_BRANCHES = ("master", "main")
+
+
+class UnknownRepository(BadInput):
+    """No project has this repository as its git_repo."""
+
+
+class BadSignature(Forbidden):
+    """The signature is missing or not made with the project's webhook secret."""
+
+
+class Push(NamedTuple):
+    """What a payload says. `branch` is None for a tag; `commit` is None when the branch was deleted."""
+
+    repository: str
+    branch: str | None
+    commit: str | None
+    default_branch: str | None
+
+
+def receive(*, body: bytes, headers: Mapping[str, str]) -> list[Project]:
+    """Set the version of the projects that a push concerns; returns those. None is no error: a tag, another branch.
+
+    Raises BadInput, UnknownRepository and BadSignature.
+    """
+    push = _read(body)
+    projects = list(Project.objects.filter(git_repo__iexact=push.repository).exclude(git_repo=""))
+    if not projects:
+        raise UnknownRepository
+    verified = [project for project in projects if _is_signed(project, body, headers)]
+    if not verified:
+        raise BadSignature
+    if not _is_push(headers) or push.commit is None:
+        return []
+    concerned = [project for project in verified if push.branch in _production_branches(project, push)]
+    Project.objects.filter(pk__in=[project.pk for project in concerned]).update(version=push.commit)
+    return concerned
+
+
+def _read(body: bytes) -> Push:
+    """The push in a body: JSON, or the form with JSON in it that GitHub can be set to send. Raises BadInput."""
+    raw: bytes | str = body
+    if body.startswith(b"payload="):
+        raw = parse_qs(body.decode(errors="replace"), keep_blank_values=True)["payload"][0]
+    try:
+        payload = orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        raise BadInput(f"The body is not JSON: {error}.") from error
+    repository = _text(payload, "project", "path_with_namespace") or _text(payload, "repository", "full_name")
+    if repository is None:
+        raise BadInput("repository.full_name: is missing; this is no webhook that the tracker knows.")
+    reference, commit = _text(payload, "ref") or "", _text(payload, "after") or ""
+    return Push(
+        repository=repository,
+        branch=reference.removeprefix(_BRANCHES) if reference.startswith(_BRANCHES) else None,
+        commit=commit if commit.strip("0") else None,
+        default_branch=_text(payload, "project", "default_branch") or _text(payload, "repository", "default_branch"),
+    )
+
+
+def _text(payload: Any, *keys: str) -> str | None:
+    """The text at a path of keys; None if there is none that the database could hold."""
+    for key in keys:
+        payload = payload.get(key) if isinstance(payload, dict) else None
+    return payload if isinstance(payload, str) and payload and "\0" not in payload and len(payload) <= 500 else None
+
+
+def _is_signed(project: Project, body: bytes, headers: Mapping[str, str]) -> bool:
+    # Everybody can sign with an empty secret.
+    if not project.webhook_secret:
+        return False
+    secret = project.webhook_secret.encode()
+    for header, algorithm in _SIGNATURE_HEADERS:
+        sent = headers.get(header)
+        if sent is not None:
+            expected = hmac.new(secret, body, getattr(hashlib, algorithm)).hexdigest()
+            return hmac.compare_digest(sent.removeprefix(f"{algorithm}=").lower().encode(), expected.encode())
+    token = headers.get("X-Gitlab-Token")
+    return token is not None and hmac.compare_digest(token.encode(), secret)
+
+
+def _is_push(headers: Mapping[str, str]) -> bool:
+    """Whether the host calls it a push; one that names no event is taken for one."""
+    events = [headers[name] for name in _EVENT_HEADERS if name in headers]
+    return not events or any(event in _PUSH_EVENTS for event in events)
+
+
+def _production_branches(project: Project, push: Push) -> tuple[str, ...]:
+    if project.production_branch:
+        return (project.production_branch,)
+    return (push.default_branch,) if push.default_branch else _USUAL_BRANCHES

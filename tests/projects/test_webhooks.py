@@ -1,0 +1,245 @@
+"""POST /git/receivehook, with payloads in the shape that the hosts document."""
+
+import hashlib
+import hmac
+from urllib.parse import urlencode
+
+import orjson
+import pytest
+
+from projects.models import Project
+from tests.factories import ProjectFactory, TaskFactory
+
+pytestmark = pytest.mark.django_db
+
+URL = "/git/receivehook"
+SECRET = "s3cr3t"
+BEFORE, AFTER = "6113728f27ae82c7b1a177c8d03f9e96e0adf246", "59b20b8d5c6ff8d09518454d4dd8b7b30f095ab5"
+
+GITHUB = {
+    "ref": "refs/heads/main",
+    "before": BEFORE,
+    "after": AFTER,
+    "created": False,
+    "deleted": False,
+    "forced": False,
+    "base_ref": None,
+    "compare": f"https://github.com/octocat/Hello-World/compare/{BEFORE[:12]}...{AFTER[:12]}",
+    "commits": [{"id": AFTER, "message": "Übersetzt \U0001f680", "distinct": True, "added": ["x.py"]}],
+    "repository": {
+        "id": 186853002,
+        "name": "Hello-World",
+        "full_name": "octocat/Hello-World",
+        "private": False,
+        "default_branch": "main",
+        "master_branch": "main",
+    },
+    "pusher": {"name": "octocat", "email": "octocat@github.com"},
+}
+GITEA = {
+    "ref": "refs/heads/main",
+    "before": BEFORE,
+    "after": AFTER,
+    "compare_url": "http://localhost:3000/gitea/webhooks/compare/a...b",
+    "commits": [{"id": AFTER, "message": "Webhooks Yay!", "url": "http://localhost:3000/gitea/webhooks/commit/b"}],
+    "repository": {"id": 140, "name": "Hello-World", "full_name": "octocat/Hello-World", "default_branch": "main"},
+    "pusher": {"id": 1, "login": "gitea", "full_name": "Gitea"},
+}
+GITLAB = {
+    "object_kind": "push",
+    "event_name": "push",
+    "before": BEFORE,
+    "after": AFTER,
+    "ref": "refs/heads/main",
+    "ref_protected": True,
+    "checkout_sha": AFTER,
+    "user_name": "John Smith",
+    "project_id": 15,
+    "project": {"id": 15, "name": "Diaspora", "path_with_namespace": "octocat/Hello-World", "default_branch": "main"},
+    "repository": {"name": "Diaspora", "url": "git@example.com:mike/diaspora.git", "visibility_level": 0},
+    "total_commits_count": 4,
+}
+
+
+@pytest.fixture
+def project():
+    return ProjectFactory(git_repo="octocat/Hello-World", webhook_secret=SECRET, version="old")
+
+
+def sign(raw, secret=SECRET, algorithm="sha256"):
+    return hmac.new(secret.encode(), raw, getattr(hashlib, algorithm)).hexdigest()
+
+
+def github(raw, **options):
+    return {"X-GitHub-Event": "push", "X-Hub-Signature-256": f"sha256={sign(raw, **options)}"}
+
+
+def deliver(api, payload, headers=github, content_type="application/json"):
+    raw = payload if isinstance(payload, bytes) else orjson.dumps(payload)
+    return api.post(URL, raw, headers=headers(raw) if callable(headers) else headers, content_type=content_type)
+
+
+def version():
+    return Project.objects.get().version
+
+
+def hub_1(raw):
+    return {"X-GitHub-Event": "push", "X-Hub-Signature": f"sha1={sign(raw, algorithm='sha1')}"}
+
+
+HOSTS = {
+    "GitHub": (GITHUB, lambda raw: github(raw) | hub_1(raw)),
+    "GitHub, old": (GITHUB, hub_1),
+    "Gitea": (GITEA, lambda raw: {"X-Gitea-Event": "push", "X-Gitea-Signature": sign(raw)} | github(raw)),
+    "Gogs": (GITEA, lambda raw: {"X-Gogs-Event": "push", "X-Gogs-Signature": sign(raw)}),
+    "Forgejo": (GITEA, lambda raw: {"X-Forgejo-Event": "push", "X-Forgejo-Signature": sign(raw)}),
+    "GitLab": (GITLAB, {"X-Gitlab-Event": "Push Hook", "X-Gitlab-Token": SECRET}),
+}
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_it_works(api, project, worker, host):
+    payload, headers = HOSTS[host]
+    answer = deliver(api, payload, headers)
+    assert answer.status == 200
+    assert answer.content == {"updated_projects": 1}
+    assert version() == AFTER
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_wrong_signature(api, project, host):
+    Project.objects.update(webhook_secret="another")
+    payload, headers = HOSTS[host]
+    assert deliver(api, payload, headers).status == 403
+    assert version() == "old"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"X-GitHub-Event": "push"},
+        {"X-Hub-Signature-256": ""},
+        {"X-Hub-Signature-256": "sha256="},
+        {"X-Hub-Signature-256": "sha256=é"},
+        {"X-Gitlab-Token": ""},
+        lambda raw: {"X-Hub-Signature-256": f"sha256={sign(raw, algorithm='sha1')}"},
+        # The stronger one counts, whatever the weaker says.
+        lambda raw: {"X-Hub-Signature-256": "sha256=00"} | {"X-Hub-Signature": f"sha1={sign(raw, algorithm='sha1')}"},
+        lambda raw: {"X-Hub-Signature-256": "sha256=00", "X-Gitlab-Token": SECRET},
+    ],
+)
+def test_bad_signatures(api, project, headers):
+    answer = deliver(api, GITHUB, headers)
+    assert answer.status == 403
+    assert version() == "old"
+
+
+def test_signature_is_over_the_raw_bytes(api, project):
+    raw = orjson.dumps(GITHUB, option=orjson.OPT_INDENT_2) + b"\n"
+    assert deliver(api, raw).ok
+    assert deliver(api, raw.replace(b"\n", b""), github(raw)).status == 403
+
+
+def test_empty_secret_opens_nothing(api, project):
+    Project.objects.update(webhook_secret="")
+    for headers in (lambda raw: github(raw, secret=""), {"X-Gitlab-Token": ""}):
+        assert deliver(api, GITHUB, headers).status == 403
+    assert version() == "old"
+
+
+def test_form_that_github_can_send(api, project):
+    raw = urlencode({"payload": orjson.dumps(GITHUB).decode()}).encode()
+    assert deliver(api, raw, content_type="application/x-www-form-urlencoded").ok
+    assert version() == AFTER
+
+
+@pytest.mark.parametrize(
+    ("branch", "ref", "default", "counts"),
+    [
+        ("", "refs/heads/main", "main", True),
+        ("", "refs/heads/trunk", "trunk", True),
+        ("", "refs/heads/main", "trunk", False),
+        ("", "refs/heads/master", None, True),
+        ("", "refs/heads/main", None, True),
+        ("", "refs/heads/trunk", None, False),
+        ("", "refs/heads/feature/main", "main", False),
+        ("", "refs/heads/not-main", "main", False),
+        ("", "refs/tags/main", "main", False),
+        ("", "refs/heads/", "main", False),
+        ("live", "refs/heads/live", "main", True),
+        ("live", "refs/heads/main", "main", False),
+        ("live", "refs/heads/deep/live", "main", False),
+        ("deep/live", "refs/heads/deep/live", "main", True),
+    ],
+)
+def test_only_the_production_branch_counts(api, project, branch, ref, default, counts):
+    Project.objects.update(production_branch=branch)
+    repository = GITHUB["repository"] | {"default_branch": default}
+    answer = deliver(api, GITHUB | {"ref": ref, "repository": repository})
+    assert answer.status == 200
+    assert answer.content == {"updated_projects": int(counts)}
+    assert version() == (AFTER if counts else "old")
+
+
+@pytest.mark.parametrize("event", ["ping", "issues", "Tag Push Hook"])
+def test_other_events_are_ignored(api, project, event):
+    answer = deliver(api, GITHUB, lambda raw: github(raw) | {"X-GitHub-Event": event})
+    assert answer.content == {"updated_projects": 0}
+    assert version() == "old"
+
+
+def test_deleted_branch_is_ignored(api, project):
+    assert deliver(api, GITHUB | {"after": "0" * 40, "deleted": True}).content == {"updated_projects": 0}
+    assert version() == "old"
+
+
+def test_case_of_the_repository_does_not_matter(api, project):
+    Project.objects.update(git_repo="OctoCat/hello-world")
+    assert deliver(api, GITHUB).content == {"updated_projects": 1}
+
+
+def test_several_projects_may_share_a_repository(api, project):
+    second = ProjectFactory(git_repo="octocat/Hello-World", webhook_secret=SECRET)
+    other_secret = ProjectFactory(git_repo="octocat/Hello-World", webhook_secret="other", version="old")
+    other_branch = ProjectFactory(
+        git_repo="octocat/Hello-World", webhook_secret=SECRET, version="old", production_branch="live"
+    )
+    assert deliver(api, GITHUB).content == {"updated_projects": 2}
+    versions = [Project.objects.get(pk=one.pk).version for one in (project, second, other_secret, other_branch)]
+    assert versions == [AFTER, AFTER, "old", "old"]
+
+
+@pytest.mark.parametrize(
+    ("raw", "problem"),
+    [
+        (b"", "not JSON"),
+        (b"{", "not JSON"),
+        (b"[]", "repository.full_name"),
+        (b"{}", "repository.full_name"),
+        (b'{"repository": {"full_name": 5}}', "repository.full_name"),
+        (b'{"repository": "x"}', "repository.full_name"),
+        (b'{"repository": {"full_name": ""}}', "repository.full_name"),
+        (b'{"repository": {"full_name": "a\\u0000b"}}', "repository.full_name"),
+        (b'{"repository": {"full_name": "nobody/knows"}}', "No project"),
+        (b"payload=", "not JSON"),
+        (b"payload=%7B", "not JSON"),
+    ],
+)
+def test_refuses(api, project, raw, problem):
+    answer = deliver(api, raw)
+    assert answer.status == 400
+    assert problem in answer.message
+    assert version() == "old"
+
+
+def test_projects_without_a_repository_match_nothing(api):
+    ProjectFactory(git_repo="", webhook_secret=SECRET)
+    assert deliver(api, GITHUB | {"repository": {"full_name": " "}}).status == 400
+
+
+def test_workers_see_the_version_on_their_next_lease(api, project, worker):
+    TaskFactory(project=project)
+    deliver(api, GITHUB)
+    answer = api.get(f"/task/get/{project.pk}", worker=worker)
+    assert answer.content["task"]["project"]["version"] == AFTER
