@@ -8,7 +8,7 @@ from django.contrib.auth.models import AnonymousUser
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 from django.db.models.functions import Now
 from guardian.models import GroupObjectPermissionBase, UserObjectPermissionBase
 
@@ -167,3 +167,22 @@ class RateBucket(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} of project {self.project_id}"
+
+
+class Snapshot(models.Model):
+    """How a project's tasks stood at one moment, taken by the scheduler and kept for SNAPSHOT_KEEP_HOURS."""
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="snapshots", db_index=False)
+    taken = models.DateTimeField(db_default=Now())
+    new_task_count = models.BigIntegerField(help_text="neither failed nor closed; leased ones count")
+    failed_task_count = models.BigIntegerField()
+    closed_task_count = models.BigIntegerField(help_text="over all time")
+    awaiting_verification_count = models.BigIntegerField(help_text="of the new ones, those that somebody has verified")
+    worker_access_count = models.BigIntegerField(help_text="workers that were granted anything")
+
+    class Meta:
+        default_permissions = ()
+        indexes = [models.Index(F("project"), F("taken").desc(), name="snapshot_newest")]
+
+    def __str__(self) -> str:
+        return f"project {self.project_id} at {self.taken:%Y-%m-%d %H:%M:%S}"

@@ -4,7 +4,7 @@ from typing import Any
 
 from accounts.models import User
 from accounts.serializers import manager_content
-from projects.models import HIGHEST_RATE, LONGEST_RETENTION_DAYS, LOWEST_RATE, Project
+from projects.models import HIGHEST_RATE, LONGEST_RETENTION_DAYS, LOWEST_RATE, Project, Snapshot
 from projects.roles import ALL_ROLES, Role
 from tracker.api.fields import INT32, INT64, Flag, Id, Rate, Text, WholeNumber
 from tracker.api.serializers import RequestSerializer
@@ -42,6 +42,20 @@ class UpdateProjectRequest(_Settings):
     name = Text(filled=True, longest=200, one_line=True, required=False)
 
 
+class MonitoringQuery(RequestSerializer):
+    count = WholeNumber(low=1, high=999, default=100)
+
+
+class MonitoringBetweenQuery(RequestSerializer):
+    # Up to the end of the year 9999, where Python's calendar ends. `from` can't be written as an attribute.
+    locals()["from"] = WholeNumber(low=0, high=253_402_300_799)
+    to = WholeNumber(low=0, high=253_402_300_799)
+
+    @classmethod
+    def check(cls, values: dict[str, Any]) -> None:
+        values["begin"], values["end"] = values.pop("from"), values.pop("to")
+
+
 class WebhookSecretRequest(RequestSerializer):
     webhook_secret = Text(longest=1000)
 
@@ -67,6 +81,18 @@ def project_content(project: Project) -> dict[str, Any]:
         "paused": project.paused,
         "assign_rate": project.assign_rate,
         "submit_rate": project.submit_rate,
+    }
+
+
+def snapshot_content(snapshot: Snapshot) -> dict[str, Any]:
+    """A snapshot of the API."""
+    return {
+        "new_task_count": snapshot.new_task_count,
+        "failed_task_count": snapshot.failed_task_count,
+        "closed_task_count": snapshot.closed_task_count,
+        "awaiting_verification_count": snapshot.awaiting_verification_count,
+        "worker_access_count": snapshot.worker_access_count,
+        "time_stamp": int(snapshot.taken.timestamp()),
     }
 
 

@@ -8,17 +8,20 @@ from accounts.authentication import SessionAuthentication, manager_of, viewer_of
 from accounts.models import User
 from accounts.services import NoSuchManager
 from accounts.views import ManagerView
-from projects import roles, services, webhooks
+from projects import queries, roles, services, webhooks
 from projects.lookup import NoSuchProject
 from projects.models import Project
 from projects.roles import Role, require
 from projects.serializers import (
     CreateProjectRequest,
+    MonitoringBetweenQuery,
+    MonitoringQuery,
     SetRoleRequest,
     UpdateProjectRequest,
     WebhookSecretRequest,
     manager_role_content,
     project_content,
+    snapshot_content,
 )
 from tracker.api.envelope import Envelope
 from tracker.api.views import ApiView
@@ -30,7 +33,7 @@ class GetProjectView(ApiView):
     authentication_classes = [SessionAuthentication]
 
     def get(self, request: Request, project_id: int) -> Envelope:
-        content = project_content(_visible(request, project_id))
+        content = project_content(visible_project(request, project_id))
         return Envelope({**content, "project": content})
 
 
@@ -80,7 +83,7 @@ class ListProjectManagersView(ManagerView):
     """GET /manager/list_for_project/:id."""
 
     def get(self, request: Request, project_id: int) -> Envelope:
-        project = _visible(request, project_id)
+        project = visible_project(request, project_id)
         content = [manager_role_content(manager, role) for manager, role in roles.managers_of(project)]
         return Envelope({"managers": content})
 
@@ -98,6 +101,28 @@ class SetRoleView(ManagerView):
         return Envelope()
 
 
+class MonitoringView(ApiView):
+    """GET /project/monitoring/:id?count=."""
+
+    authentication_classes = [SessionAuthentication]
+
+    def get(self, request: Request, project_id: int) -> Envelope:
+        project = visible_project(request, project_id)
+        snapshots = queries.newest_snapshots(project, **self.query(MonitoringQuery))
+        return Envelope({"snapshots": [snapshot_content(snapshot) for snapshot in snapshots]})
+
+
+class MonitoringBetweenView(ApiView):
+    """GET /project/monitoring-between/:id?from=&to=."""
+
+    authentication_classes = [SessionAuthentication]
+
+    def get(self, request: Request, project_id: int) -> Envelope:
+        project = visible_project(request, project_id)
+        snapshots = queries.snapshots_between(project, **self.query(MonitoringBetweenQuery))
+        return Envelope({"snapshots": [snapshot_content(snapshot) for snapshot in snapshots]})
+
+
 class ReceiveHookView(ApiView):
     """POST /git/receivehook. Identified by its signature."""
 
@@ -108,7 +133,8 @@ class ReceiveHookView(ApiView):
         return Envelope({"updated_projects": len(changed)})
 
 
-def _visible(request: Request, project_id: int) -> Project:
+def visible_project(request: Request, project_id: int) -> Project:
+    """The project, if whoever asks may know of it. Raises NoSuchProject."""
     project = Project.objects.visible_to(viewer_of(request)).filter(pk=project_id).first()
     if project is None:
         raise NoSuchProject(f"There is no project {project_id}.")

@@ -80,7 +80,7 @@ class Task(models.Model):
             models.CheckConstraint(condition=Q(voters__len=F("votes__len")), name="task_one_vote_per_voter"),
         ]
         indexes = [
-            # One partial index per question; each row stands in exactly one of the three.
+            # One partial index per question; each row stands in exactly one of the first three.
             models.Index(
                 F("project"),
                 F("priority").desc(),
@@ -90,6 +90,8 @@ class Task(models.Model):
             ),
             models.Index(fields=["project", "lease_expires"], name="task_leased", condition=LEASED),
             models.Index(fields=["project", "id"], name="task_failed", condition=Q(status=2)),
+            # For counting those that wait for further verifications.
+            models.Index(fields=["project"], name="task_awaiting", condition=Q(status=1) & ~Q(voters=[])),
         ]
 
     def __str__(self) -> str:

@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+from projects.models import Project
 from tracker import db
 
 
@@ -33,10 +34,35 @@ def worker_stats() -> list[WorkerStats]:
     return [WorkerStats(*row) for row in db.rows(WORKER_STATS)]
 
 
+def assignees(project: Project) -> list[tuple[str, int]]:
+    """Who has how many of the project's open tasks, by alias, `unassigned` among them: the MOST_ASSIGNEES with most."""
+    found = db.rows(ASSIGNEES, {"project": project.pk, "limit": MOST_ASSIGNEES})
+    return [(str(alias), int(count)) for alias, count in found]
+
+
 def project_statuses() -> list[ProjectStatus]:
     """All projects by name. Counts every task: for operators, not for a page that refreshes."""
     return [ProjectStatus(*row) for row in db.rows(PROJECT_STATUSES)]
 
+
+MOST_ASSIGNEES = 16
+
+ASSIGNEES = """
+SELECT alias, sum(count)::bigint AS task_count
+FROM (
+    SELECT coalesce(worker.alias, 'deleted worker ' || assignee_id) AS alias, count(*) AS count
+    FROM tasks_task LEFT JOIN workers_worker AS worker ON worker.id = assignee_id
+    WHERE project_id = %(project)s AND assignee_id IS NOT NULL
+    GROUP BY assignee_id, worker.alias
+    UNION ALL
+    SELECT 'unassigned', count(*) FROM tasks_task
+    WHERE project_id = %(project)s AND status = 1 AND assignee_id IS NULL
+    HAVING count(*) > 0
+) AS held
+GROUP BY alias
+ORDER BY task_count DESC, alias
+LIMIT %(limit)s
+"""
 
 WORKER_STATS = """
 WITH closed AS (

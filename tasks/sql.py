@@ -223,3 +223,38 @@ WHERE id = ANY (ARRAY(
     ) AS old
 ))
 """
+
+# One row per project that has none from the last `recent_seconds`. Each count is an index-only scan of one partial
+# index, so no task's row is read; it takes no locks that anybody waits for.
+TAKE_SNAPSHOTS = """
+INSERT INTO projects_snapshot
+    (project_id, new_task_count, failed_task_count, closed_task_count, awaiting_verification_count,
+     worker_access_count)
+SELECT project.id,
+       (SELECT count(*) FROM tasks_task WHERE project_id = project.id AND status = 1 AND assignee_id IS NULL)
+           + (SELECT count(*) FROM tasks_task WHERE project_id = project.id AND assignee_id IS NOT NULL),
+       (SELECT count(*) FROM tasks_task WHERE project_id = project.id AND status = 2),
+       (SELECT coalesce(sum(count), 0) FROM tasks_closedtotal WHERE project_id = project.id)
+           + coalesce(unfolded.count, 0),
+       (SELECT count(*) FROM tasks_task WHERE project_id = project.id AND status = 1 AND NOT voters = '{}'),
+       (SELECT count(*) FROM workers_workeraccess WHERE project_id = project.id AND (assign OR submit))
+FROM projects_project AS project
+LEFT JOIN (SELECT project_id, sum(count) AS count FROM tasks_closedentry GROUP BY project_id) AS unfolded
+    ON unfolded.project_id = project.id
+WHERE NOT EXISTS (
+    SELECT FROM projects_snapshot
+    WHERE project_id = project.id AND taken > now() - make_interval(secs => %(recent_seconds)s)
+)
+"""
+
+DROP_SNAPSHOTS = """
+DELETE FROM projects_snapshot
+WHERE id = ANY (ARRAY(
+    SELECT old.id
+    FROM projects_project AS project CROSS JOIN LATERAL (
+        SELECT id FROM projects_snapshot
+        WHERE project_id = project.id AND taken < now() - make_interval(hours => %(hours)s)
+        LIMIT %(limit)s
+    ) AS old
+))
+"""

@@ -13,5 +13,6 @@ urlpatterns = [
         views.MaintenanceView.as_view(action=maintenance.reclaim_leased),
     ),
     path("project/hard_reset/<id:project_id>", views.MaintenanceView.as_view(action=maintenance.delete_all)),
+    path("project/assignees/<id:project_id>", views.AssigneesView.as_view()),
     path("worker/stats", views.WorkerStatsView.as_view()),
 ]

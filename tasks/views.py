@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from django.conf import settings
 from rest_framework.request import Request
 
-from accounts.authentication import manager_of
+from accounts.authentication import SessionAuthentication, manager_of
 from accounts.views import ManagerView
 from projects.roles import Role, require
+from projects.views import visible_project
 from tasks import maintenance, queries, queue
 from tasks.serializers import ReleaseRequest, parse_bulk_submit, parse_submit, task_content
 from tracker.api.body import announced_bytes
@@ -124,6 +125,16 @@ class WorkerStatsView(ApiView):
 
     def get(self, request: Request) -> Envelope:
         return Envelope({"stats": [one._asdict() for one in queries.worker_stats()]})
+
+
+class AssigneesView(ApiView):
+    """GET /project/assignees/:id. Here rather than with the projects, since it counts tasks."""
+
+    authentication_classes = [SessionAuthentication]
+
+    def get(self, request: Request, project_id: int) -> Envelope:
+        held = queries.assignees(visible_project(request, project_id))
+        return Envelope({"assignees": [{"assignee": alias, "task_count": count} for alias, count in held]})
 
 
 class MaintenanceView(ManagerView):

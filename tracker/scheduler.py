@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable
 from typing import NamedTuple
 
+from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection, transaction
 from django.db.models.functions import Now
 from django.utils.module_loading import import_string
@@ -43,6 +44,8 @@ DUTIES = (
     Duty("tasks.chores.expire_leases", 5),
     Duty("tasks.chores.fold_closed", 10),
     Duty("tasks.chores.forget_closed", 60),
+    Duty("tasks.chores.take_snapshots", settings.SNAPSHOT_SECONDS),
+    Duty("tasks.chores.drop_snapshots", 3600),
     Duty("tracker.cache.drop_expired_counters", 600),
     Duty("logs.services.drop_old_entries", 3600),
 )

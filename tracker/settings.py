@@ -173,6 +173,10 @@ LOG_RATE = env.rate("LOG_RATE", "1000/m")
 # How long a worker should wait after "No task available", in seconds.
 EMPTY_RETRY_AFTER = env.whole_number("EMPTY_RETRY_AFTER", 2, low=1)
 
+# How often the scheduler writes down how each project stands, and for how long that is kept.
+SNAPSHOT_SECONDS = env.whole_number("SNAPSHOT_SECONDS", 120, low=1)
+SNAPSHOT_KEEP_HOURS = env.whole_number("SNAPSHOT_KEEP_HOURS", 400, low=1, high=876_000)
+
 LEVELS = ("fatal", "panic", "error", "warn", "info", "debug", "trace")
 # Worker log entries of these levels are kept in the database, for so many days.
 LOG_KEEP_LEVELS = env.choices("LOG_KEEP_LEVELS", "error,warn,info", allowed=LEVELS)

@@ -4,15 +4,19 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('projects', '0002_bounds'),
+        ("projects", "0002_bounds"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='project',
-            name='production_branch',
-            field=models.CharField(blank=True, default='', help_text="pushes to it set the version; empty: the repository's default branch, or master, or main", max_length=200),
+            model_name="project",
+            name="production_branch",
+            field=models.CharField(
+                blank=True,
+                default="",
+                help_text="pushes to it set the version; empty: the repository's default branch, or master, or main",
+                max_length=200,
+            ),
         ),
     ]

@@ -43,6 +43,15 @@ class ApiView(APIView):
         """The request's body, checked against its declaration. Raises BadInput and what `json` raises."""
         return serializer.parse(self.json())
 
+    def query(self, serializer: type[RequestSerializer]) -> dict[str, Any]:
+        """The query string, checked against a declaration of whole numbers. Raises BadInput."""
+        return serializer.parse({name: _number(str(value)) for name, value in self.request._request.GET.items()})
+
+
+def _number(text: str) -> int | str:
+    """A number as a query string has it; other text as it is, for the declaration to refuse."""
+    return int(text) if text.isascii() and text.removeprefix("-").isdigit() and len(text) < 20 else text
+
 
 class RootView(ApiView):
     """GET /: tells programs what this is and takes browsers to the pages."""
