@@ -1,0 +1,256 @@
+"""`python -m demo`, on a few files instead of all, and undisturbed or not."""
+
+import contextlib
+import json
+import os
+import signal
+import tempfile
+import time
+
+import psutil
+import pytest
+
+from demo import __main__ as demo
+from demo.computation import COMPUTATIONS, verification_hash
+from demo.worker import Tracker
+
+PATIENCE_SECONDS = 30
+
+
+class WatchedDemo(demo.Demo):
+    """Remembers what it started, where, and whether anything went wrong with it."""
+
+    made = None
+
+    def __init__(self, folder, console):
+        super().__init__(folder, console)
+        WatchedDemo.made = self
+        self.seen = []
+        self.killed = []
+
+    def server_processes(self):
+        """The server's parts and the web server's workers, by what their command lines contain."""
+        server = psutil.Process(self.server.pid)
+        return {
+            "worker": next(part for part in server.children() if "gunicorn" in command_of(part)).children()[0],
+            "scheduler": next(part for part in server.children() if "run_scheduler" in command_of(part)),
+            "postmaster": psutil.Process(
+                int((self.folder / "var/postgres/data/postmaster.pid").read_text().split("\n")[0])
+            ),
+        }
+
+    def start_workers(self, address, project):
+        super().start_workers(address, project)
+        self.seen += psutil.Process(self.server.pid).children(recursive=True)
+        self.seen += [psutil.Process(worker.pid) for worker in self.workers]
+        self.seen += [psutil.Process(self.server.pid), *self.server_processes().values()]
+
+    def stop(self):
+        for tracker in WatchedTracker.made:
+            tracker.close()
+        super().stop()
+        self.server.stdout.close()
+
+
+class WatchedTracker(Tracker):
+    """Can be closed, which the demo leaves to the end of its process."""
+
+    made = []
+
+    def __init__(self, address):
+        super().__init__(address)
+        WatchedTracker.made.append(self)
+
+    def close(self):
+        if self._connection is not None:
+            self._connection.close()
+
+
+class DisturbedDemo(WatchedDemo):
+    def start_workers(self, address, project):
+        super().start_workers(address, project)
+        tracker = WatchedTracker(address)
+
+        def closed():
+            stats = tracker.call("GET", "/worker/stats")["content"]["stats"]
+            return sum(worker["closed_task_count"] for worker in stats)
+
+        for name in ("worker", "scheduler", "postmaster"):
+            before = closed()
+            eventually(lambda before=before: closed() > before)
+            victim = self.server_processes()[name]
+            victim.kill()
+            self.killed.append(victim)
+            eventually(lambda victim=victim, name=name: self.replaced(victim, name))
+
+    def replaced(self, victim, name):
+        with contextlib.suppress(StopIteration, IndexError, FileNotFoundError, psutil.NoSuchProcess):
+            found = self.server_processes()[name]
+            self.seen.append(found)
+            return found != victim
+        return False
+
+
+def command_of(process):
+    try:
+        return " ".join(process.cmdline())
+    except (psutil.NoSuchProcess, psutil.ZombieProcess):
+        return ""
+
+
+def gone(process):
+    try:
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+def eventually(condition):
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+@pytest.fixture
+def folder(tmp_path_factory):
+    """For temporary files. Its name is short enough for a socket's path."""
+    return tmp_path_factory.mktemp("d")
+
+
+@pytest.fixture
+def run(monkeypatch, folder):
+    """Runs the demo on so many files and checks that nothing of it is left."""
+    handler = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+
+    def run(files, cls):
+        paths = demo.source_files()[:files]
+        assert len(paths) == files
+        monkeypatch.setattr(demo, "source_files", lambda: paths)
+        monkeypatch.setattr(demo, "Demo", cls)
+        monkeypatch.setattr(demo, "Tracker", WatchedTracker)
+        code = demo.main()
+        made = WatchedDemo.made
+        assert not made.folder.exists()
+        eventually(lambda: all(gone(process) for process in made.seen))
+        return code, made
+
+    yield run
+    signal.signal(signal.SIGTERM, handler)
+    for process in WatchedDemo.made.seen:
+        if not gone(process):
+            process.kill()
+
+
+def test_it_works(run, capfd, folder):
+    code, made = run(40, WatchedDemo)
+    output = capfd.readouterr().out
+    assert code == 0, output
+    assert "40, each computed by two workers" in output
+    assert "0 from a direct computation" in output
+    assert str(made.folder) in output
+    assert len(made.seen) > 10
+    assert list(folder.iterdir()) == []
+
+
+def test_ends_clean_although_its_tracker_is_disturbed(run, capfd):
+    code, made = run(1000, DisturbedDemo)
+    output = capfd.readouterr().out
+    assert code == 0, output
+    assert "1,000, each computed by two workers" in output
+    assert len(made.killed) == 3
+
+
+def test_source_files_are_those_of_the_standard_library():
+    paths = demo.source_files()
+    assert len(paths) > 500
+    assert paths == sorted(set(paths))
+    assert os.__file__ in paths
+    assert not [path for path in paths if "site-packages" in path]
+
+
+# check
+
+
+@pytest.fixture
+def paths(tmp_path):
+    for name in ("a", "b", "c"):
+        (tmp_path / name).write_text(f"{name} {name}\n")
+    return [str(tmp_path / name) for name in ("a", "b", "c")]
+
+
+def closed(path, computation="lines", **changes):
+    verification = verification_hash(path, computation)
+    task = {
+        "recipe": json.dumps({"path": path, "compute": computation}),
+        "verification": verification,
+        "votes": [verification],
+        "retries": 0,
+    }
+    return task | changes
+
+
+def test_check_finds_no_difference(paths):
+    report = demo.check(paths, [closed(path) for path in paths], 2.0)
+    assert report == demo.Report(tasks=3, seconds=2.0, retries=0, disagreements=0, differences=[])
+
+
+def test_check_finds_a_wrong_hash(paths):
+    tasks = [closed(path) for path in paths]
+    tasks[1]["verification"] += 1
+    (difference,) = demo.check(paths, tasks, 1.0).differences
+    assert difference == f"{paths[1]}: the agreed hash is not that of the direct computation"
+
+
+def test_check_finds_a_missing_task(paths):
+    report = demo.check(paths, [closed(path) for path in paths[:2]], 1.0)
+    assert report.differences == [f"{paths[2]}: closed 0 times"]
+
+
+def test_check_finds_a_task_that_was_closed_twice(paths):
+    report = demo.check(paths, [closed(path) for path in [*paths, paths[0]]], 1.0)
+    assert report.differences == [f"{paths[0]}: closed 2 times"]
+
+
+def test_check_counts_retries_and_disagreements(paths):
+    verification = verification_hash(paths[0], "lines")
+    tasks = [
+        closed(paths[0], retries=2, votes=[5, verification, 6]),
+        closed(paths[1], retries=1),
+        closed(paths[2]),
+    ]
+    report = demo.check(paths, tasks, 1.0)
+    assert (report.retries, report.disagreements, report.differences) == (3, 2, [])
+
+
+@pytest.mark.parametrize(("missing", "code"), [(0, 0), (1, 1)])
+def test_differences_decide_the_exit_code(paths, monkeypatch, capsys, missing, code):
+    done = "".join(json.dumps(closed(path)) + "\n" for path in paths[missing:])
+    instead = {"start_server": "http://x/", "fill": 1, "start_workers": None, "wait_until_closed": None, "manage": done}
+    for name, value in (instead | {"stop": None}).items():
+        monkeypatch.setattr(demo.Demo, name, lambda *arguments, value=value: value)
+    monkeypatch.setattr(demo, "source_files", lambda: paths)
+    monkeypatch.setattr(signal, "signal", lambda *arguments: None)
+    assert demo.main() == code
+    assert (f"{paths[0]}: closed 0 times" in capsys.readouterr().out.replace("\n", "")) == bool(missing)
+
+
+@pytest.mark.parametrize("computation", COMPUTATIONS)
+def test_hash_is_of_path_computation_and_content(tmp_path, computation):
+    path, other = tmp_path / "a", tmp_path / "b"
+    for one in (path, other):
+        one.write_text("one two\ntwo\n")
+    verification = verification_hash(str(path), computation)
+    assert -(2**63) <= verification < 2**63
+    assert verification_hash(str(path), computation) == verification
+    assert verification_hash(str(other), computation) != verification
+    path.write_text("three four five\nfour\nsix\n")
+    assert verification_hash(str(path), computation) != verification
+
+
+@pytest.mark.parametrize(
+    ("computation", "result"), [("lines", "2"), ("words", "3"), ("different words", "2")], ids=lambda value: value
+)
+def test_computations(computation, result):
+    assert COMPUTATIONS[computation](b"one two\ntwo\n") == result

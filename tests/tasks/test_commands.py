@@ -1,0 +1,400 @@
+"""manage.py submit_tasks, queue_status and export_closed."""
+
+import io
+import json
+import sys
+from datetime import timedelta
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db.models.functions import Now
+
+from projects.models import RateBucket
+from tasks import queue
+from tasks.chores import fold_closed
+from tasks.management.commands import submit_tasks as module
+from tasks.management.commands.queue_status import _age
+from tasks.models import ClosedTask, Task
+from tasks.serializers import hash_of
+from tests.factories import ProjectFactory, TaskFactory, register
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def manage():
+    """Runs a command and returns what it prints."""
+
+    def run(*arguments):
+        output = io.StringIO()
+        call_command(*map(str, arguments), stdout=output)
+        return output.getvalue()
+
+    return run
+
+
+@pytest.fixture
+def submit(manage, project, tmp_path):
+    """Runs submit_tasks on a file with this content and returns what it prints."""
+
+    def run(content, *arguments, name="tasks.txt"):
+        path = tmp_path / name
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return manage("submit_tasks", project.name, path, *arguments)
+
+    return run
+
+
+@pytest.fixture
+def stdin(monkeypatch):
+    def give(content):
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
+
+    return give
+
+
+def recipes():
+    return list(Task.objects.order_by("id").values_list("recipe", flat=True))
+
+
+def lines(*items):
+    return "".join(json.dumps(item) + "\n" for item in items)
+
+
+def close(project, worker, *recipes, verification=0):
+    for recipe in recipes:
+        TaskFactory(project=project, recipe=recipe)
+        task = queue.lease(project=project, worker=worker)
+        queue.release(worker=worker, task_id=task.id, result=queue.Result.OK, verification=verification)
+
+
+# submit_tasks
+
+
+def test_submits_a_task_a_line(submit, project):
+    assert submit("first\nsecond\nthird\n") == f'Submitted 3 tasks to "{project.name}".\n'
+    assert recipes() == ["first", "second", "third"]
+    task = Task.objects.order_by("id")[0]
+    assert (task.project, task.hash64, task.priority, task.max_retries) == (project, None, 0, 0)
+    assert (task.max_assign_time, task.verification_count, task.status) == (0, 0, 1)
+
+
+@pytest.mark.parametrize(
+    ("content", "stored"),
+    [
+        ("", []),
+        ("\n\n", []),
+        ("a", ["a"]),
+        ("a\n\nb\n", ["a", "b"]),
+        ("a\r\nb\r\n", ["a", "b"]),
+        ("  a  \n\tb\n", ["  a  ", "\tb"]),
+        ("Übung \U0001f680\n", ["Übung \U0001f680"]),
+        ("a\u2028b\x0bc\x85d\n", ["a\u2028b\x0bc\x85d"]),
+        ('{"recipe": "x"}\n', ['{"recipe": "x"}']),
+        ("'); DROP TABLE tasks_task; -- %s %(x)s\n", ["'); DROP TABLE tasks_task; -- %s %(x)s"]),
+        ("same\nsame\n", ["same", "same"]),
+    ],
+)
+def test_lines(submit, content, stored):
+    assert submit(content).startswith(f"Submitted {len(stored)} tasks to ")
+    assert recipes() == stored
+
+
+def test_options_hold_for_all_lines(submit):
+    submit(
+        *("a\nb\n", "--priority", "-5", "--max-retries", "2", "--max-assign-time", "60"),
+        *("--verification-count", "3"),
+    )
+    for task in Task.objects.all():
+        assert (task.priority, task.max_retries, task.max_assign_time, task.verification_count) == (-5, 2, 60, 3)
+
+
+@pytest.mark.parametrize("arguments", [{"name": "tasks.jsonl"}, {"name": "tasks"}])
+def test_json_lines(submit, arguments):
+    content = lines(
+        {"recipe": "a\nb", "priority": 3, "hash64": 7},
+        {"recipe": "c", "max_retries": 1, "max_assign_time": 5, "verification_count": 2, "unique_string": "c"},
+        {"recipe": "d", "hash_u64": 2**64 - 1, "unknown": []},
+    )
+    submit(content, *(["--jsonl"] if arguments["name"] == "tasks" else []), **arguments)
+    tasks = Task.objects.order_by("id")
+    assert [task.recipe for task in tasks] == ["a\nb", "c", "d"]
+    assert [task.hash64 for task in tasks] == [7, hash_of("c"), -1]
+    assert [task.priority for task in tasks] == [3, 0, 0]
+    assert (tasks[1].max_retries, tasks[1].max_assign_time, tasks[1].verification_count) == (1, 5, 2)
+
+
+def test_json_goes_before_options(submit):
+    submit(lines({"recipe": "a", "priority": 3}, {"recipe": "b"}), "--jsonl", "--priority", "5")
+    assert list(Task.objects.order_by("id").values_list("priority", flat=True)) == [3, 5]
+
+
+def test_project_in_json_does_not_count(submit, project):
+    other = ProjectFactory()
+    submit(lines({"recipe": "a", "project": other.pk}, {"recipe": "b", "project": "nonsense"}), "--jsonl")
+    assert set(Task.objects.values_list("project", flat=True)) == {project.pk}
+
+
+def test_standard_input(manage, project, stdin):
+    stdin(b"first\nsecond\n")
+    assert manage("submit_tasks", project.pk, "-") == f'Submitted 2 tasks to "{project.name}".\n'
+    assert recipes() == ["first", "second"]
+
+
+def test_json_lines_from_standard_input(manage, project, stdin):
+    stdin(lines({"recipe": "a", "priority": 3}).encode())
+    manage("submit_tasks", project.name, "-", "--jsonl")
+    assert Task.objects.get().priority == 3
+
+
+def test_error_in_standard_input_names_the_line(manage, project, stdin):
+    stdin(b"fine\n\xff\n")
+    with pytest.raises(CommandError, match=r"^-, line 2: "):
+        manage("submit_tasks", project.name, "-")
+    assert not Task.objects.exists()
+
+
+def test_unique_skips_what_is_there(submit, project):
+    submit("a\nb\n", "--unique")
+    assert submit("b\nc\nc\n", "--unique") == f'Submitted 1 tasks to "{project.name}", 2 were there already.\n'
+    assert recipes() == ["a", "b", "c"]
+    assert Task.objects.order_by("id")[0].hash64 == hash_of("a")
+
+
+def test_unique_agrees_with_unique_string(submit, api, submitter, project):
+    submit("a\n", "--unique")
+    body = {"project": project.pk, "recipe": "x", "unique_string": "a"}
+    assert api.post("/task/submit", body, worker=submitter).status == 409
+
+
+def test_unique_leaves_hashes_of_json_lines(submit):
+    submit(lines({"recipe": "a", "hash64": 7}, {"recipe": "b"}), "--jsonl", "--unique")
+    assert list(Task.objects.order_by("id").values_list("hash64", flat=True)) == [7, hash_of("b")]
+
+
+def test_hashes_that_are_there_are_skipped(submit, project):
+    TaskFactory(project=project, hash64=7)
+    output = submit(lines({"recipe": "a", "hash64": 7}, {"recipe": "b", "hash64": 8}), "--jsonl")
+    assert output == f'Submitted 1 tasks to "{project.name}", 1 were there already.\n'
+
+
+@pytest.mark.parametrize(("size", "batches"), [(1, [1, 1, 1, 1, 1]), (2, [2, 2, 1]), (5, [5]), (10_000, [5])])
+def test_batches(submit, monkeypatch, size, batches):
+    seen = []
+
+    def submit_many(*, tasks, **options):
+        seen.append(len(tasks))
+        return queue.submit_many(tasks=tasks, **options)
+
+    monkeypatch.setattr(module, "submit_many", submit_many)
+    assert submit("a\nb\nc\nd\ne\n", "--batch", size).startswith("Submitted 5 tasks ")
+    assert seen == batches
+    assert recipes() == ["a", "b", "c", "d", "e"]
+
+
+@pytest.mark.parametrize("size", ["0", "-1", "10001"])
+def test_impossible_batch(submit, size):
+    with pytest.raises(CommandError, match="--batch: must be a whole number from 1 to 10000"):
+        submit("a\n", f"--batch={size}")
+    assert not Task.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "name", "line", "problem"),
+    [
+        (b"a\n\xff\n", "x.txt", 2, "utf-8"),
+        (b"a\n\nb\0c\n", "x.txt", 3, "recipe: .*U\\+0000"),
+        (b'{"recipe": "a"}\n{"recipe"\n', "x.jsonl", 2, ""),
+        (b'{"recipe": "a"}\n["b"]\n', "x.jsonl", 2, "is not a JSON object"),
+        (b'{"recipe": "a"}\n7\n', "x.jsonl", 2, "is not a JSON object"),
+        (b'{"recipe": "a"}\n{}\n', "x.jsonl", 2, "recipe: is missing"),
+        (b'{"recipe": ""}\n', "x.jsonl", 1, "recipe: must not be empty"),
+        (b'{"recipe": "a", "priority": "high"}\n', "x.jsonl", 1, "priority: "),
+        (b'\n{"recipe": "a", "priority": 99999}\n', "x.jsonl", 2, "priority: "),
+        (b'{"recipe": "a", "hash64": 1, "unique_string": "a"}\n', "x.jsonl", 1, "unique_string: "),
+    ],
+)
+def test_error_names_the_line_and_stores_nothing(submit, content, name, line, problem):
+    with pytest.raises(CommandError, match=f"{name}, line {line}: .*{problem}") as caught:
+        submit(content, "--batch", "1", name=name)
+    assert "\n" not in str(caught.value)
+    assert not Task.objects.exists()
+
+
+@pytest.mark.parametrize(
+    "argument", ["--priority=40000", "--max-retries=-1", f"--max-assign-time={2**31}", "--verification-count=-1"]
+)
+def test_option_out_of_range(submit, argument):
+    with pytest.raises(CommandError, match=argument.split("=")[0].strip("-").replace("-", "_")):
+        submit("a\n", argument)
+    assert not Task.objects.exists()
+
+
+def test_rate_limit_does_not_apply(manage, tmp_path):
+    project = ProjectFactory(submit_rate=0.001)
+    (tmp_path / "tasks").write_text("a\nb\nc\n")
+    for _ in range(2):
+        manage("submit_tasks", project.name, tmp_path / "tasks", "--batch", "1")
+    assert Task.objects.count() == 6
+    assert not RateBucket.objects.exists()
+
+
+@pytest.mark.parametrize(("name", "problem"), [("missing", "No such file or directory"), ("", "Is a directory")])
+def test_file_that_can_not_be_read(manage, project, tmp_path, name, problem):
+    with pytest.raises(CommandError, match=f"{problem}.$") as caught:
+        manage("submit_tasks", project.name, tmp_path / name)
+    assert str(tmp_path / name) in str(caught.value)
+
+
+def test_unknown_project(manage, tmp_path):
+    (tmp_path / "tasks").write_text("a\n")
+    with pytest.raises(CommandError, match='There is no project with the name or id "no such"'):
+        manage("submit_tasks", "no such", tmp_path / "tasks")
+
+
+def test_progress_is_drawn_on_a_terminal_only(submit, capsys, monkeypatch):
+    submit("a\n")
+    assert capsys.readouterr() == ("", "")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    assert submit("a\n").startswith("Submitted 1 tasks ")
+    output, drawn = capsys.readouterr()
+    assert output == ""
+    assert "1/1" in drawn
+
+
+def test_progress_of_a_project_with_brackets_in_its_name(manage, tmp_path, monkeypatch):
+    project = ProjectFactory(name="[/b]")
+    (tmp_path / "tasks").write_text("a\n")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    assert manage("submit_tasks", project.name, tmp_path / "tasks").startswith("Submitted 1 tasks ")
+
+
+# queue_status
+
+
+@pytest.fixture
+def busy(worker, other_worker):
+    """A project with tasks in every state."""
+    project = ProjectFactory(name="busy")
+    TaskFactory(project=project, priority=3)
+    queue.lease(project=project, worker=other_worker.worker)
+    close(project, worker.worker, "a", "b")
+    fold_closed()
+    close(project, worker.worker, "c")
+    TaskFactory(project=project, priority=2, verification_count=2)
+    task = queue.lease(project=project, worker=worker.worker)
+    queue.release(worker=worker.worker, task_id=task.id, result=queue.Result.OK)
+    TaskFactory(project=project, status=Task.Status.FAILED)
+    TaskFactory(project=project)
+    Task.objects.filter(assignee=None).update(created=Now() - timedelta(hours=3))
+    return project
+
+
+def test_status_as_json(manage, busy):
+    idle = ProjectFactory(name="idle", paused=True)
+    first, second = map(json.loads, manage("queue_status", "--json").splitlines())
+    assert 3 * 3600 - 60 < first.pop("oldest") < 3 * 3600 + 60
+    assert first == {
+        "id": busy.pk,
+        "name": "busy",
+        "paused": False,
+        "ready": 2,
+        "awaiting": 1,
+        "leased": 1,
+        "failed": 1,
+        "closed": 3,
+    }
+    assert second == {
+        "id": idle.pk,
+        "name": "idle",
+        "paused": True,
+        "ready": 0,
+        "awaiting": 0,
+        "leased": 0,
+        "failed": 0,
+        "closed": 0,
+        "oldest": None,
+    }
+
+
+def test_status_as_table(manage, busy):
+    idle = ProjectFactory(name="idle", paused=True)
+    heading, first, second = manage("queue_status").splitlines()
+    assert heading.split() == ["id", "project", "ready", "awaiting", "leased", "failed", "closed", "oldest"]
+    assert first.split() == [str(busy.pk), "busy", "2", "1", "1", "1", "3", "3", "h"]
+    assert second.split() == [str(idle.pk), "idle", "(paused)", "0", "0", "0", "0", "0", "–"]
+
+
+def test_status_is_in_the_order_of_names(manage):
+    for name in ("b", "c", "a"):
+        ProjectFactory(name=name)
+    assert [json.loads(line)["name"] for line in manage("queue_status", "--json").splitlines()] == ["a", "b", "c"]
+
+
+def test_status_without_projects(manage):
+    assert manage("queue_status") == "No projects yet; create_project makes one.\n"
+    assert manage("queue_status", "--json") == ""
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [(None, "–"), (0.2, "0 s"), (59, "59 s"), (60, "1 min"), (3599, "60 min"), (3600, "1 h"), (864000, "10 d")],
+)
+def test_age_is_in_its_largest_unit(seconds, shown):
+    assert _age(seconds) == shown
+
+
+@pytest.mark.parametrize("name", ["[red]brackets[/red]", "[/b]", "\U0001f680", ":bug:", "x" * 200])
+def test_status_shows_names_as_they_are(manage, name):
+    ProjectFactory(name=name)
+    assert name in manage("queue_status")
+
+
+# export_closed
+
+
+def test_exports_closed_tasks_with_the_oldest_first(manage, project, worker):
+    close(project, worker.worker, "a", "b")
+    close(ProjectFactory(), worker.worker, "elsewhere")
+    TaskFactory(project=project)
+    newer, older = ClosedTask.objects.filter(project=project).order_by("id")
+    ClosedTask.objects.filter(pk=older.pk).update(closed=Now() - timedelta(hours=1))
+    older.refresh_from_db()
+    first, second = map(json.loads, manage("export_closed", project.name).splitlines())
+    assert first == {
+        "id": older.pk,
+        "recipe": "b",
+        "priority": 0,
+        "retries": 0,
+        "hash64": None,
+        "verification": 0,
+        "worker_id": worker.worker.pk,
+        "voters": [],
+        "votes": [],
+        "created": older.created.timestamp(),
+        "assign_time": older.assign_time.timestamp(),
+        "closed": older.closed.timestamp(),
+    }
+    assert second["id"] == newer.pk
+
+
+def test_exports_votes_and_hashes(manage, project):
+    first, second, third = (register().worker for _ in range(3))
+    TaskFactory(project=project, recipe="x\ny", hash64=-(2**63), priority=-5, verification_count=2)
+    for worker, verification in ((first, 2**63 - 1), (second, -1), (third, -1)):
+        task = queue.lease(project=project, worker=worker)
+        queue.release(worker=worker, task_id=task.id, result=queue.Result.OK, verification=verification)
+    (line,) = manage("export_closed", str(project.pk)).splitlines()
+    task = json.loads(line)
+    assert (task["recipe"], task["hash64"], task["priority"]) == ("x\ny", -(2**63), -5)
+    assert (task["verification"], task["worker_id"]) == (-1, third.pk)
+    assert (task["voters"], task["votes"]) == ([first.pk, second.pk], [2**63 - 1, -1])
+
+
+def test_exports_nothing_of_a_project_that_closed_nothing(manage, project):
+    assert manage("export_closed", project.name) == ""
+
+
+def test_exports_of_no_project(manage):
+    with pytest.raises(CommandError, match="There is no project"):
+        manage("export_closed", "no such")

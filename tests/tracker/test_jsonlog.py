@@ -1,0 +1,151 @@
+"""Log entries as JSON lines."""
+
+import json
+import logging
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+
+import pytest
+
+from tracker.jsonlog import JsonFormatter, SharedFileHandler
+
+
+def entry(message="text", *args, level=logging.INFO, **extra):
+    exc_info = extra.pop("exc_info", None)
+    record = logging.LogRecord("tracker.test", level, __file__, 1, message, args, exc_info)
+    record.created = 1.25
+    for name, value in extra.items():
+        setattr(record, name, value)
+    line = JsonFormatter().format(record)
+    assert "\n" not in line
+    return json.loads(line)
+
+
+def test_it_works():
+    assert entry("%s of %s", 3, "four", level=logging.WARNING) == {
+        "time": "1970-01-01T00:00:01.250+00:00",
+        "level": "warning",
+        "logger": "tracker.test",
+        "message": "3 of four",
+    }
+
+
+def test_time_is_that_of_the_entry():
+    assert datetime.fromisoformat(entry()["time"]) == datetime(1970, 1, 1, 0, 0, 1, 250000, tzinfo=UTC)
+
+
+def test_fields_stand_beside_the_usual_keys():
+    assert entry(fields={"worker": 7, "scope": "main"}) == {
+        **entry(),
+        "worker": 7,
+        "scope": "main",
+    }
+
+
+def test_fields_take_the_place_of_usual_keys():
+    assert entry(fields={"level": "fatal"})["level"] == "fatal"
+
+
+def test_other_extras_are_left_out():
+    assert entry(request="secret") == entry()
+
+
+@pytest.mark.parametrize("text", ["a\nb\r\n", '"', "\\", "\0", "\x1b[31m", "Übung \U0001f680", "</script>", "\u2028"])
+def test_any_text_stays_one_line(text):
+    assert entry("%s", text)["message"] == text
+
+
+def test_percent_signs_without_arguments():
+    assert entry("100%")["message"] == "100%"
+
+
+def test_traceback():
+    try:
+        raise ValueError("broken")
+    except ValueError:
+        read = entry(exc_info=sys.exc_info())
+    assert read["traceback"].startswith("Traceback (most recent call last):\n")
+    assert read["traceback"].endswith("ValueError: broken")
+
+
+def test_values_that_json_does_not_know_become_text():
+    assert entry(fields={"path": object, "numbers": {1}})["numbers"] == "{1}"
+
+
+def test_text_that_is_not_valid_unicode_is_not_lost():
+    # What surrogateescape makes of a file name or an environment variable.
+    assert entry("before \udcff after")["message"].startswith("before ")
+
+
+@pytest.fixture
+def log(tmp_path):
+    """A logger that writes to tmp_path / "log"; further calls make loggers like those of other processes."""
+    handlers = []
+
+    def make():
+        logger = logging.Logger("tracker.test")
+        handlers.append(SharedFileHandler(tmp_path / "log", delay=True))
+        handlers[-1].setFormatter(JsonFormatter())
+        logger.addHandler(handlers[-1])
+        return logger
+
+    yield make
+    for handler in handlers:
+        handler.close()
+
+
+def read(path):
+    return [json.loads(line)["message"] for line in path.read_bytes().splitlines()]
+
+
+def test_goes_to_a_file_line_by_line(log, tmp_path):
+    logger = log()
+    assert not (tmp_path / "log").exists()
+    logger.info("first\nentry")
+    logger.error("Übung \u2028")
+    assert read(tmp_path / "log") == ["first\nentry", "Übung \u2028"]
+
+
+def test_appends_to_what_is_there(log, tmp_path):
+    log().info("first")
+    log().info("second")
+    assert read(tmp_path / "log") == ["first", "second"]
+
+
+def test_file_that_was_moved_away_is_left_alone(log, tmp_path):
+    logger = log()
+    logger.info("first")
+    (tmp_path / "log").rename(tmp_path / "log.1")
+    logger.info("second")
+    logger.info("third")
+    assert read(tmp_path / "log.1") == ["first"]
+    assert read(tmp_path / "log") == ["second", "third"]
+
+
+def test_long_entries_do_not_end_up_within_each_other(log, tmp_path):
+    loggers = [log() for _ in range(4)]
+    start = threading.Barrier(len(loggers))
+
+    def write(number):
+        start.wait(20)
+        for _ in range(50):
+            loggers[number].info(str(number) * 100_000)
+
+    with ThreadPoolExecutor(len(loggers)) as pool:
+        list(pool.map(write, range(len(loggers))))
+    messages = read(tmp_path / "log")
+    assert sorted(message[0] for message in messages) == sorted("0123" * 50)
+    assert all(message == message[0] * 100_000 for message in messages)
+
+
+def test_file_that_can_not_be_written_ends_nothing(log, tmp_path, capsys):
+    (tmp_path / "log").mkdir()
+    log().info("lost")
+    assert "IsADirectoryError" in capsys.readouterr().err
+
+
+def test_only_its_owner_may_read_the_file(log, tmp_path):
+    log().info("secret")
+    assert (tmp_path / "log").stat().st_mode & 0o777 == 0o600

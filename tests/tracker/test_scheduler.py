@@ -1,0 +1,351 @@
+"""The scheduler: chores, each at its interval, done by one at a time."""
+
+import contextlib
+import sys
+import threading
+import time
+from datetime import timedelta
+
+import pytest
+from django.db import DatabaseError, OperationalError, connection
+from django.db.models.functions import Now
+
+from tracker import db, scheduler
+from tracker.models import Chore
+from tracker.scheduler import DUTIES, Duty, do_batch, do_due, register, run
+
+pytestmark = pytest.mark.django_db
+
+CHORE = Duty(f"{__name__}.chore", 60)
+OTHER = Duty(f"{__name__}.other_chore", 60)
+
+
+def chore():
+    """Replaced by each test."""
+
+
+def other_chore():
+    """Replaced by each test."""
+
+
+@pytest.fixture
+def given(monkeypatch):
+    """Sets what the chores do, and makes their rows. A list is what they move, call by call, and then nothing."""
+
+    def give(**functions):
+        for name, does in functions.items():
+            batches = iter(does) if isinstance(does, list) else None
+            monkeypatch.setattr(sys.modules[__name__], name, does if batches is None else lambda b=batches: next(b, 0))
+        register((CHORE, OTHER))
+        Chore.objects.update(next_at="2020-01-01T00:00:00Z")
+
+    return give
+
+
+@pytest.fixture
+def stop():
+    return threading.Event()
+
+
+@pytest.fixture
+def _quick(monkeypatch):
+    monkeypatch.setattr(scheduler, "TICK_SECONDS", 0.01)
+
+
+def seconds_until_due(duty=CHORE):
+    (seconds,) = db.one(
+        "SELECT extract(epoch FROM next_at - now())::float FROM tracker_chore WHERE name = %(name)s",
+        {"name": duty.path},
+    )
+    return seconds
+
+
+def is_due(duty=CHORE):
+    return seconds_until_due(duty) <= 0
+
+
+@pytest.mark.parametrize("duty", DUTIES, ids=lambda duty: duty.path)
+def test_duty_names_a_function_that_counts_rows(duty):
+    assert duty.function() == 0
+    assert duty.seconds > 0
+    assert len(duty.path) <= Chore._meta.get_field("name").max_length
+
+
+def test_duties_are_different():
+    assert len({duty.path for duty in DUTIES}) == len(DUTIES)
+
+
+def test_expired_leases_are_back_within_ten_seconds():
+    (duty,) = (duty for duty in DUTIES if duty.path == "tasks.chores.expire_leases")
+    assert duty.seconds + scheduler.TICK_SECONDS < 10
+
+
+def test_registering_makes_chores_that_are_due_and_were_never_done():
+    register((CHORE, OTHER))
+    assert list(Chore.objects.order_by("name").values_list("name", "last_done")) == [
+        (CHORE.path, None),
+        (OTHER.path, None),
+    ]
+    assert Chore.objects.filter(next_at__lte=Now()).count() == 2
+
+
+def test_registering_again_changes_nothing():
+    register((CHORE,))
+    Chore.objects.update(next_at=Now() + timedelta(seconds=50), last_done=Now())
+    before = Chore.objects.values().get()
+    register((CHORE, OTHER))
+    assert Chore.objects.filter(name=CHORE.path).values().get() == before
+    assert Chore.objects.count() == 2
+
+
+def test_chore_that_moved_nothing_is_done_for_now(given):
+    given(chore=[0])
+    assert do_batch(CHORE) is False
+    assert 59 < seconds_until_due() <= 60
+    assert Chore.objects.get(name=CHORE.path).last_done is not None
+
+
+def test_chore_that_moved_something_stays_due(given):
+    given(chore=[5])
+    assert do_batch(CHORE) is True
+    assert is_due()
+    assert Chore.objects.get(name=CHORE.path).last_done is None
+
+
+def test_interval_may_be_a_part_of_a_second(given):
+    given(chore=[0])
+    do_batch(CHORE._replace(seconds=0.5))
+    assert 0 < seconds_until_due() <= 0.5
+
+
+def test_chore_that_is_not_due_is_not_done(given):
+    given(chore=[5])
+    Chore.objects.update(next_at=Now() + timedelta(seconds=50))
+    assert do_batch(CHORE) is False
+    assert 49 < seconds_until_due() <= 51
+    assert chore() == 5
+
+
+def test_chore_without_a_row_is_not_done(given):
+    given(chore=[5])
+    Chore.objects.all().delete()
+    assert do_batch(CHORE) is False
+    assert chore() == 5
+
+
+def test_goes_on_until_nothing_is_left(given, stop):
+    moved = []
+    given(chore=[5, 5, 1], other_chore=lambda: len(moved.append("other") or ()))
+    do_due((CHORE, OTHER), stop)
+    assert chore() == 0
+    assert moved == ["other"]
+    assert (is_due(CHORE), is_due(OTHER)) == (False, False)
+
+
+def test_does_only_what_is_due(given, stop):
+    done = []
+    given(chore=lambda: done.append("chore") or 0, other_chore=lambda: done.append("other") or 0)
+    Chore.objects.filter(name=CHORE.path).update(next_at=Now() + timedelta(seconds=50))
+    do_due((CHORE, OTHER), stop)
+    assert done == ["other"]
+
+
+def test_chores_of_others_are_left_alone(given, stop):
+    given(chore=[0])
+    do_due((CHORE,), stop)
+    assert is_due(OTHER)
+
+
+def test_stop_ends_it_between_two_batches(given, stop):
+    batches = []
+
+    def endless():
+        batches.append(1)
+        if len(batches) == 3:
+            stop.set()
+        return 1
+
+    given(chore=endless, other_chore=endless)
+    do_due((CHORE, OTHER), stop)
+    assert len(batches) == 3
+    assert (is_due(CHORE), is_due(OTHER)) == (True, True)
+
+
+def test_failing_chore_is_undone_and_stays_due(given):
+    def half_done():
+        Chore.objects.filter(name=OTHER.path).delete()
+        raise DatabaseError("broken")
+
+    given(chore=half_done)
+    with pytest.raises(DatabaseError, match="broken"):
+        do_batch(CHORE)
+    assert is_due()
+    assert Chore.objects.count() == 2
+    given(chore=[0])
+    assert do_batch(CHORE) is False
+    assert not is_due()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_chore_is_not_done_twice_at_a_time(given, racing):
+    inside, leave = threading.Event(), threading.Event()
+    calls = []
+
+    def slow():
+        calls.append(1)
+        inside.set()
+        assert leave.wait(30)
+        return 0
+
+    def second():
+        assert inside.wait(30)
+        try:
+            return do_batch(CHORE), do_batch(OTHER)
+        finally:
+            leave.set()
+
+    given(chore=slow, other_chore=[5])
+    # The other chore is free.
+    assert racing([lambda: do_batch(CHORE), second]) == [False, (False, True)]
+    assert calls == [1]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_racing_schedulers_do_each_batch_once(given, racing, stop):
+    left = list(range(40))
+
+    def take():
+        if not left:
+            return 0
+        left.pop()
+        return 1
+
+    given(chore=take)
+    assert racing([lambda: do_due((CHORE,), stop)] * 4) == [None] * 4
+    assert left == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_row_is_free_again_after_a_failure(given, racing):
+    def fail():
+        raise ValueError("broken")
+
+    given(chore=fail)
+    (outcome,) = racing([lambda: do_batch(CHORE)])
+    assert isinstance(outcome, ValueError)
+    given(chore=[0])
+    assert do_batch(CHORE) is False
+    assert not is_due()
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("_quick")
+def test_run_registers_and_works_until_stopped(given, stop):
+    done = []
+    given(chore=lambda: done.append(1) or 0, other_chore=lambda: stop.set() or 0)
+    Chore.objects.all().delete()
+    run(stop, duties=(CHORE, OTHER))
+    assert done == [1]
+    assert (is_due(CHORE), is_due(OTHER)) == (False, False)
+
+
+def test_run_that_is_stopped_already_does_nothing(stop):
+    stop.set()
+    run(stop)
+    assert not Chore.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_stop_ends_the_wait_between_two_looks(given, stop, monkeypatch):
+    monkeypatch.setattr(scheduler, "TICK_SECONDS", 60)
+    given(chore=[0])
+    timer = threading.Timer(0.2, stop.set)
+    timer.start()
+    began = time.monotonic()
+    run(stop, duties=(CHORE,))
+    timer.join()
+    assert time.monotonic() - began < 30
+    assert not is_due()
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("_quick")
+def test_survives_a_lost_connection(given, stop, caplog):
+    calls = []
+
+    def lose_connection_once():
+        calls.append(1)
+        if len(calls) == 1:
+            db.one("SELECT pg_terminate_backend(pg_backend_pid())")
+        stop.set()
+        return 0
+
+    given(chore=lose_connection_once)
+    run(stop, duties=(CHORE,))
+    assert len(calls) == 2
+    assert not is_due()
+    (record,) = caplog.records
+    assert "The database did not answer" in record.getMessage()
+    assert "\n" not in record.getMessage()
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("_quick")
+def test_survives_a_connection_that_is_lost_while_it_waits(given, caplog):
+    calls = []
+
+    class Losing(threading.Event):
+        def wait(self, timeout=None):
+            if len(calls) == 1 and not caplog.records:
+                ours = db.one("SELECT pg_backend_pid()")
+                with contextlib.closing(connection.copy()) as other, other.cursor() as cursor:
+                    cursor.execute("SELECT pg_terminate_backend(%s, 10000)", ours)
+            return super().wait(timeout)
+
+    stop = Losing()
+
+    def count():
+        calls.append(1)
+        if len(calls) == 2:
+            stop.set()
+        return 0
+
+    given(chore=count)
+    run(stop, duties=(CHORE._replace(seconds=0),))
+    assert len(calls) == 2
+    assert [record.getMessage().split(",")[0] for record in caplog.records] == ["The database did not answer"]
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("_quick")
+def test_survives_a_database_that_is_away_at_the_start(given, stop, monkeypatch):
+    attempts = []
+
+    def away_once(duties):
+        attempts.append(1)
+        if len(attempts) == 1:
+            raise OperationalError("connection refused")
+        register(duties)
+
+    given(chore=lambda: stop.set() or 0)
+    monkeypatch.setattr(scheduler, "register", away_once)
+    run(stop, duties=(CHORE,))
+    assert len(attempts) == 2
+    assert not is_due()
+    connection.close()
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("error", [DatabaseError, ValueError, RecursionError])
+def test_failing_chore_is_put_off_and_the_others_are_done(given, stop, caplog, error):
+    def fail():
+        raise error("broken")
+
+    given(chore=fail, other_chore=[5, 0])
+    do_due((CHORE._replace(seconds=3600), OTHER), stop)
+    assert scheduler.FAILED_SECONDS - 5 < seconds_until_due(CHORE) <= scheduler.FAILED_SECONDS
+    assert 55 < seconds_until_due(OTHER) <= 60
+    assert Chore.objects.get(last_done=None).name == CHORE.path
+    (record,) = caplog.records
+    assert CHORE.path in record.getMessage()
+    assert record.exc_info[0] is error

@@ -1,0 +1,350 @@
+"""What keeps the parts of a running tracker alive, with tiny programs for parts."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import psutil
+import pytest
+
+from tracker import supervisor
+from tracker.supervisor import Part, supervise
+
+PATIENCE_SECONDS = 20
+
+SLEEPS = "import time; time.sleep(600)"
+# Tells by the file it is given when it has come so far.
+IGNORES_SIGTERM = """
+import signal, sys, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+open(sys.argv[1], "w").close()
+time.sleep(600)
+"""
+# Writes its child's number to the file it is given.
+HAS_A_CHILD = """
+import os, subprocess, sys, time
+child = subprocess.Popen([sys.executable, "-c", sys.argv[2]])
+with open(sys.argv[1] + ".new", "w") as file:
+    file.write(str(child.pid))
+os.rename(sys.argv[1] + ".new", sys.argv[1])
+time.sleep(600)
+"""
+
+
+class Until(threading.Event):
+    """The event that stops the supervisor, set as soon as the condition holds."""
+
+    def __init__(self, condition):
+        super().__init__()
+        self.condition = condition
+        self.deadline = time.monotonic() + PATIENCE_SECONDS
+
+    def wait(self, seconds):
+        if threading.current_thread() is not threading.main_thread():
+            return super().wait(seconds)
+        assert time.monotonic() < self.deadline
+        time.sleep(0.01)
+        if self.condition():
+            self.set()
+        return self.is_set()
+
+
+@pytest.fixture
+def part():
+    """Makes parts from lines of Python, and ends them after the test."""
+    made = []
+
+    def make(program, *arguments, **options):
+        made.append(Part("part", [sys.executable, "-c", program, *map(str, arguments)], **options))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.end(deadline=0)
+
+
+@pytest.fixture
+def _impatient(monkeypatch):
+    monkeypatch.setattr(supervisor, "STOP_SECONDS", 0.3)
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """The supervisor's clock, which the test sets forward."""
+
+    class Clock:
+        now = 1000.0
+
+        def monotonic(self):
+            return self.now
+
+    clock = Clock()
+    monkeypatch.setattr(supervisor, "time", clock)
+    return clock
+
+
+def eventually(condition):
+    until = Until(condition)
+    while not until.wait(0):
+        pass
+
+
+def gone(pid):
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+def kill(part):
+    part.process.kill()
+    part.process.wait(PATIENCE_SECONDS)
+
+
+def nothing():
+    """To look after."""
+
+
+def test_runs_the_parts_until_it_is_stopped(part):
+    parts = [part(SLEEPS), part(SLEEPS)]
+    for one in parts:
+        one.start()
+    seen = []
+
+    def enough():
+        seen.append([one.process.poll() for one in parts])
+        return len(seen) == 5
+
+    supervise(parts, stop=Until(enough), look_after=nothing)
+    assert seen == [[None, None]] * 5
+    assert [one.process.returncode for one in parts] == [-signal.SIGTERM] * 2
+
+
+def test_part_that_was_killed_is_started_again(part, clock, caplog):
+    one = part(SLEEPS)
+    one.start()
+    first = one.process.pid
+    clock.now += supervisor.HEALTHY_SECONDS + 1
+    kill(one)
+    supervise([one], stop=Until(lambda: one.process.pid != first), look_after=nothing)
+    assert gone(one.process.pid)
+    assert caplog.messages == ["The part ended (killed by SIGKILL); starting it again."]
+
+
+def test_part_that_ended_by_itself_is_started_again(part, tmp_path, clock, caplog):
+    one = part("import sys; open(sys.argv[1], 'a').write('x'); sys.exit(3)", tmp_path / "starts")
+    one.start()
+
+    def thrice():
+        clock.now += 100
+        return (tmp_path / "starts").exists() and len((tmp_path / "starts").read_text()) >= 3
+
+    supervise([one], stop=Until(thrice), look_after=nothing)
+    assert "The part ended (exit code 3); starting it again." in caplog.messages
+
+
+def test_part_that_lives_is_left_alone(part):
+    one = part(SLEEPS)
+    one.start()
+    first = one.process
+    for _ in range(5):
+        one.revive()
+    assert one.process is first
+
+
+def test_part_that_was_not_started_is_left_alone(part):
+    one = part(SLEEPS)
+    one.revive()
+    one.terminate()
+    one.end(deadline=0)
+    assert one.process is None
+
+
+def pause_of(one, clock):
+    """How long the part, having died, waits to be started again."""
+    kill(one)
+    died, pid = clock.now, one.process.pid
+    for _ in range(1000):
+        one.revive()
+        if one.process.pid != pid:
+            return clock.now - died
+        clock.now += 0.5
+    raise AssertionError("never")
+
+
+def test_part_that_keeps_dying_is_started_ever_more_slowly(part, clock, caplog):
+    one = part(SLEEPS)
+    one.start()
+    assert [pause_of(one, clock) for _ in range(8)] == [1, 2, 4, 8, 16, 30, 30, 30]
+    assert len(caplog.messages) == 8
+
+
+def test_part_that_lived_long_is_started_again_at_once(part, clock):
+    one = part(SLEEPS)
+    one.start()
+    assert [pause_of(one, clock) for _ in range(3)] == [1, 2, 4]
+    clock.now += supervisor.HEALTHY_SECONDS + 1
+    assert [pause_of(one, clock) for _ in range(3)] == [0, 1, 2]
+
+
+def test_dying_part_does_not_hold_up_the_others(part):
+    dying, other = part("raise SystemExit(1)"), part(SLEEPS)
+    for one in (dying, other):
+        one.start()
+    dying.process.wait(PATIENCE_SECONDS)
+    first = other.process.pid
+    kill(other)
+    other._started -= supervisor.HEALTHY_SECONDS + 1
+    supervise([dying, other], stop=Until(lambda: other.process.pid != first), look_after=nothing)
+
+
+def test_looks_after_the_rest_again_and_again(monkeypatch):
+    monkeypatch.setattr(supervisor, "LOOK_SECONDS", 0.01)
+    looks = []
+    supervise([], stop=Until(lambda: len(looks) >= 3), look_after=lambda: looks.append(threading.current_thread()))
+    eventually(lambda: not looks[0].is_alive())
+    assert len(set(looks)) == 1
+
+
+def test_stops_while_it_looks(part, monkeypatch):
+    monkeypatch.setattr(supervisor, "LOOK_SECONDS", 0.01)
+    looking, leave = threading.Event(), threading.Event()
+    one = part(SLEEPS)
+    one.start()
+
+    def slow():
+        looking.set()
+        leave.wait(PATIENCE_SECONDS)
+
+    supervise([one], stop=Until(looking.is_set), look_after=slow)
+    assert not leave.is_set()
+    assert gone(one.process.pid)
+    leave.set()
+
+
+def test_goes_on_looking_after_a_failure(monkeypatch):
+    monkeypatch.setattr(supervisor, "LOOK_SECONDS", 0.01)
+    looks = []
+
+    def fail_once():
+        looks.append(1)
+        if len(looks) == 1:
+            raise OSError("broken")
+
+    deadline = time.monotonic() + 1
+    supervise([], stop=Until(lambda: len(looks) >= 2 or time.monotonic() > deadline), look_after=fail_once)
+    assert len(looks) >= 2
+
+
+def test_part_may_finish_what_it_does(part, tmp_path):
+    program = """
+import signal, sys, time
+def finish(*_):
+    time.sleep(0.2)
+    open(sys.argv[1], "w").write("done")
+    sys.exit(0)
+signal.signal(signal.SIGTERM, finish)
+open(sys.argv[2], "w")
+time.sleep(600)
+"""
+    one = part(program, tmp_path / "result", tmp_path / "ready")
+    one.start()
+    supervise([one], stop=Until((tmp_path / "ready").exists), look_after=nothing)
+    assert (tmp_path / "result").read_text() == "done"
+    assert one.process.returncode == 0
+
+
+@pytest.mark.usefixtures("_impatient")
+def test_part_that_ignores_sigterm_is_forced(part, tmp_path, caplog):
+    stubborn, willing = part(IGNORES_SIGTERM, tmp_path / "ready"), part(SLEEPS)
+    for one in (stubborn, willing):
+        one.start()
+    supervise([stubborn, willing], stop=Until((tmp_path / "ready").exists), look_after=nothing)
+    assert [stubborn.process.returncode, willing.process.returncode] == [-signal.SIGKILL, -signal.SIGTERM]
+    assert caplog.messages == ["The part does not end by itself."]
+
+
+@pytest.mark.usefixtures("_impatient")
+def test_all_parts_share_one_deadline(part, tmp_path):
+    parts = [part(IGNORES_SIGTERM, tmp_path / str(number)) for number in range(5)]
+    for one in parts:
+        one.start()
+    eventually(lambda: len(list(tmp_path.iterdir())) == 5)
+    began = time.monotonic()
+    supervise(parts, stop=Until(lambda: True), look_after=nothing)
+    assert time.monotonic() - began < 5 * supervisor.STOP_SECONDS
+    assert all(gone(one.process.pid) for one in parts)
+
+
+@pytest.mark.usefixtures("_impatient")
+@pytest.mark.parametrize("child", [SLEEPS, "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); " + SLEEPS])
+def test_children_of_a_part_end_with_it(part, tmp_path, child):
+    one = part(HAS_A_CHILD, tmp_path / "child", child)
+    one.start()
+    supervise([one], stop=Until((tmp_path / "child").exists), look_after=nothing)
+    pid = int((tmp_path / "child").read_text())
+    eventually(lambda: gone(pid))
+
+
+def test_children_of_a_part_that_was_dead_already_end(part, tmp_path):
+    one = part(HAS_A_CHILD, tmp_path / "child", SLEEPS)
+    one.start()
+    eventually((tmp_path / "child").exists)
+    pid = int((tmp_path / "child").read_text())
+    kill(one)
+    assert not gone(pid)
+    supervise([one], stop=Until(lambda: True), look_after=nothing)
+    eventually(lambda: gone(pid))
+
+
+def test_part_has_a_session_of_its_own_and_no_input(part, tmp_path):
+    program = """
+import os, sys, time
+assert os.getsid(0) == os.getpid()
+assert sys.stdin.read() == ""
+open(sys.argv[1], "w")
+"""
+    one = part(program, tmp_path / "result")
+    one.start()
+    assert one.process.wait(PATIENCE_SECONDS) == 0
+
+
+def test_part_gets_the_descriptors_that_it_is_to_have(part):
+    passed, kept = os.pipe()
+    program = """
+import os, sys
+os.fstat(int(sys.argv[1]))
+try:
+    os.fstat(int(sys.argv[2]))
+except OSError:
+    sys.exit(0)
+sys.exit(1)
+"""
+    try:
+        os.set_inheritable(kept, True)
+        one = part(program, passed, kept, pass_fds=[passed])
+        one.start()
+        assert one.process.wait(PATIENCE_SECONDS) == 0
+    finally:
+        os.close(passed)
+        os.close(kept)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process of its parent's death")
+def test_part_ends_when_the_supervisor_is_killed():
+    program = f"""
+import sys, time
+from tracker.supervisor import Part
+part = Part("part", [sys.executable, "-c", {SLEEPS!r}])
+part.start()
+print(part.process.pid, flush=True)
+time.sleep(600)
+"""
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as process:
+        pid = int(process.stdout.readline())
+        assert not gone(pid)
+        process.kill()
+    eventually(lambda: gone(pid))
