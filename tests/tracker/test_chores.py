@@ -240,11 +240,10 @@ def test_longest_retention_keeps_everything_and_others_are_still_forgotten(proje
     assert ages(longest) == [5000]
 
 
-@pytest.mark.xfail(strict=True, reason="FORGET_CLOSED looks at the closed tasks of existing projects only")
-def test_closed_tasks_of_a_deleted_project_are_forgotten(project):
-    closed_tasks(project, 8)
+def test_closed_tasks_go_with_their_project(project):
+    closed_tasks(project, 1)
     project.delete()
-    assert chores.forget_closed() == 1
+    assert not ClosedTask.objects.exists()
 
 
 # drop_expired_counters

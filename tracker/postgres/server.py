@@ -73,9 +73,10 @@ class EmbeddedServer:
 
     @property
     def socket_folder(self) -> Path:
-        """Where the socket is: beside the data, or under the temporary folder when that path is too long."""
+        """Where the socket is: beside the data, or under the temporary folder when that path won't do."""
         beside = self.folder / "socket"
-        if len(os.fsencode(beside)) <= LONGEST_SOCKET_FOLDER:
+        # To PostgreSQL's clients a comma divides two hosts.
+        if len(os.fsencode(beside)) <= LONGEST_SOCKET_FOLDER and "," not in str(beside):
             return beside
         name = hashlib.sha256(os.fsencode(self.folder)).hexdigest()[:16]
         return Path(tempfile.gettempdir()) / f"task-tracker-{os.geteuid()}-{name}"
@@ -210,7 +211,7 @@ class EmbeddedServer:
         _private_folder(self.socket_folder)
         for left_over in self.socket_folder.glob(".s.PGSQL.*"):
             left_over.unlink()
-        # A list to PostgreSQL: in quotes, a comma in the name doesn't divide it.
+        # A list to PostgreSQL, in which blanks and quotes have to be quoted.
         socket_folder = str(self.socket_folder).replace('"', '""')
         settings = {**SETTINGS, "unix_socket_directories": f'"{socket_folder}"'}
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
