@@ -4,16 +4,19 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('projects', '0004_snapshot'),
-        ('tasks', '0003_closed_tasks_go_with_their_project'),
-        ('workers', '0001_initial'),
+        ("projects", "0004_snapshot"),
+        ("tasks", "0003_closed_tasks_go_with_their_project"),
+        ("workers", "0001_initial"),
     ]
 
     operations = [
         migrations.AddIndex(
-            model_name='task',
-            index=models.Index(condition=models.Q(('status', 1), models.Q(('voters', []), _negated=True)), fields=['project'], name='task_awaiting'),
+            model_name="task",
+            index=models.Index(
+                condition=models.Q(("status", 1), models.Q(("voters", []), _negated=True)),
+                fields=["project"],
+                name="task_awaiting",
+            ),
         ),
     ]
