@@ -4,9 +4,12 @@ import os
 from pathlib import Path
 
 from tracker import env
+from tracker.supervisor import follow_supervisor
+
+follow_supervisor()
 
 wsgi_app = "tracker.wsgi:application"
-bind = f"{env.text('HOST', '127.0.0.1')}:{env.whole_number('PORT', 3010, low=1, high=65535)}"
+bind = f"{env.text('HOST') or '127.0.0.1'}:{env.whole_number('PORT', 3010, low=1, high=65535)}"
 
 # Threads, so that a connection that is kept open between requests doesn't occupy a process.
 worker_class = "gthread"

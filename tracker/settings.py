@@ -36,7 +36,7 @@ SECRET_KEY = env.text("SECRET_KEY") or _stored_secret_key()
 
 # --- Where it listens, and under which names -------------------------------------------------------------------------
 
-HOST = env.text("HOST", "127.0.0.1")
+HOST = env.text("HOST") or "127.0.0.1"
 PORT = env.whole_number("PORT", 3010, low=1, high=65535)
 # This machine itself may always ask.
 ALLOWED_HOSTS = [*(env.listing("ALLOWED_HOSTS") or [HOST]), "localhost", "127.0.0.1", "[::1]"]

@@ -20,6 +20,9 @@ STOP_SECONDS = 4.0
 HEALTHY_SECONDS = 5.0
 LONGEST_PAUSE = 30.0
 
+# The variable that tells a part its supervisor's process id.
+SUPERVISOR = "TRACKER_SUPERVISOR"
+
 _PR_SET_PDEATHSIG = 1
 
 
@@ -43,7 +46,7 @@ class Part:
             stdin=subprocess.DEVNULL,
             # Ctrl-C in the terminal goes to the whole foreground group: the parts are to hear of it from us, in order.
             start_new_session=True,
-            preexec_fn=_die_with_parent,
+            env=os.environ | {SUPERVISOR: str(os.getpid())},
         )
 
     def revive(self) -> None:
@@ -108,10 +111,22 @@ def supervise(parts: Sequence[Part], *, stop: threading.Event, look_after: Calla
             part.end(deadline)
 
 
-def _die_with_parent() -> None:
-    """In a new process: have the kernel end it when the supervisor is killed and can't end it itself."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+def follow_supervisor() -> None:
+    """In a part: have the kernel end this process when the supervisor is killed and can't end it itself.
+
+    Called by the parts rather than between fork and exec, where Python code is not safe beside other threads.
+    """
+    if SUPERVISOR not in os.environ or sys.platform != "linux":
+        return
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    if is_orphaned():
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+def is_orphaned() -> bool:
+    """Whether this is a part whose supervisor is gone."""
+    supervisor = os.environ.get(SUPERVISOR)
+    return supervisor is not None and os.getppid() != int(supervisor)
 
 
 def _ending(code: int) -> str:

@@ -16,6 +16,7 @@ from tracker.supervisor import Part, supervise
 PATIENCE_SECONDS = 20
 
 SLEEPS = "import time; time.sleep(600)"
+FOLLOWS = f"from tracker.supervisor import follow_supervisor; follow_supervisor(); {SLEEPS}"
 # Tells by the file it is given when it has come so far.
 IGNORES_SIGTERM = """
 import signal, sys, time
@@ -239,6 +240,20 @@ def test_goes_on_looking_after_a_failure(monkeypatch):
     assert len(looks) >= 2
 
 
+def test_everything_ends_with_an_exception(part):
+    one = part(SLEEPS)
+    one.start()
+
+    def fail():
+        raise RuntimeError("broken")
+
+    stop = Until(fail)
+    with pytest.raises(RuntimeError, match="broken"):
+        supervise([one], stop=stop, look_after=nothing)
+    assert gone(one.process.pid)
+    assert stop.is_set()
+
+
 def test_part_may_finish_what_it_does(part, tmp_path):
     program = """
 import signal, sys, time
@@ -338,7 +353,7 @@ def test_part_ends_when_the_supervisor_is_killed():
     program = f"""
 import sys, time
 from tracker.supervisor import Part
-part = Part("part", [sys.executable, "-c", {SLEEPS!r}])
+part = Part("part", [sys.executable, "-c", {FOLLOWS!r}])
 part.start()
 print(part.process.pid, flush=True)
 time.sleep(600)

@@ -1,10 +1,14 @@
 import signal
 import threading
+import time
 from typing import Any
 
 from django.core.management.base import BaseCommand
 
 from tracker import scheduler
+from tracker.supervisor import follow_supervisor, is_orphaned
+
+ORPHAN_SECONDS = 1
 
 
 class Command(BaseCommand):
@@ -14,7 +18,12 @@ class Command(BaseCommand):
     )
 
     def handle(self, *args: Any, **options: Any) -> None:
+        follow_supervisor()
         stop = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
         scheduler.run(stop)
+        if is_orphaned():
+            # The kernel tells us before it has closed the dead one's files. Only without those are we the last user of
+            # the embedded database, who stops it.
+            time.sleep(ORPHAN_SECONDS)
