@@ -1,7 +1,11 @@
 """How gunicorn serves the tracker. `manage.py serve` starts it with this file and hands it the socket."""
 
 import os
+import socket
 from pathlib import Path
+
+import orjson
+from gunicorn import util
 
 from tracker import env
 from tracker.supervisor import follow_supervisor
@@ -26,7 +30,19 @@ preload_app = True
 graceful_timeout = 3
 timeout = 60
 
-loglevel = "warning"
+# Warnings are about requests that no HTTP client would send; anybody could fill the log with them.
+loglevel = "error"
 control_socket_disable = True
 # Heartbeats are file times; on a disk they could block.
 worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None
+
+
+def write_error(client: socket.socket, status: int, reason: str, message: str) -> None:
+    """Answer what is no HTTP request with an envelope like everything else."""
+    body = orjson.dumps({"ok": False, "message": f"{reason}. {message}".strip()}, option=orjson.OPT_APPEND_NEWLINE)
+    head = f"HTTP/1.1 {status} {reason}\r\nConnection: close\r\nContent-Type: application/json\r\n"
+    util.write_nonblock(client, head.encode() + b"Content-Length: %d\r\n\r\n%s" % (len(body), body))
+
+
+# gunicorn has no setting for it; its workers call this function for every error of their own.
+util.write_error = write_error

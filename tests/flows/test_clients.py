@@ -156,3 +156,26 @@ def test_connection_survives_a_body_nobody_read(server):
     assert not client.call("POST", "/nowhere", {"filler": "x" * 100_000})["ok"]
     assert client.call("GET", "/project/list")["ok"]
     client.close()
+
+
+@pytest.mark.parametrize(
+    ("request_text", "status"),
+    [
+        (f"GET /{'x' * 9000} HTTP/1.1\r\nHost: localhost\r\n\r\n", 414),
+        (f"GET / HTTP/1.1\r\nHost: localhost\r\nX-Long: {'x' * 70_000}\r\n\r\n", 431),
+        ("nonsense\r\n\r\n", 400),
+        ("GET / HTTP/9.9\r\n\r\n", 400),
+        ("POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: x\r\n\r\n", 400),
+    ],
+)
+def test_what_is_no_request_gets_an_envelope_too(server, request_text, status):
+    with CurlClient(server.address).connect() as connection:
+        connection.sendall(request_text.encode())
+        received = b""
+        while part := connection.recv(65536):
+            received += part
+    head, body = received.split(b"\r\n\r\n", 1)
+    assert head.startswith(f"HTTP/1.1 {status} ".encode())
+    answer = json.loads(body)
+    assert answer["ok"] is False
+    assert answer["message"]
