@@ -55,7 +55,7 @@ class Command(BaseCommand):
             if is_new and uses_embedded_server():
                 welcome.create_sample_project()
             _collect_static_files()
-            # Else the web server's processes would inherit our connection.
+            # From here on only the parts need the database.
             connection.close()
 
             # The web server's settings allow requests to the address that it listens on.
