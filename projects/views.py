@@ -23,6 +23,7 @@ from projects.serializers import (
     project_content,
     snapshot_content,
 )
+from tracker.api.body import parsing
 from tracker.api.envelope import Envelope
 from tracker.api.views import ApiView
 
@@ -129,7 +130,8 @@ class ReceiveHookView(ApiView):
     max_body_bytes = settings.MAX_WEBHOOK_BODY_BYTES
 
     def post(self, request: Request) -> Envelope:
-        changed = webhooks.receive(body=self.raw(), headers=request.headers)
+        with parsing(request._request):
+            changed = webhooks.receive(body=self.raw(), headers=request.headers)
         return Envelope({"updated_projects": len(changed)})
 
 

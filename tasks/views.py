@@ -1,9 +1,5 @@
 """The API of tasks."""
 
-import contextlib
-import threading
-from collections.abc import Iterator
-
 from django.conf import settings
 from rest_framework.request import Request
 
@@ -13,15 +9,12 @@ from projects.roles import Role, require
 from projects.views import visible_project
 from tasks import maintenance, queries, queue
 from tasks.serializers import ReleaseRequest, parse_bulk_submit, parse_submit, task_content
-from tracker.api.body import announced_bytes
+from tracker.api.body import is_large, parsing
 from tracker.api.envelope import Envelope
-from tracker.api.errors import Busy, Forbidden
+from tracker.api.errors import Forbidden
 from tracker.api.views import ApiView
 from workers.access import Standing, require_submit_anywhere, standing, standing_to_submit
 from workers.authentication import WorkerView
-
-LARGE_PARSE_SECONDS = 10
-_large_parse = threading.Lock()
 
 
 class SubmitView(WorkerView):
@@ -40,7 +33,9 @@ class BulkSubmitView(WorkerView):
     max_body_bytes = settings.MAX_BULK_BODY_BYTES
 
     def post(self, request: Request) -> Envelope:
-        with self._large_body():
+        if is_large(request._request):
+            require_submit_anywhere(self.worker)
+        with parsing(request._request):
             project_id, tasks = parse_bulk_submit(self.json())
         found = standing_to_submit(worker=self.worker, project_id=project_id)
         stored = queue.submit_many(project=found.project, tasks=tasks)
@@ -52,21 +47,6 @@ class BulkSubmitView(WorkerView):
         ]
         duplicates = sum(one.duplicate for one in stored)
         return Envelope({"created": len(stored) - duplicates, "duplicates": duplicates, "results": results})
-
-    @contextlib.contextmanager
-    def _large_body(self) -> Iterator[None]:
-        """Parsing takes many times the body's size: only for workers that may submit at all, and one at a time."""
-        announced = announced_bytes(self.request._request)
-        if announced is not None and announced <= settings.MAX_BODY_BYTES:
-            yield
-            return
-        require_submit_anywhere(self.worker)
-        if not _large_parse.acquire(timeout=LARGE_PARSE_SECONDS):
-            raise Busy
-        try:
-            yield
-        finally:
-            _large_parse.release()
 
 
 class GetTaskView(WorkerView):

@@ -8,6 +8,7 @@ from tasks.models import Task
 from tasks.serializers import parse_bulk_submit
 from tasks.views import BulkSubmitView
 from tests.factories import ProjectFactory, TaskFactory, grant
+from tracker.api import body
 
 pytestmark = pytest.mark.django_db
 
@@ -170,9 +171,9 @@ def test_large_body_takes_a_worker_that_may_submit_somewhere(api, worker, submit
 
 def test_one_large_body_at_a_time(api, submitter, item, settings, monkeypatch):
     settings.MAX_BODY_BYTES = 100
-    monkeypatch.setattr(views, "LARGE_PARSE_SECONDS", 0.01)
+    monkeypatch.setattr(body, "LARGE_PARSE_SECONDS", 0.01)
     batch = [item(n) for n in range(20)]
-    with views._large_parse:
+    with body._large_parse:
         answer = api.post(URL, batch, worker=submitter)
     assert answer.status == 503
     assert answer.headers["Retry-After"] == "1"

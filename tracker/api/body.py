@@ -1,6 +1,8 @@
 """Reading a request's body as JSON, whatever its Content-Type says."""
 
-from collections.abc import Callable
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import orjson
@@ -9,12 +11,15 @@ from django.http import HttpRequest, HttpResponse
 from gunicorn.http.errors import ParseException
 
 from tracker.api import patience
-from tracker.api.errors import BadInput, TooLarge, UnsupportedMedia
+from tracker.api.errors import BadInput, Busy, TooLarge, UnsupportedMedia
 
 # How long a client may take to send its body: so long, and for every so many bytes a second more.
 PATIENCE_SECONDS = 10.0
 SLOWEST_BYTES_PER_SECOND = 50_000
 DRAIN_SECONDS = 1.0
+
+LARGE_PARSE_SECONDS = 10.0
+_large_parse = threading.Lock()
 
 
 class BrokenBody(BadInput):
@@ -50,6 +55,28 @@ def read_bytes(request: HttpRequest, *, max_bytes: int) -> bytes:
     if announced is not None and len(raw) < announced:
         raise BrokenBody
     return raw
+
+
+def is_large(request: HttpRequest) -> bool:
+    """Whether the body may be larger than what ordinary calls send."""
+    announced = announced_bytes(request)
+    return announced is None or announced > settings.MAX_BODY_BYTES
+
+
+@contextlib.contextmanager
+def parsing(request: HttpRequest) -> Iterator[None]:
+    """Reading and parsing a body that may be large: one at a time in a process, since a parsed one takes many times
+    its size. Raises Busy after LARGE_PARSE_SECONDS.
+    """
+    if not is_large(request):
+        yield
+        return
+    if not _large_parse.acquire(timeout=LARGE_PARSE_SECONDS):
+        raise Busy
+    try:
+        yield
+    finally:
+        _large_parse.release()
 
 
 def announced_bytes(request: HttpRequest) -> int | None:
