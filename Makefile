@@ -23,10 +23,11 @@ test: $(VENV)/.dev  ## run the tests; PYTEST_ARGS=tests/tasks runs some of them
 	@exec $(BIN)/python -m pytest $(PYTEST_ARGS)
 
 lint: $(VENV)/.dev  ## check style, types and that no migration is missing
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/mypy
-	$(BIN)/python manage.py makemigrations --check --dry-run
+	@export TRACKER_DATA_DIR=$$(mktemp -d) && trap 'rm -rf "$$TRACKER_DATA_DIR"' EXIT && set -ex \
+		&& $(BIN)/ruff check . \
+		&& $(BIN)/ruff format --check . \
+		&& $(BIN)/mypy \
+		&& $(BIN)/python manage.py makemigrations --check --dry-run
 
 format: $(VENV)/.dev  ## lay out the code as `make lint` wants it
 	$(BIN)/ruff check --fix .
