@@ -10,9 +10,8 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs
 
-import orjson
-
 from projects.models import Project
+from tracker.api.body import parse_json
 from tracker.api.errors import BadInput, Forbidden
 
 # Hosts sign with HMAC over the body. The strongest that is sent counts; sha1 is what old GitHub servers send alone.
@@ -71,10 +70,7 @@ def _read(body: bytes) -> Push:
     raw: bytes | str = body
     if body.startswith(b"payload="):
         raw = parse_qs(body.decode(errors="replace"), keep_blank_values=True)["payload"][0]
-    try:
-        payload = orjson.loads(raw)
-    except orjson.JSONDecodeError as error:
-        raise BadInput(f"The body is not JSON: {error}.") from error
+    payload = parse_json(raw)
     repository = _text(payload, "project", "path_with_namespace") or _text(payload, "repository", "full_name")
     if repository is None:
         raise BadInput("repository.full_name: is missing; this is no webhook that the tracker knows.")

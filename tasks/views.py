@@ -9,7 +9,7 @@ from projects.roles import Role, require
 from projects.views import visible_project
 from tasks import maintenance, queries, queue
 from tasks.serializers import ReleaseRequest, parse_bulk_submit, parse_submit, task_content
-from tracker.api.body import is_large, parsing
+from tracker.api.body import is_large
 from tracker.api.envelope import Envelope
 from tracker.api.errors import Forbidden
 from tracker.api.views import ApiView
@@ -35,8 +35,7 @@ class BulkSubmitView(WorkerView):
     def post(self, request: Request) -> Envelope:
         if is_large(request._request):
             require_submit_anywhere(self.worker)
-        with parsing(request._request):
-            project_id, tasks = parse_bulk_submit(self.json())
+        project_id, tasks = parse_bulk_submit(self.json())
         found = standing_to_submit(worker=self.worker, project_id=project_id)
         stored = queue.submit_many(project=found.project, tasks=tasks)
         results = [

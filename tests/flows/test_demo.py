@@ -5,7 +5,6 @@ import json
 import os
 import signal
 import tempfile
-import time
 
 import psutil
 import pytest
@@ -13,8 +12,7 @@ import pytest
 from demo import __main__ as demo
 from demo.computation import COMPUTATIONS, verification_hash
 from demo.worker import Tracker
-
-PATIENCE_SECONDS = 30
+from tests.processes import eventually, gone
 
 
 class WatchedDemo(demo.Demo):
@@ -96,20 +94,6 @@ def command_of(process):
         return " ".join(process.cmdline())
     except (psutil.NoSuchProcess, psutil.ZombieProcess):
         return ""
-
-
-def gone(process):
-    try:
-        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
-
-
-def eventually(condition):
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 @pytest.fixture

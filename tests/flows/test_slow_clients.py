@@ -51,3 +51,19 @@ def test_broken_chunks(server, path):
     client = BareClient(server.address)
     head = f"POST {path} HTTP/1.1\r\nHost: {client.host}\r\nTransfer-Encoding: chunked\r\n\r\nZZ\r\nhello\r\n0\r\n\r\n"
     assert not CurlClient(server.address).exchange(head.encode())["ok"]
+
+
+@pytest.mark.timeout(120)
+def test_slow_push_reports_do_not_hold_back_large_bulks(server):
+    slow = [open_request(server.address, "/git/receivehook", 2_000_000) for _ in range(4)]
+    client = BareClient(server.address)
+    worker = client.register()
+    project = int(server.manage("create_project", "large bulks", "--public").split()[2])
+    server.manage("grant_access", str(worker["id"]), "large bulks", "--submit")
+    try:
+        batch = [{"project": project, "recipe": "x" * 2_000}] * 1_000
+        assert client.call("POST", "/task/bulk_submit", batch)["content"]["created"] == 1_000
+    finally:
+        client.close()
+        for connection in slow:
+            connection.close()

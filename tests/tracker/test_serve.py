@@ -17,6 +17,7 @@ import psycopg2
 import pytest
 from django.conf import settings
 
+from tests.processes import eventually, gone
 from tracker.postgres.server import DATABASE, USER, EmbeddedServer
 
 MANAGE = [sys.executable, str(settings.BASE_DIR / "manage.py")]
@@ -124,20 +125,6 @@ def is_up(serve, *, other_than):
         return postmaster(serve) != other_than
     except (FileNotFoundError, psutil.NoSuchProcess):
         return False
-
-
-def gone(process):
-    try:
-        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
-
-
-def eventually(condition):
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def call(serve, method, path, body=None):

@@ -1,8 +1,7 @@
 """Reading a request's body as JSON, whatever its Content-Type says."""
 
-import contextlib
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import orjson
@@ -29,13 +28,26 @@ class BrokenBody(BadInput):
 def read_json(request: HttpRequest, *, max_bytes: int) -> Any:
     """The parsed body; `{}` for an empty one or `null`. Raises BadInput, TooLarge, UnsupportedMedia."""
     raw = read_bytes(request, max_bytes=max_bytes)
-    if not raw.strip():
-        return {}
+    body = parse_json(raw) if raw.strip() else None
+    return {} if body is None else body
+
+
+def parse_json(raw: bytes | str) -> Any:
+    """The parsed text. Raises BadInput, and Busy where another large one takes too long.
+
+    Large ones one at a time in a process, since parsing takes many times the text's size. Only the parsing: a client
+    that sends its body slowly must not keep the others waiting.
+    """
+    is_long = len(raw) > settings.MAX_BODY_BYTES
+    if is_long and not _large_parse.acquire(timeout=LARGE_PARSE_SECONDS):
+        raise Busy
     try:
-        body = orjson.loads(raw)
+        return orjson.loads(raw)
     except orjson.JSONDecodeError as error:
         raise BadInput(f"The body is not JSON: {error}.") from error
-    return {} if body is None else body
+    finally:
+        if is_long:
+            _large_parse.release()
 
 
 def read_bytes(request: HttpRequest, *, max_bytes: int) -> bytes:
@@ -61,22 +73,6 @@ def is_large(request: HttpRequest) -> bool:
     """Whether the body may be larger than what ordinary calls send."""
     announced = announced_bytes(request)
     return announced is None or announced > settings.MAX_BODY_BYTES
-
-
-@contextlib.contextmanager
-def parsing(request: HttpRequest) -> Iterator[None]:
-    """Reading and parsing a body that may be large: one at a time in a process, since a parsed one takes many times
-    its size. Raises Busy after LARGE_PARSE_SECONDS.
-    """
-    if not is_large(request):
-        yield
-        return
-    if not _large_parse.acquire(timeout=LARGE_PARSE_SECONDS):
-        raise Busy
-    try:
-        yield
-    finally:
-        _large_parse.release()
 
 
 def announced_bytes(request: HttpRequest) -> int | None:

@@ -1,0 +1,24 @@
+"""Watching processes from the tests."""
+
+import time
+from collections.abc import Callable
+
+import psutil
+
+PATIENCE_SECONDS = 30
+
+
+def gone(process: psutil.Process) -> bool:
+    """Whether it has ended; a zombie has, which stays where nobody reaps orphans."""
+    try:
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+def eventually(condition: Callable[[], bool]) -> None:
+    """Wait until the condition holds."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
