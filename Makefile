@@ -7,7 +7,7 @@ PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
 
-.PHONY: help run demo test lint format clean
+.PHONY: help run demo test lint format examples clean
 
 help:  ## list the targets
 	@sed -nE 's/^([a-z-]+):.*  ## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|' 2>/dev/null \
@@ -32,6 +32,9 @@ lint: $(VENV)/.dev  ## check style, types and that no migration is missing
 format: $(VENV)/.dev  ## lay out the code as `make lint` wants it
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+examples: $(VENV)/.dev  ## record the examples of /api/docs anew
+	@RECORD_EXAMPLES=1 $(BIN)/python -m pytest -q tests/api/test_examples.py
 
 clean:  ## remove the virtual environment and caches, not the data in var/
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache

@@ -1,5 +1,6 @@
 """Identity of managers: the session cookie."""
 
+from typing import ClassVar
 from urllib.parse import urlsplit
 
 from django.conf import settings
@@ -23,6 +24,8 @@ class SessionAuthentication(BaseAuthentication):
     What a token would prevent, another site's page using the cookie in its visitor's browser, is told by headers
     that browsers always send and pages can't change.
     """
+
+    refuses: ClassVar = {"POST": {403}}
 
     def authenticate(self, request: Request) -> tuple[User, None] | None:
         # Before looking who it is: another site's page may neither log a visitor in nor act in its name.
@@ -71,6 +74,8 @@ def _host_of(origin: str) -> str:
 class IsManager(BasePermission):
     """Lets managers in."""
 
+    refuses: ClassVar = {"GET": {401}, "POST": {401}}
+
     def has_permission(self, request: Request, view: APIView) -> bool:
         manager_of(request)
         return True
@@ -78,6 +83,8 @@ class IsManager(BasePermission):
 
 class IsTrackerAdmin(BasePermission):
     """Lets tracker admins in."""
+
+    refuses: ClassVar = {"GET": {401, 403}, "POST": {401, 403}}
 
     def has_permission(self, request: Request, view: APIView) -> bool:
         if not manager_of(request).is_tracker_admin:

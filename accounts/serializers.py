@@ -2,9 +2,11 @@
 
 from typing import Any
 
+from rest_framework.fields import BooleanField, IntegerField
+
 from accounts.models import LONGEST_NAME, SHORTEST_NAME, User
-from tracker.api.errors import InvalidField
-from tracker.api.fields import Text
+from tracker.api.description import Content
+from tracker.api.fields import Id, Text
 from tracker.api.serializers import RequestSerializer
 
 SHORTEST_PASSWORD = 8
@@ -13,19 +15,20 @@ LONGEST_PASSWORD = 1000
 
 
 class RegisterRequest(RequestSerializer):
-    username = Text(filled=True, longest=LONGEST_NAME)
-    password = Text(filled=True, longest=LONGEST_PASSWORD)
-
-    @classmethod
-    def check(cls, values: dict[str, Any]) -> None:
-        for field, shortest in (("username", SHORTEST_NAME), ("password", SHORTEST_PASSWORD)):
-            if len(values[field]) < shortest:
-                raise InvalidField(field, f"must be at least {shortest} characters long.")
+    username = Text(shortest=SHORTEST_NAME, longest=LONGEST_NAME)
+    password = Text(shortest=SHORTEST_PASSWORD, longest=LONGEST_PASSWORD)
 
 
 class LoginRequest(RequestSerializer):
-    username = Text(filled=True)
-    password = Text(filled=True, longest=LONGEST_PASSWORD)
+    username = Text(shortest=1)
+    password = Text(shortest=1, longest=LONGEST_PASSWORD)
+
+
+class ManagerContent(Content):
+    id = Id()
+    username = Text()
+    tracker_admin = BooleanField()
+    register_time = IntegerField(help_text="Unix seconds.")
 
 
 def manager_content(manager: User) -> dict[str, Any]:

@@ -9,5 +9,8 @@ urlpatterns = [
     path("account", views.AccountView.as_view()),
     path("manager/list", views.ListManagersView.as_view()),
     path("manager/promote/<id:manager_id>", views.PromoteView.as_view()),
-    path("manager/demote/<id:manager_id>", views.PromoteView.as_view(tracker_admin=False)),
+    path(
+        "manager/demote/<id:manager_id>",
+        views.PromoteView.as_view(tracker_admin=False, summary="Make a manager a tracker admin no longer"),
+    ),
 ]

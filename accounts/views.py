@@ -3,13 +3,15 @@
 from django.conf import settings
 from django.contrib import auth
 from django.http import HttpResponse
+from rest_framework.fields import BooleanField
 from rest_framework.request import Request
 
 from accounts import services
 from accounts.authentication import IsManager, IsTrackerAdmin, SessionAuthentication, manager_of, refuse_cross_site
 from accounts.models import User
-from accounts.serializers import LoginRequest, RegisterRequest, manager_content
+from accounts.serializers import LoginRequest, ManagerContent, RegisterRequest, manager_content
 from tracker.api import throttle
+from tracker.api.description import describe
 from tracker.api.envelope import Envelope
 from tracker.api.errors import Forbidden
 from tracker.api.views import ApiView
@@ -35,6 +37,13 @@ class RegisterView(ApiView):
 
     authentication_classes = [SessionAuthentication]
 
+    @describe(
+        "Register a manager and log in",
+        details="The first account ever becomes tracker admin.",
+        body=RegisterRequest,
+        content={"manager": ManagerContent},
+        errors={409: None, 429: None},
+    )
     @throttle.throttled("register", rate_setting="REGISTER_RATE")
     def post(self, request: Request) -> Envelope:
         if not settings.REGISTRATION_OPEN:
@@ -48,6 +57,7 @@ class LoginView(ApiView):
 
     authentication_classes = [SessionAuthentication]
 
+    @describe("Log in", body=LoginRequest, content={"manager": ManagerContent}, errors={429: None})
     @throttle.throttled("login", rate_setting="LOGIN_RATE")
     def post(self, request: Request) -> Envelope:
         fields = self.parsed(LoginRequest)
@@ -64,6 +74,7 @@ class LogoutView(ApiView):
 
     authentication_classes = [SessionAuthentication]
 
+    @describe("Log out", status=204, errors={403: None})
     def post(self, request: Request) -> HttpResponse:
         # Also for GET, which browsers would send with the cookie when a link elsewhere is followed.
         refuse_cross_site(request._request)
@@ -78,6 +89,11 @@ class AccountView(ApiView):
 
     authentication_classes = [SessionAuthentication]
 
+    @describe(
+        "Who is logged in",
+        content={"logged_in": BooleanField(), "manager": ManagerContent},
+        refusal={"logged_in": BooleanField()},
+    )
     def get(self, request: Request) -> Envelope:
         if not isinstance(request.user, User):
             return Envelope({"logged_in": False}, ok=False, message="Nobody is logged in.")
@@ -87,6 +103,7 @@ class AccountView(ApiView):
 class ListManagersView(ManagerView):
     """GET /manager/list."""
 
+    @describe("All managers", content={"managers": ManagerContent(many=True)})
     def get(self, request: Request) -> Envelope:
         managers = User.objects.filter(is_active=True).order_by("username")
         return Envelope({"managers": [manager_content(manager) for manager in managers]})
@@ -97,7 +114,9 @@ class PromoteView(ManagerView):
 
     permission_classes = [IsTrackerAdmin]
     tracker_admin = True
+    summary = "Make a manager a tracker admin"
 
+    @describe("{view.summary}", status=204)
     def post(self, request: Request, manager_id: int) -> HttpResponse:
         services.set_tracker_admin(by=manager_of(request), manager_id=manager_id, tracker_admin=self.tracker_admin)
         return HttpResponse(status=204)

@@ -3,8 +3,10 @@
 from typing import Any
 
 import orjson
+from rest_framework.fields import IntegerField
 
 from logs.models import Level, LogEntry
+from tracker.api.description import Content
 from tracker.api.errors import InvalidField
 from tracker.api.fields import INT64, Id, Text, WholeNumber
 from tracker.api.serializers import RequestSerializer
@@ -12,25 +14,37 @@ from tracker.api.serializers import RequestSerializer
 PAGE = 100
 LONGEST_PAGE = 1000
 LONGEST_MESSAGE = 64 * 1024
+LEVELS = ", ".join(f"{level.value} {level.name.lower()}" for level in Level)
 
 
 class LogRequest(RequestSerializer):
-    scope = Text(filled=True, longest=1000)
-    message = Text(filled=True, longest=LONGEST_MESSAGE, also="Message")
-    timestamp = WholeNumber(low=1, high=INT64[1])
+    scope = Text(shortest=1, longest=1000, help_text="The part of the worker that reports it.")
+    message = Text(shortest=1, longest=LONGEST_MESSAGE, also="Message")
+    timestamp = WholeNumber(low=1, high=INT64[1], help_text="Unix seconds.")
 
 
 class ListLogsRequest(RequestSerializer):
-    level = WholeNumber(low=Level.FATAL, high=Level.TRACE, default=Level.TRACE)
-    since = WholeNumber(low=0, high=INT64[1], default=0)
+    level = WholeNumber(
+        low=Level.FATAL, high=Level.TRACE, default=Level.TRACE, help_text=f"This and graver ones: {LEVELS}."
+    )
+    since = WholeNumber(low=0, high=INT64[1], default=0, help_text="Unix seconds: no older ones.")
     limit = WholeNumber(low=1, high=LONGEST_PAGE, default=PAGE)
-    before_timestamp = WholeNumber(low=1, high=INT64[1], required=False)
+    before_timestamp = WholeNumber(
+        low=1, high=INT64[1], required=False, help_text="For the next page: both as this one answered them."
+    )
     before_id = Id(required=False)
 
     @classmethod
     def check(cls, values: dict[str, Any]) -> None:
         if (values["before_timestamp"] is None) != (values["before_id"] is None):
             raise InvalidField("before_id", "goes with before_timestamp; send both as the last page answered them.")
+
+
+class LogContent(Content):
+    message = Text()
+    timestamp = IntegerField(help_text="Unix seconds, as the worker sent them.")
+    data = Text(help_text="JSON: `scope`, `worker` and `worker_alias`.")  # type: ignore[assignment]
+    level = IntegerField(help_text=LEVELS)
 
 
 def log_content(entry: LogEntry) -> dict[str, Any]:

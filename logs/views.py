@@ -3,14 +3,17 @@
 from typing import Any
 
 from django.conf import settings
+from rest_framework.fields import IntegerField
 from rest_framework.request import Request
 
 from accounts.authentication import SessionAuthentication, manager_of
 from logs import queries, services
 from logs.models import Level
-from logs.serializers import ListLogsRequest, LogRequest, log_content
+from logs.serializers import ListLogsRequest, LogContent, LogRequest, log_content
 from tracker.api import throttle
+from tracker.api.description import describe
 from tracker.api.envelope import Envelope
+from tracker.api.fields import Id
 from tracker.api.views import ApiView
 from workers.authentication import WorkerView
 
@@ -20,6 +23,7 @@ class LogView(WorkerView):
 
     level = Level.INFO
 
+    @describe("Report something at level {view.level.name}", body=LogRequest, errors={429: None})
     def post(self, request: Request) -> Envelope:
         throttle.count(request._request, group="log", key=f"worker {self.worker.pk}", rate=settings.LOG_RATE)
         fields = self.parsed(LogRequest)
@@ -32,6 +36,17 @@ class ListLogsView(ApiView):
 
     authentication_classes = [SessionAuthentication]
 
+    @describe(
+        "What workers reported",
+        details="Newest first. For managers; where the tracker is set so, for everybody.",
+        body=ListLogsRequest,
+        content={
+            "logs": LogContent(many=True),
+            "before_timestamp": IntegerField(required=False, help_text="There may be more; send these two for it."),
+            "before_id": Id(required=False),
+        },
+        errors={401: None},
+    )
     def post(self, request: Request) -> Envelope:
         if not settings.LOGS_PUBLIC:
             manager_of(request)

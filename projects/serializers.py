@@ -2,29 +2,38 @@
 
 from typing import Any
 
+from rest_framework.fields import BooleanField, FloatField, IntegerField
+
 from accounts.models import User
-from accounts.serializers import manager_content
+from accounts.serializers import ManagerContent, manager_content
 from projects.models import HIGHEST_RATE, LONGEST_RETENTION_DAYS, LOWEST_RATE, Project, Snapshot
 from projects.roles import ALL_ROLES, Role
+from tracker.api.description import Content
 from tracker.api.fields import INT32, INT64, Flag, Id, Rate, Text, WholeNumber
 from tracker.api.serializers import RequestSerializer
 
+RATE_HELP = f"Tasks per second, {LOWEST_RATE:f} or more; 0: unlimited."
+
 
 class _Settings(RequestSerializer):
-    clone_url = Text(longest=2000, required=False)
-    git_repo = Text(longest=500, required=False)
-    version = Text(longest=200, required=False)
-    production_branch = Text(longest=200, required=False)
-    priority = WholeNumber(low=0, high=INT32[1], required=False)
-    motd = Text(required=False)
-    public = Flag(required=False)
-    hidden = Flag(required=False)
-    paused = Flag(required=False)
-    chain = WholeNumber(low=0, high=INT64[1], required=False)
-    assign_rate = Rate(low=LOWEST_RATE, high=HIGHEST_RATE, required=False)
-    submit_rate = Rate(low=LOWEST_RATE, high=HIGHEST_RATE, required=False)
-    lease_seconds = WholeNumber(low=1, high=INT32[1], required=False)
-    retention_days = WholeNumber(low=0, high=LONGEST_RETENTION_DAYS, required=False)
+    clone_url = Text(longest=2000, required=False, help_text="Where workers get the code from.")
+    git_repo = Text(longest=500, required=False, help_text="`owner/name`, as the git host's pushes name it.")
+    version = Text(longest=200, required=False, help_text="What workers should run; pushes set it to the commit.")
+    production_branch = Text(longest=200, required=False, help_text="Whose pushes count; empty: the default branch.")
+    priority = WholeNumber(low=0, high=INT32[1], required=False, help_text="Higher first.")
+    motd = Text(required=False, help_text="A message of the day.")
+    public = Flag(required=False, help_text="Every worker may lease. Only a tracker admin may make a project public.")
+    hidden = Flag(required=False, help_text="Only who may see it knows of it. Not together with `public`.")
+    paused = Flag(required=False, help_text="Nothing is leased.")
+    chain = WholeNumber(low=0, high=INT64[1], required=False, help_text="Where closed tasks go on; 0: nowhere.")
+    assign_rate = Rate(low=LOWEST_RATE, high=HIGHEST_RATE, required=False, help_text=RATE_HELP)
+    submit_rate = Rate(low=LOWEST_RATE, high=HIGHEST_RATE, required=False, help_text=RATE_HELP)
+    lease_seconds = WholeNumber(
+        low=1, high=INT32[1], required=False, help_text="How long a lease lasts where the task does not say."
+    )
+    retention_days = WholeNumber(
+        low=0, high=LONGEST_RETENTION_DAYS, required=False, help_text="How long closed tasks are kept."
+    )
 
     @classmethod
     def check(cls, values: dict[str, Any]) -> None:
@@ -35,11 +44,11 @@ class _Settings(RequestSerializer):
 
 
 class CreateProjectRequest(_Settings):
-    name = Text(filled=True, longest=200, one_line=True)
+    name = Text(shortest=1, longest=200, one_line=True)
 
 
 class UpdateProjectRequest(_Settings):
-    name = Text(filled=True, longest=200, one_line=True, required=False)
+    name = Text(shortest=1, longest=200, one_line=True, required=False)
 
 
 class MonitoringQuery(RequestSerializer):
@@ -48,8 +57,8 @@ class MonitoringQuery(RequestSerializer):
 
 class MonitoringBetweenQuery(RequestSerializer):
     # Up to the end of the year 9999, where Python's calendar ends. `from` can't be written as an attribute.
-    locals()["from"] = WholeNumber(low=0, high=253_402_300_799)
-    to = WholeNumber(low=0, high=253_402_300_799)
+    locals()["from"] = WholeNumber(low=0, high=253_402_300_799, help_text="Unix seconds.")
+    to = WholeNumber(low=0, high=253_402_300_799, help_text="Unix seconds.")
 
     @classmethod
     def check(cls, values: dict[str, Any]) -> None:
@@ -60,9 +69,46 @@ class WebhookSecretRequest(RequestSerializer):
     webhook_secret = Text(longest=1000)
 
 
+ROLES = ", ".join(f"{role.value} {role.name}" for role in Role)
+
+
 class SetRoleRequest(RequestSerializer):
     manager = Id()
-    role = WholeNumber(low=0, high=int(ALL_ROLES))
+    role = WholeNumber(low=0, high=int(ALL_ROLES), help_text=f"The sum of {ROLES}; 0: none.")
+
+
+class ProjectContent(Content):
+    id = Id()
+    priority = IntegerField()
+    name = Text()
+    clone_url = Text()
+    git_repo = Text()
+    version = Text()
+    motd = Text()
+    public = BooleanField()
+    hidden = BooleanField()
+    chain = IntegerField(help_text="The project where closed tasks go on; 0: none.")
+    paused = BooleanField()
+    assign_rate = FloatField(help_text=RATE_HELP)
+    submit_rate = FloatField(help_text=RATE_HELP)
+
+
+class ProjectTwiceContent(ProjectContent):
+    project = ProjectContent(help_text="The same again.")
+
+
+class SnapshotContent(Content):
+    new_task_count = IntegerField()
+    failed_task_count = IntegerField()
+    closed_task_count = IntegerField(help_text="Ever closed.")
+    awaiting_verification_count = IntegerField(help_text="Tasks with too few agreeing results.")
+    worker_access_count = IntegerField()
+    time_stamp = IntegerField(help_text="Unix seconds.")
+
+
+class ManagerRoleContent(Content):
+    manager = ManagerContent()
+    role = IntegerField(help_text=f"The sum of {ROLES}.")
 
 
 def project_content(project: Project) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from django.conf import settings
 from django.http import HttpResponse
+from rest_framework.fields import IntegerField
 from rest_framework.request import Request
 
 from accounts.authentication import SessionAuthentication, manager_of, viewer_of
@@ -14,16 +15,22 @@ from projects.models import Project
 from projects.roles import Role, require
 from projects.serializers import (
     CreateProjectRequest,
+    ManagerRoleContent,
     MonitoringBetweenQuery,
     MonitoringQuery,
+    ProjectContent,
+    ProjectTwiceContent,
     SetRoleRequest,
+    SnapshotContent,
     UpdateProjectRequest,
     WebhookSecretRequest,
     manager_role_content,
     project_content,
     snapshot_content,
 )
+from tracker.api.description import describe
 from tracker.api.envelope import Envelope
+from tracker.api.fields import Id, Text
 from tracker.api.views import ApiView
 
 
@@ -32,6 +39,7 @@ class GetProjectView(ApiView):
 
     authentication_classes = [SessionAuthentication]
 
+    @describe("A project", details="A hidden one needs READ.", content=ProjectTwiceContent)
     def get(self, request: Request, project_id: int) -> Envelope:
         content = project_content(visible_project(request, project_id))
         return Envelope({**content, "project": content})
@@ -42,6 +50,11 @@ class ListProjectsView(ApiView):
 
     authentication_classes = [SessionAuthentication]
 
+    @describe(
+        "All projects by name",
+        details="Without the hidden ones that you have no role in.",
+        content={"projects": ProjectContent(many=True)},
+    )
     def get(self, request: Request) -> Envelope:
         projects = Project.objects.visible_to(viewer_of(request)).order_by("name")
         return Envelope({"projects": [project_content(project) for project in projects]})
@@ -50,6 +63,13 @@ class ListProjectsView(ApiView):
 class CreateProjectView(ManagerView):
     """POST /project/create."""
 
+    @describe(
+        "Create a project",
+        details="Its creator gets all five roles.",
+        body=CreateProjectRequest,
+        content={"id": Id()},
+        errors={404: None, 409: None},
+    )
     def post(self, request: Request) -> Envelope:
         fields = self.parsed(CreateProjectRequest)
         project = services.create_project_for(manager=manager_of(request), **fields)
@@ -59,6 +79,12 @@ class CreateProjectView(ManagerView):
 class UpdateProjectView(ManagerView):
     """POST /project/update/:id. What is not sent stays as it is."""
 
+    @describe(
+        "Change a project",
+        details="Needs EDIT. What is not sent stays as it is.",
+        body=UpdateProjectRequest,
+        errors={409: None},
+    )
     def post(self, request: Request, project_id: int) -> Envelope:
         manager = manager_of(request)
         project = require(manager, project_id, Role.EDIT)
@@ -69,10 +95,17 @@ class UpdateProjectView(ManagerView):
 class WebhookSecretView(ManagerView):
     """GET and POST /project/webhook_secret/:id."""
 
+    @describe(
+        "What signs the git host's pushes",
+        details="Needs SECRET.",
+        content={"webhook_secret": Text()},
+        errors={403: None},
+    )
     def get(self, request: Request, project_id: int) -> Envelope:
         project = require(manager_of(request), project_id, Role.SECRET)
         return Envelope({"webhook_secret": project.webhook_secret})
 
+    @describe("Set what signs the git host's pushes", details="Needs SECRET.", body=WebhookSecretRequest)
     def post(self, request: Request, project_id: int) -> Envelope:
         project = require(manager_of(request), project_id, Role.SECRET)
         Project.objects.filter(pk=project.pk).update(**self.parsed(WebhookSecretRequest))
@@ -82,6 +115,7 @@ class WebhookSecretView(ManagerView):
 class ListProjectManagersView(ManagerView):
     """GET /manager/list_for_project/:id."""
 
+    @describe("Managers with roles in a project", content={"managers": ManagerRoleContent(many=True)})
     def get(self, request: Request, project_id: int) -> Envelope:
         project = visible_project(request, project_id)
         content = [manager_role_content(manager, role) for manager, role in roles.managers_of(project)]
@@ -91,6 +125,7 @@ class ListProjectManagersView(ManagerView):
 class SetRoleView(ManagerView):
     """POST /manager/set_role_for_project/:id."""
 
+    @describe("Set a manager's roles in a project", details="Needs MANAGE_ACCESS.", body=SetRoleRequest)
     def post(self, request: Request, project_id: int) -> HttpResponse:
         project = require(manager_of(request), project_id, Role.MANAGE_ACCESS)
         fields = self.parsed(SetRoleRequest)
@@ -106,6 +141,9 @@ class MonitoringView(ApiView):
 
     authentication_classes = [SessionAuthentication]
 
+    @describe(
+        "How a project stood, newest first", query=MonitoringQuery, content={"snapshots": SnapshotContent(many=True)}
+    )
     def get(self, request: Request, project_id: int) -> Envelope:
         project = visible_project(request, project_id)
         snapshots = queries.newest_snapshots(project, **self.query(MonitoringQuery))
@@ -117,6 +155,11 @@ class MonitoringBetweenView(ApiView):
 
     authentication_classes = [SessionAuthentication]
 
+    @describe(
+        "How it stood between two times, newest first",
+        query=MonitoringBetweenQuery,
+        content={"snapshots": SnapshotContent(many=True)},
+    )
     def get(self, request: Request, project_id: int) -> Envelope:
         project = visible_project(request, project_id)
         snapshots = queries.snapshots_between(project, **self.query(MonitoringBetweenQuery))
@@ -128,6 +171,16 @@ class ReceiveHookView(ApiView):
 
     max_body_bytes = settings.MAX_WEBHOOK_BODY_BYTES
 
+    @describe(
+        "A push, as a git host reports it",
+        details=(
+            "From GitHub, Gitea, Gogs, Forgejo or GitLab, signed with the project's webhook secret. A push to the "
+            "production branch becomes the project's `version`."
+        ),
+        body={"type": "object", "description": "What the host sends.", "additionalProperties": True},
+        content={"updated_projects": IntegerField()},
+        errors={403: None},
+    )
     def post(self, request: Request) -> Envelope:
         changed = webhooks.receive(body=self.raw(), headers=request.headers)
         return Envelope({"updated_projects": len(changed)})

@@ -3,9 +3,12 @@
 import hashlib
 from typing import Any
 
+from rest_framework.fields import BooleanField, CharField, IntegerField, UUIDField
+
 from projects.models import Project
-from projects.serializers import project_content
+from projects.serializers import ProjectContent, project_content
 from tasks.queue import BULK_LIMIT, LeasedTask, NewTask, Result
+from tracker.api.description import Content
 from tracker.api.errors import BadInput, InvalidField
 from tracker.api.fields import INT16, INT32, Hash64, Id, LeaseId, Text, WholeNumber, shown
 from tracker.api.serializers import RequestSerializer
@@ -13,13 +16,19 @@ from tracker.api.serializers import RequestSerializer
 
 class SubmitRequest(RequestSerializer):
     project = Id()
-    recipe = Text(filled=True)
-    max_retries = WholeNumber(low=0, high=INT32[1], default=0)
-    priority = WholeNumber(low=INT16[0], high=INT16[1], default=0)
-    max_assign_time = WholeNumber(low=0, high=INT32[1], default=0)
-    hash64 = Hash64(also="hash_u64", default=0)
-    unique_string = Text(also="unique_str", default="")
-    verification_count = WholeNumber(low=0, high=INT16[1], default=0)
+    recipe = Text(shortest=1, help_text="What to do, in the words that your workers understand.")
+    max_retries = WholeNumber(low=0, high=INT32[1], default=0, help_text="The FAIL that reaches it is the last one.")
+    priority = WholeNumber(low=INT16[0], high=INT16[1], default=0, help_text="Higher first.")
+    max_assign_time = WholeNumber(
+        low=0, high=INT32[1], default=0, help_text="Seconds that a lease lasts; 0: as the project says."
+    )
+    hash64 = Hash64(
+        also="hash_u64", default=0, help_text="No two tasks of a project have the same; 0: none. Signed or unsigned."
+    )
+    unique_string = Text(also="unique_str", default="", help_text="Hashed to 64 bits, instead of `hash64`.")
+    verification_count = WholeNumber(
+        low=0, high=INT16[1], default=0, help_text="How many different workers have to agree; 0 means 1."
+    )
 
     @classmethod
     def check(cls, values: dict[str, Any]) -> None:
@@ -31,9 +40,58 @@ class SubmitRequest(RequestSerializer):
 
 class ReleaseRequest(RequestSerializer):
     task_id = Id()
-    result = WholeNumber(low=Result.OK, high=Result.SKIP)
-    verification = Hash64(default=0)
-    lease = LeaseId(required=False)
+    result = WholeNumber(low=Result.OK, high=Result.SKIP, help_text="0 OK, 1 FAIL, 2 SKIP.")
+    verification = Hash64(default=0, help_text="A hash of the result, which other workers have to agree with.")
+    lease = LeaseId(required=False, help_text="Which lease is meant, as /task/get answered it.")
+
+
+# The bulk as a schema, since it may be an array; see parse_bulk_submit.
+_BULK_ITEMS = {
+    "type": "array",
+    "items": {"$ref": "#/components/schemas/SubmitRequest"},
+    "minItems": 1,
+    "maxItems": BULK_LIMIT,
+}
+BULK_SUBMIT = {
+    "oneOf": [_BULK_ITEMS, {"type": "object", "properties": {"requests": _BULK_ITEMS}, "required": ["requests"]}]
+}
+
+
+class TaskContent(Content):
+    id = Id()
+    priority = IntegerField()
+    assignee = Id(help_text="This worker.")
+    retries = IntegerField(help_text="How often it has failed.")
+    max_retries = IntegerField()
+    status = IntegerField(help_text="1: leased.")
+    recipe = Text()
+    max_assign_time = IntegerField(help_text="Seconds that a lease lasts; 0: as the project says.")
+    assign_time = IntegerField(help_text="Unix seconds.")
+    verification_count = IntegerField(help_text="How many different workers have to agree.")
+    lease = UUIDField(help_text="Names this lease; for /task/release.")
+    project = ProjectContent()
+
+
+class SubmittedContent(Content):
+    id = Id()
+
+
+class BulkResultContent(Content):
+    ok = BooleanField()
+    id = Id()
+    message = CharField(required=False)
+
+
+class WorkerStatsContent(Content):
+    id = Id()
+    alias = Text()
+    closed_task_count = IntegerField()
+    paused = BooleanField()
+
+
+class AssigneeContent(Content):
+    assignee = Text()
+    task_count = IntegerField()
 
 
 def parse_submit(body: Any) -> tuple[int, NewTask]:

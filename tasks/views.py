@@ -1,6 +1,7 @@
 """The API of tasks."""
 
 from django.conf import settings
+from rest_framework.fields import BooleanField, ChoiceField, IntegerField
 from rest_framework.request import Request
 
 from accounts.authentication import SessionAuthentication, manager_of
@@ -8,8 +9,21 @@ from accounts.views import ManagerView
 from projects.roles import Role, require
 from projects.views import visible_project
 from tasks import maintenance, queries, queue
-from tasks.serializers import ReleaseRequest, parse_bulk_submit, parse_submit, task_content
+from tasks.serializers import (
+    BULK_SUBMIT,
+    AssigneeContent,
+    BulkResultContent,
+    ReleaseRequest,
+    SubmitRequest,
+    SubmittedContent,
+    TaskContent,
+    WorkerStatsContent,
+    parse_bulk_submit,
+    parse_submit,
+    task_content,
+)
 from tracker.api.body import is_large
+from tracker.api.description import describe
 from tracker.api.envelope import Envelope
 from tracker.api.errors import Forbidden
 from tracker.api.views import ApiView
@@ -20,6 +34,13 @@ from workers.authentication import WorkerView
 class SubmitView(WorkerView):
     """POST /task/submit."""
 
+    @describe(
+        "Submit a task",
+        details="Needs SUBMIT. If a task with the same hash is still in the project, nothing is stored.",
+        body=SubmitRequest,
+        content={"task": SubmittedContent},
+        errors={403: None, 404: None, 409: {"task": SubmittedContent}, 429: None},
+    )
     def post(self, request: Request) -> Envelope:
         project_id, task = parse_submit(self.json())
         found = standing_to_submit(worker=self.worker, project_id=project_id)
@@ -32,6 +53,20 @@ class BulkSubmitView(WorkerView):
 
     max_body_bytes = settings.MAX_BULK_BODY_BYTES
 
+    @describe(
+        "Submit many tasks at once",
+        details=(
+            "All or nothing, for one project. Duplicates do not fail it; `results` has one entry for each task, in "
+            "the order sent."
+        ),
+        body=BULK_SUBMIT,
+        content={
+            "created": IntegerField(),
+            "duplicates": IntegerField(),
+            "results": BulkResultContent(many=True),
+        },
+        errors={403: None, 404: None, 429: None},
+    )
     def post(self, request: Request) -> Envelope:
         if is_large(request._request):
             require_submit_anywhere(self.worker)
@@ -51,6 +86,16 @@ class BulkSubmitView(WorkerView):
 class GetTaskView(WorkerView):
     """GET /task/get/:project."""
 
+    @describe(
+        "Lease a task",
+        details=(
+            "The one with the highest priority, the oldest first, and never one that this worker has verified already. "
+            "When there is none, Retry-After says how many seconds to wait."
+        ),
+        content={"task": TaskContent},
+        refusal={"reason": ChoiceField(["empty", "project_paused", "no_access", "verified_all"])},
+        errors={403: None, 429: None},
+    )
     def get(self, request: Request, project_id: int) -> Envelope:
         found = standing(worker=self.worker, project_id=project_id)
         if self.worker.paused:
@@ -81,6 +126,12 @@ class GetTaskView(WorkerView):
 class ReleaseView(WorkerView):
     """POST /task/release."""
 
+    @describe(
+        "Report a leased task",
+        details="`updated` is false when the worker does not hold it, or when it still needs verifications.",
+        body=ReleaseRequest,
+        content={"updated": BooleanField()},
+    )
     def post(self, request: Request) -> Envelope:
         fields = self.parsed(ReleaseRequest)
         released = queue.release(
@@ -102,6 +153,7 @@ class ReleaseView(WorkerView):
 class WorkerStatsView(ApiView):
     """GET /worker/stats. Here rather than with the workers, since it counts tasks."""
 
+    @describe("All workers, and how many tasks each has closed", content={"stats": WorkerStatsContent(many=True)})
     def get(self, request: Request) -> Envelope:
         return Envelope({"stats": [one._asdict() for one in queries.worker_stats()]})
 
@@ -111,6 +163,7 @@ class AssigneesView(ApiView):
 
     authentication_classes = [SessionAuthentication]
 
+    @describe("Who holds how many tasks", content={"assignees": AssigneeContent(many=True)})
     def get(self, request: Request, project_id: int) -> Envelope:
         held = queries.assignees(visible_project(request, project_id))
         return Envelope({"assignees": [{"assignee": alias, "task_count": count} for alias, count in held]})
@@ -120,7 +173,9 @@ class MaintenanceView(ManagerView):
     """POST /project/reset_failed_tasks/:id, reclaim_assigned_tasks/:id and hard_reset/:id."""
 
     action = staticmethod(maintenance.reset_failed)
+    summary = "Give every failed task back to the queue"
 
+    @describe("{view.summary}", details="Needs MAINTENANCE.", content={"affected_tasks": IntegerField()})
     def post(self, request: Request, project_id: int) -> Envelope:
         project = require(manager_of(request), project_id, Role.MAINTENANCE)
         return Envelope({"affected_tasks": self.action(project=project)})

@@ -1,10 +1,11 @@
-"""How the tests speak to the API: as workers do, and with every answer held against the envelope."""
+"""How the tests speak to the API: as workers do, and with every answer held against the envelope and /api/schema."""
 
 from typing import Any
 
 import orjson
 from django.test import Client
 
+from tests.contract import check_described
 from workers.services import Registration
 
 ENVELOPE_KEYS = {"ok", "message", "rate_limit_delay", "content"}
@@ -21,6 +22,8 @@ class Answer:
         assert response["Content-Type"] == "application/json", response.content
         self.json = orjson.loads(response.content)
         check_envelope(self.json)
+        request = response.request
+        check_described(request["REQUEST_METHOD"], request["PATH_INFO"], self.status, self.json)
 
     @property
     def ok(self) -> bool:

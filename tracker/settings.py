@@ -58,6 +58,8 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "guardian",
     "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
     "tracker",
     "accounts",
     "projects",
@@ -84,6 +86,7 @@ TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
         "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
         "OPTIONS": {
             "context_processors": [
                 "django.template.context_processors.request",
@@ -98,6 +101,22 @@ REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_PERMISSION_CLASSES": [],
     "EXCEPTION_HANDLER": "tracker.api.errors.answer_for",
     "UNAUTHENTICATED_USER": None,
+    "DEFAULT_SCHEMA_CLASS": "tracker.api.openapi.EnvelopeSchema",
+}
+
+# What /api/schema tells, and /api/docs shows with the files of the sidecar package.
+SPECTACULAR_SETTINGS: dict[str, Any] = {
+    "TITLE": "Task tracker",
+    "DESCRIPTION": (BASE_DIR / "tracker" / "api" / "openapi.md").read_text(),
+    "VERSION": VERSION,
+    "OAS_VERSION": "3.1.0",
+    "TAGS": [{"name": name} for name in ("tasks", "workers", "projects", "accounts", "logs", "tracker")],
+    "SERVERS": [{"url": "/"}, {"url": "/api", "description": "The same again."}],
+    "PREPROCESSING_HOOKS": ["tracker.api.docs.only_root_paths"],
+    "SERVE_AUTHENTICATION": [],
+    "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
 }
 
 # The largest request body in bytes: of ordinary calls, of what git hosts report, of calls that carry many tasks.

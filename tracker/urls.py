@@ -3,6 +3,7 @@
 from django.urls import include, path
 
 from projects.urls import page_urlpatterns
+from tracker.api.docs import DocsView, schema
 from tracker.api.views import RootView
 
 # Tasks first: patterns are tried in order, and workers call little else.
@@ -18,6 +19,8 @@ urlpatterns = [
     path("", RootView.as_view()),
     path("", include(api)),
     path("api/", include(api)),
+    path("api/schema", schema),
+    path("api/docs", DocsView.as_view()),
     path("", include(page_urlpatterns)),
 ]
 

@@ -1,7 +1,7 @@
 """Identity of workers: the headers X-Worker-ID and X-Secret."""
 
 import hmac
-from typing import Any
+from typing import Any, ClassVar
 
 from django.db import InterfaceError, OperationalError, connection
 from rest_framework.authentication import BaseAuthentication
@@ -28,6 +28,8 @@ class UnknownWorker(NotIdentified):
 
 class WorkerAuthentication(BaseAuthentication):
     """Finds the worker that the headers name; None if there are no such headers."""
+
+    refuses: ClassVar = {"GET": {401}, "POST": {401}}
 
     def authenticate(self, request: Request) -> tuple[Worker, None] | None:
         number, secret = request.META.get("HTTP_X_WORKER_ID"), request.META.get("HTTP_X_SECRET")

@@ -6,8 +6,10 @@ from accounts.authentication import IsTrackerAdmin, SessionAuthentication, manag
 from accounts.views import ManagerView
 from projects.models import Project
 from projects.roles import Role, require
+from tracker.api.description import describe
 from tracker.api.envelope import Envelope
 from tracker.api.errors import NotFound
+from tracker.api.fields import Text
 from tracker.api.throttle import throttled
 from tracker.api.views import ApiView
 from workers import queries, services
@@ -15,10 +17,13 @@ from workers.access import standing_to_read_secret
 from workers.authentication import WorkerAuthentication, WorkerView
 from workers.models import Worker
 from workers.serializers import (
+    AccessContent,
     AccessRequest,
     AliasRequest,
     SecretRequest,
     SetPausedRequest,
+    WorkerContent,
+    WorkerWithSecretContent,
     access_content,
     worker_content,
 )
@@ -27,6 +32,12 @@ from workers.serializers import (
 class CreateWorkerView(ApiView):
     """POST /worker/create. The one answer that carries the secret."""
 
+    @describe(
+        "Register a worker",
+        body=AliasRequest,
+        content={"worker": WorkerWithSecretContent},
+        errors={403: None, 429: None},
+    )
     @throttled("worker_create", rate_setting="WORKER_CREATE_RATE")
     def post(self, request: Request) -> Envelope:
         fields = self.parsed(AliasRequest)
@@ -37,6 +48,7 @@ class CreateWorkerView(ApiView):
 class UpdateWorkerView(WorkerView):
     """POST /worker/update: the worker renames itself."""
 
+    @describe("Rename the worker", body=AliasRequest, errors={403: None})
     def post(self, request: Request) -> Envelope:
         fields = self.parsed(AliasRequest)
         services.rename(worker=self.worker, alias=fields["alias"])
@@ -46,6 +58,7 @@ class UpdateWorkerView(WorkerView):
 class GetWorkerView(ApiView):
     """GET /worker/get/:id."""
 
+    @describe("A worker", content={"worker": WorkerContent})
     def get(self, request: Request, worker_id: int) -> Envelope:
         worker = Worker.objects.filter(pk=worker_id).first()
         if worker is None:
@@ -56,6 +69,11 @@ class GetWorkerView(ApiView):
 class RotateSecretView(WorkerView):
     """POST /worker/rotate_secret."""
 
+    @describe(
+        "Get a new secret",
+        details="The old one stops at once.",
+        content={"worker": WorkerWithSecretContent},
+    )
     def post(self, request: Request) -> Envelope:
         worker, secret = services.rotate_secret(worker=self.worker)
         return Envelope({"worker": {**worker_content(worker), "secret": secret}})
@@ -67,6 +85,7 @@ class SetPausedView(ApiView):
     authentication_classes = [SessionAuthentication]
     permission_classes = [IsTrackerAdmin]
 
+    @describe("Pause or resume a worker", body=SetPausedRequest)
     def post(self, request: Request) -> Envelope:
         fields = self.parsed(SetPausedRequest)
         services.set_paused(worker_id=fields["worker"], paused=fields["paused"])
@@ -76,6 +95,11 @@ class SetPausedView(ApiView):
 class RequestAccessView(WorkerView):
     """POST /project/request_access."""
 
+    @describe(
+        "Ask for access to a project",
+        details="A hidden project can be asked for by its id; the answer does not tell whether it exists.",
+        body=AccessRequest,
+    )
     def post(self, request: Request) -> Envelope:
         fields = self.parsed(AccessRequest)
         message = services.request_access(
@@ -89,6 +113,12 @@ class ProjectSecretView(ApiView):
 
     authentication_classes = [WorkerAuthentication, SessionAuthentication]
 
+    @describe(
+        "The secret that a project's workers share",
+        details="For workers with ASSIGN and managers with SECRET.",
+        content={"secret": Text()},
+        errors={401: None, 403: None},
+    )
     def get(self, request: Request, project_id: int) -> Envelope:
         if isinstance(request.user, Worker):
             project = standing_to_read_secret(worker=request.user, project_id=project_id).project
@@ -96,6 +126,12 @@ class ProjectSecretView(ApiView):
             project = require(manager_of(request), project_id, Role.SECRET)
         return Envelope({"secret": project.secret})
 
+    @describe(
+        "Set the secret that the project's workers share",
+        details="Needs SECRET.",
+        body=SecretRequest,
+        errors={401: None, 403: None},
+    )
     def post(self, request: Request, project_id: int) -> Envelope:
         project = require(manager_of(request), project_id, Role.SECRET)
         Project.objects.filter(pk=project.pk).update(**self.parsed(SecretRequest))
@@ -105,6 +141,12 @@ class ProjectSecretView(ApiView):
 class AccessListView(ManagerView):
     """GET /project/access_list/:id, what waits for a decision first."""
 
+    @describe(
+        "Workers with access or asking for it",
+        details="Needs MANAGE_ACCESS. What waits for a decision comes first.",
+        content={"accesses": AccessContent(many=True)},
+        errors={403: None},
+    )
     def get(self, request: Request, project_id: int) -> Envelope:
         project = require(manager_of(request), project_id, Role.MANAGE_ACCESS)
         return Envelope({"accesses": [access_content(access) for access in queries.accesses_of(project)]})
@@ -113,6 +155,7 @@ class AccessListView(ManagerView):
 class AcceptRequestView(ManagerView):
     """POST /project/accept_request/:id/:wid."""
 
+    @describe("Grant a worker what it asked for", details="Needs MANAGE_ACCESS. Effective on the worker's next call.")
     def post(self, request: Request, project_id: int, worker_id: int) -> Envelope:
         project = require(manager_of(request), project_id, Role.MANAGE_ACCESS)
         services.accept_request(project=project, worker_id=worker_id)
@@ -122,6 +165,7 @@ class AcceptRequestView(ManagerView):
 class RejectRequestView(ManagerView):
     """POST /project/reject_request/:id/:wid."""
 
+    @describe("Refuse a request, revoke access", details="Needs MANAGE_ACCESS. Effective on the worker's next call.")
     def post(self, request: Request, project_id: int, worker_id: int) -> Envelope:
         project = require(manager_of(request), project_id, Role.MANAGE_ACCESS)
         services.reject_request(project=project, worker_id=worker_id)

@@ -88,7 +88,7 @@ class Number(RequestSerializer):
 
 
 class Words(RequestSerializer):
-    a = Text(filled=True, also="b", required=False)
+    a = Text(shortest=1, also="b", required=False)
 
 
 class Bits(RequestSerializer):
@@ -203,7 +203,9 @@ def test_text_is_taken_as_it_is(value):
         ({}, True, "must be text, not true."),
         ({}, ["a"], "must be text, not an array."),
         ({}, {"a": 1}, "must be text, not an object."),
-        ({"filled": True}, "", "must not be empty."),
+        ({"shortest": 1}, "", "must not be empty."),
+        ({"shortest": 3}, "", "must not be empty."),
+        ({"shortest": 3}, "ab", "must be at least 3 characters long."),
         ({}, "a\0", "must not contain the character U+0000"),
         ({"longest": 5}, "123456", "must be at most 5 characters long, not 6."),
     ],

@@ -34,8 +34,8 @@ class WholeNumber(WireField, serializers.IntegerField):
     """A whole number within [low, high]."""
 
     def __init__(self, *, low: int, high: int, **options: Any) -> None:
-        super().__init__(**options)
-        self.low, self.high = self.min_value, self.max_value = low, high
+        super().__init__(min_value=low, max_value=high, **options)
+        self.low, self.high = low, high
 
     def parse(self, value: Any) -> int:
         # `type`, since True is an int to isinstance, and a number that overflows 64 bits arrives as a float.
@@ -66,9 +66,8 @@ class Rate(WireField, serializers.FloatField):
     """Tokens per second within [low, high], or 0 for unlimited. The one field that takes a number with a fraction."""
 
     def __init__(self, *, low: float, high: float, **options: Any) -> None:
-        super().__init__(**options)
+        super().__init__(min_value=0, max_value=high, **options)
         self.low, self.high = low, high
-        self.min_value, self.max_value = 0, high
 
     def parse(self, value: Any) -> float:
         if type(value) in (int, float) and (value == 0 or self.low <= value <= self.high):
@@ -86,23 +85,26 @@ class Flag(WireField, serializers.BooleanField):
 
 
 class Text(WireField, serializers.CharField):
-    """Text, at most `longest` characters; `filled` asks for at least one, `one_line` refuses control characters."""
+    """Text of `shortest` to `longest` characters; `one_line` refuses control characters."""
 
     def __init__(
-        self, *, filled: bool = False, longest: int | None = None, one_line: bool = False, **options: Any
+        self, *, shortest: int = 0, longest: int | None = None, one_line: bool = False, **options: Any
     ) -> None:
-        super().__init__(allow_blank=not filled, trim_whitespace=False, **options)
-        self.filled, self.longest, self.one_line = filled, longest, one_line
+        limits: dict[str, Any] = {"min_length": shortest or None, "max_length": longest}
+        super().__init__(allow_blank=not shortest, trim_whitespace=False, **limits, **options)
+        self.shortest, self.longest, self.one_line = shortest, longest, one_line
 
     def parse(self, value: Any) -> str:
         if type(value) is not str:
             raise WrongValue(f"must be text, not {shown(value)}.")
-        if self.filled and not value:
+        if self.shortest and not value:
             raise WrongValue("must not be empty.")
         if "\0" in value:
             raise WrongValue("must not contain the character U+0000, which the database can't store.")
         if self.one_line and value and not is_one_line(value):
             raise WrongValue("must be one line of visible characters.")
+        if len(value) < self.shortest:
+            raise WrongValue(f"must be at least {self.shortest} characters long.")
         if self.longest is not None and len(value) > self.longest:
             raise WrongValue(f"must be at most {self.longest} characters long, not {len(value)}.")
         return value

@@ -5,10 +5,12 @@ from typing import Any
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils.cache import patch_vary_headers
+from rest_framework.fields import CharField
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from tracker.api.body import read_bytes, read_json
+from tracker.api.description import describe
 from tracker.api.envelope import Envelope
 from tracker.api.serializers import RequestSerializer
 
@@ -58,6 +60,7 @@ class RootView(ApiView):
 
     http_method_names = ["get", "head"]
 
+    @describe("What this is", content={"name": CharField(), "version": CharField()})
     def get(self, request: Request) -> HttpResponse:
         response: HttpResponse
         if wants_html(request._request):

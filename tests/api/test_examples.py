@@ -1,0 +1,146 @@
+"""The examples in /api/schema: real requests and answers, one of each call.
+
+`make examples` records them anew; the test fails when what is recorded no longer looks like what is sent.
+"""
+
+import hashlib
+import hmac
+import os
+from typing import Any
+
+import orjson
+import pytest
+
+from accounts.models import User
+from projects.models import Project
+from tasks.chores import take_snapshots
+from tests.client import Api
+from tests.contract import described, operation_for
+from tracker.api.openapi import EXAMPLES
+from workers.models import Worker
+from workers.services import Registration
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("counters")]
+
+
+class Recorder:
+    """Calls the API and keeps the first answer of each call."""
+
+    def __init__(self) -> None:
+        self.api = Api()
+        self.recorded: dict[str, Any] = {}
+
+    def get(self, path: str, **options: Any) -> Any:
+        return self._keep("GET", path, None, self.api.get(path, **options))
+
+    def post(self, path: str, body: Any = None, **options: Any) -> Any:
+        raw = {} if body is None else {"body": body}
+        if path in ("/logout",) or "promote" in path or "demote" in path:
+            response = self.api.client.post(path)
+            assert response.status_code == 204
+            return self.recorded.setdefault(self._key("POST", path), {})
+        return self._keep("POST", path, body, self.api.post(path, **raw, **options))
+
+    def _key(self, method: str, path: str) -> str:
+        return f"{method} {operation_for(method, path.split('?')[0])}"
+
+    def _keep(self, method: str, path: str, body: Any, answer: Any) -> Any:
+        assert answer.ok, (path, answer)
+        example = {"response": answer.json} if body is None else {"request": body, "response": answer.json}
+        self.recorded.setdefault(self._key(method, path), example)
+        return answer.content if "content" in answer.json else None
+
+
+def played() -> dict[str, Any]:
+    """One of each call, in an order that works."""
+    calls = Recorder()
+    get, post = calls.get, calls.post
+    get("/")
+    password = "correct horse battery"
+    manager = post("/register", {"username": "ada", "password": password})["manager"]
+    other = Api().post("/register", {"username": "grace", "password": password}).content["manager"]
+    post("/logout")
+    calls.recorded["GET /logout"] = {}
+    post("/login", {"username": "ada", "password": password})
+    get("/account")
+    get("/manager/list")
+    post(f"/manager/promote/{other['id']}")
+    post(f"/manager/demote/{other['id']}")
+
+    archive = post("/project/create", {"name": "Archive", "hidden": True})["id"]
+    settings = {"clone_url": "https://git.example/physics/simulate", "git_repo": "physics/simulate", "public": True}
+    project = post("/project/create", {"name": "Simulate", **settings, "version": "v1", "chain": archive})["id"]
+    post(f"/project/update/{project}", {"priority": 10, "motd": "Use at least 8 GiB."})
+    get(f"/project/get/{project}")
+    get("/project/list")
+    post(f"/project/secret/{project}", {"secret": '{"bucket": "results"}'})
+    post(f"/project/webhook_secret/{project}", {"webhook_secret": "a long random text"})
+    get(f"/project/webhook_secret/{project}")
+    post(f"/manager/set_role_for_project/{project}", {"manager": other["id"], "role": 1 + 16})
+    get(f"/manager/list_for_project/{project}")
+
+    registered = post("/worker/create", {"alias": "attic-3"})["worker"]
+    worker = identity(registered)
+    get(f"/worker/get/{registered['id']}")
+    post("/worker/update", {"alias": "attic-4"}, worker=worker)
+    worker = identity(post("/worker/rotate_secret", worker=worker)["worker"])
+    post("/project/request_access", {"project": project, "submit": True}, worker=worker)
+    get(f"/project/access_list/{project}")
+    post(f"/project/accept_request/{project}/{registered['id']}")
+    get(f"/project/secret/{project}", worker=worker)
+    post("/task/submit", {"project": project, "recipe": "seed=1", "max_retries": 3, "priority": 5}, worker=worker)
+    bulk = [{"project": project, "recipe": f"seed={seed}", "unique_string": f"seed={seed}"} for seed in (2, 3, 3)]
+    post("/task/bulk_submit", bulk, worker=worker)
+    task = get(f"/task/get/{project}", worker=worker)["task"]
+    done = {"task_id": task["id"], "result": 0, "verification": 1234567890123456789, "lease": task["lease"]}
+    post("/task/release", done, worker=worker)
+    get(f"/task/get/{project}", worker=worker)
+    for level in ("trace", "info", "warn", "error"):
+        body = {"scope": "simulate", "message": "Out of memory.", "timestamp": 1_790_000_000}
+        post(f"/log/{level}", body, worker=worker)
+    post("/logs", {"level": 4})
+    take_snapshots()
+    get(f"/project/monitoring/{project}?count=2")
+    get(f"/project/monitoring-between/{project}?from=0&to=4000000000")
+    get(f"/project/assignees/{project}")
+    get("/worker/stats")
+    push(calls, Project.objects.get(pk=project))
+    for verb in ("reset_failed_tasks", "reclaim_assigned_tasks", "hard_reset"):
+        post(f"/project/{verb}/{project}")
+    post(f"/project/reject_request/{project}/{registered['id']}")
+    post("/worker/set_paused", {"worker": registered["id"], "paused": True})
+    assert User.objects.get(pk=manager["id"]).is_superuser
+    return calls.recorded
+
+
+def identity(registered: dict[str, Any]) -> Registration:
+    return Registration(Worker.objects.get(pk=registered["id"]), registered["secret"])
+
+
+def push(calls: Recorder, project: Project) -> None:
+    body = {
+        "ref": "refs/heads/main",
+        "after": "6113728f27ae82c7b1a177c8d03f9e96e0adf246",
+        "repository": {"full_name": project.git_repo, "default_branch": "main"},
+    }
+    signature = hmac.new(project.webhook_secret.encode(), orjson.dumps(body), hashlib.sha256).hexdigest()
+    calls.post("/git/receivehook", body, headers={"X-Hub-Signature-256": f"sha256={signature}"})
+
+
+def looks(value: Any) -> Any:
+    """What a value looks like: the keys and types, without what differs from run to run."""
+    if isinstance(value, dict):
+        return {key: looks(one) for key, one in value.items()}
+    return [looks(one) for one in value] if isinstance(value, list) else type(value).__name__
+
+
+def test_they_look_like_what_is_sent():
+    fresh = played()
+    if os.environ.get("RECORD_EXAMPLES"):
+        EXAMPLES.write_bytes(orjson.dumps(fresh, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+    assert looks(orjson.loads(EXAMPLES.read_bytes())) == looks(fresh)
+
+
+def test_every_call_has_one():
+    operations = {f"{method.upper()} {path}" for path, methods in described()["paths"].items() for method in methods}
+    assert set(orjson.loads(EXAMPLES.read_bytes())) == operations

@@ -1,0 +1,222 @@
+"""The API's description in OpenAPI, generated from the views and what `describe` tells about them.
+
+That it is true is seen by the tests: they hold every answer they get against it.
+"""
+
+import functools
+from pathlib import Path
+from typing import Any
+
+import orjson
+from drf_spectacular.extensions import OpenApiAuthenticationExtension, OpenApiSerializerExtension
+from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.plumbing import ResolvedComponent, build_parameter_type
+from rest_framework import serializers
+
+from tracker.api.description import Content, Declaration, Description
+from tracker.api.fields import INT64, WireField
+from tracker.api.serializers import RequestSerializer
+
+# Real answers, recorded by tests/api/test_examples.py.
+EXAMPLES = Path(__file__).with_name("examples.json")
+
+_JSON = "application/json"
+
+_ERRORS = {
+    400: "Something in the request is malformed; the message names it.",
+    401: "The identity is missing or wrong.",
+    403: "Known, but not allowed to do this; or a request that another site's page caused.",
+    404: "There is no such thing, or you may not know of it.",
+    409: "It contradicts what is already there.",
+    413: "The body is too large.",
+    415: "The body is compressed.",
+    429: "Too often; `rate_limit_delay` says how many seconds to wait, and so does Retry-After.",
+}
+
+
+class EnvelopeSchema(AutoSchema):
+    """Describes a call of the API, the envelope included."""
+
+    @property
+    def described(self) -> Description:
+        description: Description = getattr(self.view, self.method.lower()).description
+        return description
+
+    def get_operation_id(self) -> str:
+        words = "_".join(self._tokenize_path()).replace("-", "_") or "root"
+        return words if len(self.view.allowed_methods) == 1 else f"{self.method.lower()}_{words}"
+
+    def get_tags(self) -> list[str]:
+        return [type(self.view).__module__.split(".")[0]]
+
+    def get_summary(self) -> str:
+        return self.described.summary.format(view=self.view)
+
+    def get_description(self) -> str:
+        return self.described.details
+
+    def get_response_serializers(self) -> dict[str, Any]:
+        # Not asked for bodies, which are made below; drf-spectacular would guess.
+        return {}
+
+    def get_auth(self) -> list[dict[str, Any]]:
+        schemes: list[dict[str, Any]] = super().get_auth()
+        return schemes if not schemes or 401 in self._errors() else [*schemes, {}]
+
+    def _resolve_path_parameters(self, variables: list[str]) -> list[dict[str, Any]]:
+        schema = {"type": "integer", "format": "int64", "minimum": 1, "maximum": INT64[1]}
+        return [build_parameter_type(name=name, location="path", schema=schema) for name in variables]
+
+    def get_override_parameters(self) -> list[Any]:
+        return [] if self.described.query is None else [self.described.query]
+
+    def _get_request_body(self, direction: str = "request") -> dict[str, Any] | None:
+        body = self.described.body
+        if body is None:
+            return None
+        if isinstance(body, type):
+            schema = self.resolve_serializer(body, "request").ref
+            required = any(field.required for field in body().fields.values())
+        else:
+            schema, required = body, True
+        example = examples().get(f"{self.method} {self.path}", {}).get("request")
+        return {"content": {_JSON: _media(schema, example)}, "required": required}
+
+    def _get_response_bodies(self, direction: str = "response") -> dict[str, Any]:
+        described = self.described
+        example = examples().get(f"{self.method} {self.path}", {}).get("response")
+        bodies: dict[str, Any] = {}
+        if described.status == 204:
+            bodies["204"] = {"description": "Done; the answer is empty."}
+        else:
+            done = self._envelope(described.content, ok=True)
+            if described.refusal is not None:
+                done = {"oneOf": [done, self._envelope(described.refusal, ok=False)]}
+            bodies["200"] = {
+                "description": "Done." if example is None else "",
+                "content": {_JSON: _media(done, example)},
+            }
+        for status, content in sorted(self._errors().items()):
+            schema = self._error() if content is None else self._envelope(content, ok=False)
+            bodies[str(status)] = {"description": _ERRORS[status], "content": {_JSON: _media(schema, None)}}
+        unforeseen = "The tracker or its database is at fault, or busy; try again after Retry-After."
+        bodies["5XX"] = {"description": unforeseen, "content": {_JSON: _media(self._error(), None)}}
+        return bodies
+
+    def _errors(self) -> dict[int, Declaration | None]:
+        """The statuses of refusals with their content: those the view tells, and those that follow from it."""
+        view, described = self.view, self.described
+        # Always 400, at least for a Host that is not in ALLOWED_HOSTS.
+        statuses = {400}
+        if described.body is not None:
+            statuses |= {413, 415}
+        if "{" in self.path:
+            statuses.add(404)
+        for part in (*view.authentication_classes, *view.permission_classes):
+            statuses |= getattr(part, "refuses", {}).get(self.method, set())
+        return dict.fromkeys(statuses) | dict(described.errors)
+
+    def _error(self) -> dict[str, Any]:
+        component = ResolvedComponent(
+            name="Error",
+            type=ResolvedComponent.SCHEMA,
+            object="Error",
+            schema={
+                "type": "object",
+                "properties": {
+                    "ok": {"const": False},
+                    "message": {"type": "string", "minLength": 1, "description": "What to change."},
+                    "rate_limit_delay": {"type": "number", "description": "Seconds to wait; with status 429."},
+                },
+                "required": ["ok", "message"],
+            },
+        )
+        self.registry.register_on_missing(component)
+        ref: dict[str, Any] = component.ref
+        return ref
+
+    def _envelope(self, content: Declaration | None, *, ok: bool) -> dict[str, Any]:
+        properties: dict[str, Any] = {"ok": {"const": ok}, "message": {"type": "string"}}
+        required = ["ok"] if ok else ["ok", "message"]
+        if content is not None:
+            properties["content"] = self._content(content)
+            required.append("content")
+        return {"type": "object", "properties": properties, "required": required}
+
+    def _content(self, content: Declaration) -> dict[str, Any]:
+        if isinstance(content, type):
+            schema: dict[str, Any] = self.resolve_serializer(content, "response").ref
+        else:
+            fields = {name: part() if isinstance(part, type) else part for name, part in content.items()}
+            schema = self._map_basic_serializer(type("Inline", (serializers.Serializer,), fields)(), "response")
+        return schema
+
+
+def _media(schema: dict[str, Any], example: Any) -> dict[str, Any]:
+    return {"schema": schema} if example is None else {"schema": schema, "example": example}
+
+
+class _Declared(OpenApiSerializerExtension):
+    """Requests: a key that has two names, and null, which counts as absent."""
+
+    target_class = RequestSerializer
+    match_subclasses = True
+
+    def map_serializer(self, auto_schema: EnvelopeSchema, direction: str) -> dict[str, Any]:
+        schema: dict[str, Any] = auto_schema._map_serializer(self.target, direction, bypass_extensions=True)
+        del schema["description"]
+        properties, required = schema["properties"], schema.get("required", [])
+        either = []
+        for name, field in self.target.fields.items():
+            if not field.required:
+                properties[name] |= {"type": [properties[name]["type"], "null"]}
+            if isinstance(field, WireField) and field.also is not None:
+                properties[field.also] = properties[name] | {"description": f"The same as `{name}`."}
+                if field.required:
+                    required.remove(name)
+                    either.append({"anyOf": [{"required": [name]}, {"required": [field.also]}]})
+        if either:
+            schema["allOf"] = either
+        return schema
+
+
+class _Shape(OpenApiSerializerExtension):
+    """Parts of answers: WorkerContent is called Worker."""
+
+    target_class = Content
+    match_subclasses = True
+
+    def get_name(self, auto_schema: EnvelopeSchema, direction: str) -> str:
+        name: str = type(self.target).__name__
+        return name.removesuffix("Content")
+
+    def map_serializer(self, auto_schema: EnvelopeSchema, direction: str) -> dict[str, Any]:
+        schema: dict[str, Any] = auto_schema._map_serializer(self.target, direction, bypass_extensions=True)
+        del schema["description"]
+        return schema
+
+
+class _WorkerScheme(OpenApiAuthenticationExtension):
+    target_class = "workers.authentication.WorkerAuthentication"
+    name = ["worker_id", "worker_secret"]
+
+    def get_security_definition(self, auto_schema: EnvelopeSchema) -> list[dict[str, Any]]:
+        return [
+            {"type": "apiKey", "in": "header", "name": "X-Worker-ID", "description": "The `id` of /worker/create."},
+            {"type": "apiKey", "in": "header", "name": "X-Secret", "description": "The `secret` of /worker/create."},
+        ]
+
+
+class _ManagerScheme(OpenApiAuthenticationExtension):
+    target_class = "accounts.authentication.SessionAuthentication"
+    name = "manager"
+
+    def get_security_definition(self, auto_schema: EnvelopeSchema) -> dict[str, Any]:
+        return {"type": "apiKey", "in": "cookie", "name": "sessionid", "description": "Set by /login and /register."}
+
+
+@functools.cache
+def examples() -> dict[str, Any]:
+    """Recorded requests and answers, by method and path."""
+    recorded: dict[str, Any] = orjson.loads(EXAMPLES.read_bytes())
+    return recorded
