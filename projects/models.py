@@ -179,6 +179,9 @@ class Snapshot(models.Model):
     closed_task_count = models.BigIntegerField(help_text="over all time")
     awaiting_verification_count = models.BigIntegerField(help_text="of the new ones, those that somebody has verified")
     worker_access_count = models.BigIntegerField(help_text="workers that were granted anything")
+    leased_task_count = models.BigIntegerField(db_default=0, help_text="of the new ones, those that a worker holds")
+    oldest_ready = models.DateTimeField(null=True, help_text="since when the oldest ready task waits; null: none does")
+    version = models.CharField(max_length=200, db_default="", help_text="the project's version at that moment")
 
     class Meta:
         default_permissions = ()

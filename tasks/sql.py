@@ -225,20 +225,30 @@ WHERE id = ANY (ARRAY(
 """
 
 # One row per project that has none from the last `recent_seconds`. Each count is an index-only scan of one partial
-# index, so no task's row is read; it takes no locks that anybody waits for.
+# index, so but for the oldest no task's row is read; it takes no locks that anybody waits for. The oldest is the one
+# with the lowest id, looked for while counting: alone, min(id) would be looked for along the primary key.
 TAKE_SNAPSHOTS = """
 INSERT INTO projects_snapshot
     (project_id, new_task_count, failed_task_count, closed_task_count, awaiting_verification_count,
-     worker_access_count)
+     worker_access_count, leased_task_count, oldest_ready, version)
 SELECT project.id,
-       (SELECT count(*) FROM tasks_task WHERE project_id = project.id AND status = 1 AND assignee_id IS NULL)
-           + (SELECT count(*) FROM tasks_task WHERE project_id = project.id AND assignee_id IS NOT NULL),
+       ready.count + leased.count,
        (SELECT count(*) FROM tasks_task WHERE project_id = project.id AND status = 2),
        (SELECT coalesce(sum(count), 0) FROM tasks_closedtotal WHERE project_id = project.id)
            + coalesce(unfolded.count, 0),
        (SELECT count(*) FROM tasks_task WHERE project_id = project.id AND status = 1 AND NOT voters = '{}'),
-       (SELECT count(*) FROM workers_workeraccess WHERE project_id = project.id AND (assign OR submit))
+       (SELECT count(*) FROM workers_workeraccess WHERE project_id = project.id AND (assign OR submit)),
+       leased.count,
+       (SELECT created FROM tasks_task WHERE id = ready.oldest),
+       project.version
 FROM projects_project AS project
+CROSS JOIN LATERAL (
+    SELECT count(*), min(id) AS oldest FROM tasks_task
+    WHERE project_id = project.id AND status = 1 AND assignee_id IS NULL
+) AS ready
+CROSS JOIN LATERAL (
+    SELECT count(*) FROM tasks_task WHERE project_id = project.id AND assignee_id IS NOT NULL
+) AS leased
 LEFT JOIN (SELECT project_id, sum(count) AS count FROM tasks_closedentry GROUP BY project_id) AS unfolded
     ON unfolded.project_id = project.id
 WHERE NOT EXISTS (

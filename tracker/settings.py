@@ -9,6 +9,7 @@ from typing import Any
 import dj_database_url
 
 from tracker import __version__, env
+from tracker.appearance import UNFOLD as UNFOLD
 
 VERSION = __version__
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -52,8 +53,14 @@ TRUSTED_PROXIES = env.networks("TRUSTED_PROXIES")
 # --- Applications ----------------------------------------------------------------------------------------------------
 
 INSTALLED_APPS = [
+    # Before the admin, whose templates it replaces.
+    "unfold.apps.BasicAppConfig",
+    "unfold.contrib.filters",
+    "tracker.apps.AdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
+    "django.contrib.humanize",
+    "django.contrib.messages",
     "django.contrib.sessions",
     "django.contrib.staticfiles",
     "guardian",
@@ -72,10 +79,13 @@ MIDDLEWARE = [
     "tracker.api.body.drain_refused_bodies",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "tracker.pages.content_security_policy",
     "django.contrib.sessions.middleware.SessionMiddleware",
+    "tracker.pages.PageLocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 
@@ -91,6 +101,8 @@ TEMPLATES = [
             "context_processors": [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "tracker.pages.page_context",
             ]
         },
     }
@@ -176,6 +188,9 @@ AUTH_PASSWORD_VALIDATORS = [
         "NumericPasswordValidator",
     )
 ]
+# The API's addresses have no slash at their end; these are pages.
+LOGIN_URL = "/accounts/login/"
+LOGIN_REDIRECT_URL = LOGOUT_REDIRECT_URL = "/projects/"
 REGISTRATION_OPEN = env.flag("REGISTRATION_OPEN", default=True)
 # guardian: nobody in particular has object permissions; its table of all users' ones is replaced by the direct one.
 ANONYMOUS_USER_NAME = None
@@ -216,6 +231,8 @@ if DEBUG or "pytest" in sys.modules:
     WHITENOISE_USE_FINDERS = True
 
 LANGUAGE_CODE = "en"
+LANGUAGES = [("en", "English"), ("fr", "Français")]
+LOCALE_PATHS = [BASE_DIR / "tracker" / "locale"]
 TIME_ZONE = "UTC"
 USE_TZ = True
 

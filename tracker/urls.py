@@ -1,5 +1,6 @@
 """Every address. The API is served at the root and again under /api."""
 
+from django.contrib import admin
 from django.urls import include, path
 
 from projects.urls import page_urlpatterns
@@ -22,6 +23,7 @@ urlpatterns = [
     path("api/schema", schema),
     path("api/docs", DocsView.as_view()),
     path("", include(page_urlpatterns)),
+    path("admin/", admin.site.urls),
 ]
 
 handler400 = "tracker.api.errors.bad_request"

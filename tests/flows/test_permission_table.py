@@ -98,7 +98,7 @@ def api_addresses(patterns=None, prefix=""):
         route = f"{prefix}{pattern.pattern}"
         if hasattr(pattern, "url_patterns"):
             yield from api_addresses(pattern.url_patterns, route)
-        elif not route.startswith("api/") and not route.endswith("/"):
+        elif not route.startswith(("api/", "admin/")) and not route.endswith("/"):
             yield route
 
 

@@ -1,0 +1,142 @@
+"""How projects stand right now, for pages that open fast however many tasks there are."""
+
+import itertools
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from projects.models import Project
+from tracker import db
+
+# Tasks of one state are counted up to so many; beyond, the last snapshot tells. Of a list of projects, and of one.
+COUNTED_IN_LISTS = 1_000
+COUNTED_ALONE = 100_000
+
+# The rate is taken over the time since the newest snapshot that is at least so old.
+RATE_SECONDS = 600
+
+SPARKLINE_HOURS = 24
+
+
+class Overview(NamedTuple):
+    """A project's tasks by state. `ready` includes those `awaiting` further verifications.
+
+    `approximate` is True when a count is that of the last snapshot. `oldest_seconds`, how long the oldest ready task
+    has waited, is None when there is none. `rate`, in tasks per second, is None while there is no snapshot to compare
+    with.
+    """
+
+    ready: int = 0
+    leased: int = 0
+    failed: int = 0
+    awaiting: int = 0
+    closed: int = 0
+    oldest_seconds: float | None = None
+    rate: float | None = None
+    approximate: bool = False
+
+    @property
+    def open(self) -> int:
+        """Tasks that are still to be done."""
+        return self.ready + self.leased
+
+    @property
+    def eta_seconds(self) -> float | None:
+        """How long the open tasks will take at the present rate; None where that can't be told."""
+        return self.open / self.rate if self.rate and self.open else None
+
+
+def overviews(projects: Iterable[Project], *, counted: int = COUNTED_IN_LISTS) -> dict[int, Overview]:
+    """How these projects stand, by their id. `counted` is up to where tasks of one state are counted one by one."""
+    values = {"projects": [project.pk for project in projects], "counted": counted, "rate_seconds": RATE_SECONDS}
+    return {project_id: Overview(*numbers) for project_id, *numbers in db.rows(OVERVIEWS, values)}
+
+
+def overview(project: Project) -> Overview:
+    """How one project stands."""
+    return overviews([project], counted=COUNTED_ALONE)[project.pk]
+
+
+def sparklines(projects: Iterable[Project]) -> dict[int, list[int]]:
+    """How many tasks each project closed in each of the last SPARKLINE_HOURS, the oldest first."""
+    values = {"projects": [project.pk for project in projects], "hours": SPARKLINE_HOURS}
+    lines: dict[int, list[int]] = {}
+    for project_id, closed in db.rows(SPARKLINES, values):
+        lines.setdefault(project_id, []).append(closed)
+    return {
+        project_id: [max(later - earlier, 0) for earlier, later in itertools.pairwise(line)]
+        for project_id, line in lines.items()
+    }
+
+
+# Each count walks one partial index and stops at `counted`, and so does the look for the oldest. Where a count stops,
+# the last snapshot's is taken, but never less than was counted.
+OVERVIEWS = """
+SELECT project.id,
+       CASE WHEN ready.count < %(counted)s THEN ready.count
+            ELSE greatest(ready.count, last.new_task_count - last.leased_task_count) END,
+       CASE WHEN leased.count < %(counted)s THEN leased.count
+            ELSE greatest(leased.count, last.leased_task_count) END,
+       CASE WHEN failed.count < %(counted)s THEN failed.count
+            ELSE greatest(failed.count, last.failed_task_count) END,
+       CASE WHEN awaiting.count < %(counted)s THEN awaiting.count
+            ELSE greatest(awaiting.count, last.awaiting_verification_count) END,
+       closed.count,
+       extract(epoch FROM now() - CASE WHEN ready.count < %(counted)s
+           THEN (SELECT created FROM tasks_task WHERE id = ready.oldest)
+           ELSE last.oldest_ready END)::float,
+       (greatest(closed.count - before.closed_task_count, 0) / extract(epoch FROM now() - before.taken))::float,
+       greatest(ready.count, leased.count, failed.count, awaiting.count) >= %(counted)s
+FROM projects_project AS project
+CROSS JOIN LATERAL (
+    SELECT count(*), min(id) AS oldest FROM (
+        SELECT id FROM tasks_task WHERE project_id = project.id AND status = 1 AND assignee_id IS NULL
+        LIMIT %(counted)s
+    ) AS some
+) AS ready
+CROSS JOIN LATERAL (
+    SELECT count(*) FROM (
+        SELECT FROM tasks_task WHERE project_id = project.id AND assignee_id IS NOT NULL LIMIT %(counted)s
+    ) AS some
+) AS leased
+CROSS JOIN LATERAL (
+    SELECT count(*) FROM (
+        SELECT FROM tasks_task WHERE project_id = project.id AND status = 2 LIMIT %(counted)s
+    ) AS some
+) AS failed
+CROSS JOIN LATERAL (
+    SELECT count(*) FROM (
+        SELECT FROM tasks_task WHERE project_id = project.id AND status = 1 AND NOT voters = '{}' LIMIT %(counted)s
+    ) AS some
+) AS awaiting
+CROSS JOIN LATERAL (
+    SELECT coalesce((SELECT sum(count) FROM tasks_closedtotal WHERE project_id = project.id), 0)::bigint
+           + coalesce((SELECT sum(count) FROM tasks_closedentry WHERE project_id = project.id), 0)::bigint AS count
+) AS closed
+LEFT JOIN LATERAL (
+    SELECT * FROM projects_snapshot WHERE project_id = project.id ORDER BY taken DESC LIMIT 1
+) AS last ON true
+LEFT JOIN LATERAL (
+    SELECT closed_task_count, taken FROM projects_snapshot
+    WHERE project_id = project.id AND taken <= now() - make_interval(secs => %(rate_seconds)s)
+    ORDER BY taken DESC LIMIT 1
+) AS before ON true
+WHERE project.id = ANY (%(projects)s)
+"""
+
+# The closed count at each full hour before now: that of the last snapshot before it or, where none was taken yet, of
+# the first one.
+SPARKLINES = """
+SELECT project.id, coalesce(before.closed_task_count, first.closed_task_count)
+FROM projects_project AS project
+CROSS JOIN generate_series(%(hours)s, 0, -1) AS hours
+LEFT JOIN LATERAL (
+    SELECT closed_task_count FROM projects_snapshot
+    WHERE project_id = project.id AND taken <= now() - make_interval(hours => hours)
+    ORDER BY taken DESC LIMIT 1
+) AS before ON true
+CROSS JOIN LATERAL (
+    SELECT closed_task_count FROM projects_snapshot WHERE project_id = project.id ORDER BY taken LIMIT 1
+) AS first
+WHERE project.id = ANY (%(projects)s)
+ORDER BY project.id, hours DESC
+"""
