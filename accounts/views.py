@@ -6,23 +6,14 @@ from django.http import HttpResponse
 from rest_framework.fields import BooleanField
 from rest_framework.request import Request
 
-from accounts import services
+from accounts import services, sessions
 from accounts.authentication import IsManager, IsTrackerAdmin, SessionAuthentication, manager_of, refuse_cross_site
 from accounts.models import User
 from accounts.serializers import LoginRequest, ManagerContent, RegisterRequest, manager_content
 from tracker.api import throttle
 from tracker.api.description import describe
 from tracker.api.envelope import Envelope
-from tracker.api.errors import Forbidden
 from tracker.api.views import ApiView
-
-
-class RegistrationClosed(Forbidden):
-    """Registration is closed here; ask a tracker admin for an account."""
-
-
-class WrongCredentials(Forbidden):
-    """The username or the password is wrong."""
 
 
 class ManagerView(ApiView):
@@ -47,26 +38,20 @@ class RegisterView(ApiView):
     @throttle.throttled("register", rate_setting="REGISTER_RATE")
     def post(self, request: Request) -> Envelope:
         if not settings.REGISTRATION_OPEN:
-            raise RegistrationClosed
+            raise sessions.RegistrationClosed
         user = services.register(**self.parsed(RegisterRequest))
         return _log_in(request, user)
 
 
 class LoginView(ApiView):
-    """POST /login. As long for an unknown name as for a wrong password: Django's backend hashes in both cases."""
+    """POST /login."""
 
     authentication_classes = [SessionAuthentication]
 
     @describe("Log in", body=LoginRequest, content={"manager": ManagerContent}, errors={429: None})
-    @throttle.throttled("login", rate_setting="LOGIN_RATE")
     def post(self, request: Request) -> Envelope:
         fields = self.parsed(LoginRequest)
-        name = f"the name {fields['username'][:40].lower()}"
-        throttle.count(request._request, group="login_name", key=name, rate=settings.LOGIN_RATE)
-        user = auth.authenticate(request._request, **fields)
-        if not isinstance(user, User):
-            raise WrongCredentials
-        return _log_in(request, user)
+        return _log_in(request, sessions.identify(request._request, **fields))
 
 
 class LogoutView(ApiView):
@@ -123,7 +108,5 @@ class PromoteView(ManagerView):
 
 
 def _log_in(request: Request, user: User) -> Envelope:
-    # Django keeps the session's key when the same user logs in again; whoever had learned it would stay logged in.
-    request._request.session.cycle_key()
-    auth.login(request._request, user, backend="django.contrib.auth.backends.ModelBackend")
+    sessions.begin(request._request, user)
     return Envelope({"manager": manager_content(user)})

@@ -1,12 +1,17 @@
-"""What all pages share: the policy for what they may load, and what their frame shows."""
+"""What all pages share: the policy for what they may load, their frame, and how errors of services reach people."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
+from urllib.parse import urlencode
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse
+from django.forms import BaseForm
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.middleware.locale import LocaleMiddleware
 from django.utils import translation
+from django.utils.translation import gettext as _
+
+from tracker.api.errors import ApiError, InvalidField, NotIdentified, tell
 
 # Everything comes from this address. Styles may stand in the page: colours of charts and bars are computed.
 _POLICY = {
@@ -30,11 +35,13 @@ def _header(policy: dict[str, str]) -> str:
 
 _HEADER, _ADMIN_HEADER = _header(_POLICY), _header(_ADMIN_POLICY)
 
+GetResponse = Callable[[HttpRequest], HttpResponseBase]
 
-def content_security_policy(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[..., HttpResponse]:
+
+def content_security_policy(get_response: GetResponse) -> GetResponse:
     """Middleware: tell browsers that a page runs the scripts of this address only, and none that stand in it."""
 
-    def middleware(request: HttpRequest) -> HttpResponse:
+    def middleware(request: HttpRequest) -> HttpResponseBase:
         response = get_response(request)
         if response.get("Content-Type", "").startswith("text/html"):
             is_admin = request.path.startswith("/admin/")
@@ -53,10 +60,75 @@ class PageLocaleMiddleware(LocaleMiddleware):
         else:
             translation.activate(settings.LANGUAGE_CODE)
 
-    def process_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
+    def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
         return super().process_response(request, response) if request.path.endswith("/") else response
+
+
+class ErrorPages:
+    """Middleware: an error of a service becomes a page. The API's views turn theirs into answers before."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        return self.get_response(request)
+
+    def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
+        if not isinstance(error, ApiError):
+            return None
+        if not request.user.is_authenticated and error.status in (401, 403):
+            return to_login(request)
+        return tell(request, error)
+
+
+def to_login(request: HttpRequest) -> HttpResponse:
+    """Where somebody signs in and then comes back."""
+    return HttpResponseRedirect(f"{settings.LOGIN_URL}?{urlencode({'next': request.get_full_path()})}")
+
+
+def require_login(request: HttpRequest) -> Any:
+    """The manager who is signed in. Raises NotIdentified, which leads to the form."""
+    if not request.user.is_authenticated:
+        raise NotIdentified(_("Sign in first."))
+    return request.user
+
+
+def blame(form: BaseForm, error: ApiError) -> None:
+    """Show a service's error at the form's field that it names, or above the form."""
+    field, _separator, problem = str(error).partition(": ")
+    if isinstance(error, InvalidField):
+        field, problem = error.field, error.problem
+    if field in form.fields:
+        form.add_error(field, _(problem)[:1].upper() + _(problem)[1:])
+    else:
+        form.add_error(None, _(str(error)))
+
+
+class Link(NamedTuple):
+    """An entry of the navigation. `icon` is a name of Material Symbols."""
+
+    address: str
+    icon: str
+    label: str
+    is_current: bool
 
 
 def page_context(request: HttpRequest) -> dict[str, Any]:
     """What the frame of every page shows."""
-    return {"registration_open": settings.REGISTRATION_OPEN, "logs_public": settings.LOGS_PUBLIC}
+    return {"registration_open": settings.REGISTRATION_OPEN, "navigation": _navigation(request)}
+
+
+def _navigation(request: HttpRequest) -> list[Link]:
+    # No user where Django answers before it knows one, as it does for a wrong Host.
+    user = getattr(request, "user", None)
+    is_manager = user is not None and user.is_authenticated
+    is_staff = user is not None and user.is_authenticated and user.is_staff
+    entries = [("/projects/", "folder_open", _("Projects")), ("/workers/", "dns", _("Workers"))]
+    if is_manager or settings.LOGS_PUBLIC:
+        entries.append(("/logs/", "article", _("Logs")))
+    if is_manager:
+        entries.append(("/managers/", "group", _("Managers")))
+    if is_staff:
+        entries.append(("/admin/", "tune", _("Administration")))
+    entries.append(("/api/docs", "api", _("API")))
+    return [Link(address, icon, label, request.path.startswith(address)) for address, icon, label in entries]

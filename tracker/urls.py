@@ -3,7 +3,8 @@
 from django.contrib import admin
 from django.urls import include, path
 
-from projects.urls import page_urlpatterns
+import accounts.urls
+import projects.urls
 from tracker.api.docs import DocsView, schema
 from tracker.api.views import RootView
 
@@ -16,13 +17,18 @@ api = [
     path("", include("accounts.urls")),
 ]
 
+pages = [
+    *projects.urls.page_urlpatterns,
+    *accounts.urls.page_urlpatterns,
+]
+
 urlpatterns = [
     path("", RootView.as_view()),
     path("", include(api)),
     path("api/", include(api)),
     path("api/schema", schema),
     path("api/docs", DocsView.as_view()),
-    path("", include(page_urlpatterns)),
+    path("", include(pages)),
     path("admin/", admin.site.urls),
 ]
 

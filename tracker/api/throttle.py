@@ -20,17 +20,17 @@ def throttled(group: str, *, rate_setting: str) -> Callable[[Handler], Handler]:
     def decorate(handler: Handler) -> Handler:
         @functools.wraps(handler)
         def wrapper(view: Any, request: Any, *args: Any, **kwargs: Any) -> Any:
-            count(
-                request._request,
-                group=group,
-                key=_limited_address(client_address(request._request)),
-                rate=getattr(settings, rate_setting),
-            )
+            count_address(request._request, group=group, rate=getattr(settings, rate_setting))
             return handler(view, request, *args, **kwargs)
 
         return wrapper  # type: ignore[return-value]
 
     return decorate
+
+
+def count_address(request: HttpRequest, *, group: str, rate: str) -> None:
+    """Count one request of its client's address towards `rate`. Raises RateLimited."""
+    count(request, group=group, key=_limited_address(client_address(request)), rate=rate)
 
 
 def count(request: HttpRequest, *, group: str, key: str, rate: str) -> None:

@@ -1,0 +1,39 @@
+"""The forms of accounts' pages. What they may hold is checked by the services."""
+
+from django import forms
+from django.utils.translation import gettext_lazy as _
+
+from accounts.models import LONGEST_NAME, SHORTEST_NAME
+from accounts.serializers import LONGEST_PASSWORD, SHORTEST_PASSWORD
+
+
+class LoginForm(forms.Form):
+    username = forms.CharField(
+        label=_("Name"),
+        max_length=LONGEST_NAME,
+        widget=forms.TextInput({"autocomplete": "username", "autofocus": True}),
+    )
+    password = forms.CharField(
+        label=_("Password"),
+        strip=False,
+        max_length=LONGEST_PASSWORD,
+        widget=forms.PasswordInput({"autocomplete": "current-password"}),
+    )
+
+
+class RegisterForm(forms.Form):
+    username = forms.CharField(
+        label=_("Name"),
+        min_length=SHORTEST_NAME,
+        max_length=LONGEST_NAME,
+        help_text=_("3 to 16 letters, digits and @ . + - _. Other managers see it."),
+        widget=forms.TextInput({"autocomplete": "username", "autofocus": True}),
+    )
+    password = forms.CharField(
+        label=_("Password"),
+        strip=False,
+        min_length=SHORTEST_PASSWORD,
+        max_length=LONGEST_PASSWORD,
+        help_text=_("At least 8 characters, not a common password and not only digits."),
+        widget=forms.PasswordInput({"autocomplete": "new-password"}),
+    )

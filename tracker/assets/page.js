@@ -1,0 +1,78 @@
+// What every page can do: choose a theme, open the menu, copy a text, refresh its numbers.
+"use strict";
+
+const REFRESH_MS = Number(document.documentElement.dataset.refresh || 10) * 1000;
+
+document.addEventListener("click", async (event) => {
+  const button = event.target.closest("[data-menu], [data-copy]");
+  if (!button) return;
+  if ("menu" in button.dataset) {
+    const open = button.closest(".side").classList.toggle("open");
+    button.setAttribute("aria-expanded", String(open));
+  } else {
+    await copy(button);
+  }
+});
+
+async function copy(button) {
+  const source = document.getElementById(button.dataset.copy);
+  const label = button.querySelector("[data-label]");
+  const before = label.textContent;
+  try {
+    await navigator.clipboard.writeText(source.value ?? source.textContent);
+    label.textContent = button.dataset.done;
+  } catch {
+    // No clipboard without HTTPS: select it, so that one key copies it.
+    const range = document.createRange();
+    range.selectNodeContents(source);
+    getSelection().removeAllRanges();
+    getSelection().addRange(range);
+    label.textContent = button.dataset.selected;
+  }
+  setTimeout(() => (label.textContent = before), 2000);
+}
+
+const themeSelect = document.getElementById("theme");
+if (themeSelect) {
+  themeSelect.value = chosenTheme();
+  themeSelect.addEventListener("change", () => {
+    localStorage.setItem("adminTheme", JSON.stringify(themeSelect.value));
+    applyTheme();
+    document.dispatchEvent(new Event("theme"));
+  });
+}
+
+document.getElementById("language")?.addEventListener("change", (event) => event.target.form.submit());
+document.querySelectorAll("[data-submit]").forEach((field) =>
+  field.addEventListener("change", () => field.form.submit())
+);
+
+// Parts that show live numbers have an id and data-live. The server draws them; the page only puts them in. While the
+// tab is hidden nothing is asked for, and on its return at once.
+
+let refreshing = false;
+
+async function refresh() {
+  const parts = document.querySelectorAll("[data-live]");
+  if (document.hidden || refreshing || !parts.length) return;
+  refreshing = true;
+  try {
+    const response = await fetch(location.href, { headers: { Accept: "text/html" } });
+    if (!response.ok) throw new Error(String(response.status));
+    const fresh = new DOMParser().parseFromString(await response.text(), "text/html");
+    for (const part of parts) {
+      const replacement = fresh.getElementById(part.id);
+      // Somebody who is reading or choosing in it must not have it pulled away.
+      if (replacement && !part.contains(document.activeElement)) part.replaceChildren(...replacement.childNodes);
+      part.classList.remove("stale");
+    }
+  } catch {
+    parts.forEach((part) => part.classList.add("stale"));
+  } finally {
+    refreshing = false;
+  }
+  document.dispatchEvent(new Event("refreshed"));
+}
+
+setInterval(refresh, REFRESH_MS);
+document.addEventListener("visibilitychange", () => document.hidden || refresh());

@@ -1,0 +1,87 @@
+"""How pages write numbers and times."""
+
+import math
+from collections.abc import Sequence
+
+from django import template
+from django.utils.formats import number_format
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+register = template.Library()
+
+_DAY, _HOUR, _MINUTE = 86_400, 3_600, 60
+
+_WIDTH, _HEIGHT = 96, 26
+
+
+@register.filter
+def duration(seconds: float | None) -> str:
+    """A span of time in its two largest units: `2 days 4 h`. A dash for None."""
+    if seconds is None or not math.isfinite(seconds):
+        return "–"
+    whole = max(round(seconds), 0)
+    days, hours, minutes = whole // _DAY, whole % _DAY // _HOUR, whole % _HOUR // _MINUTE
+    texts = [
+        (days, ngettext("%(n)s day", "%(n)s days", days)),
+        (hours, _("%(n)s h")),
+        (minutes, _("%(n)s min")),
+        (whole % _MINUTE, _("%(n)s s")),
+    ]
+    # From the largest that is not 0 on, two of them; seconds stand alone.
+    while len(texts) > 1 and not texts[0][0]:
+        texts.pop(0)
+    if len(texts) == 2:
+        texts.pop()
+    return " ".join(unit % {"n": count(number)} for number, unit in texts[:2] if number or len(texts) == 1)
+
+
+@register.filter
+def count(number: int | None) -> str:
+    """A whole number with its thousands set apart, in the page's language."""
+    return "–" if number is None else number_format(number, force_grouping=True)
+
+
+@register.filter
+def rate(per_second: float | None) -> str:
+    """A rate in the unit in which it is a handy number. A dash for None."""
+    if per_second is None:
+        return "–"
+    scales = ((1, _("%(n)s /s")), (60, _("%(n)s /min")), (3600, _("%(n)s /h")))
+    factor, unit = next((scale for scale in scales if per_second * scale[0] >= 1), scales[-1])
+    value = per_second * factor
+    digits = 0 if value >= 100 or value == 0 else 1
+    return unit % {"n": number_format(value, digits, force_grouping=True)}
+
+
+@register.filter
+def limit(per_second: float) -> str:
+    """A rate limit; 0 is none."""
+    return rate(per_second) if per_second else _("unlimited")
+
+
+@register.simple_tag
+def sparkline(values: Sequence[int], label: str) -> SafeString:
+    """A small line of the values, the oldest first; `label` is for those who don't see it."""
+    highest = max(values, default=0) or 1
+    step = _WIDTH / max(len(values) - 1, 1)
+    points = " ".join(
+        f"{n * step:.1f},{_HEIGHT - 2 - value / highest * (_HEIGHT - 4):.1f}" for n, value in enumerate(values)
+    )
+    return format_html(
+        '<svg class="spark" viewBox="0 0 {} {}" role="img" aria-label="{}" preserveAspectRatio="none">'
+        '<polyline points="{}" fill="none" stroke="currentColor" stroke-width="1.6" stroke-linejoin="round"'
+        ' vector-effect="non-scaling-stroke"/></svg>',
+        _WIDTH,
+        _HEIGHT,
+        label,
+        points,
+    )
+
+
+@register.filter
+def is_link(text: str) -> bool:
+    """Whether an address may become a link: of a web page only, never `javascript:` or the like."""
+    return text.startswith(("http://", "https://"))
