@@ -1,5 +1,7 @@
 """What workers report."""
 
+from datetime import UTC, datetime
+
 from django.conf import settings
 from django.db import models
 from django.db.models import F
@@ -46,3 +48,11 @@ class LogEntry(models.Model):
 
     def __str__(self) -> str:
         return self.message
+
+    @property
+    def time(self) -> datetime | None:
+        """`timestamp` as a time; None where it is beyond the calendar's end."""
+        try:
+            return datetime.fromtimestamp(self.timestamp, UTC)
+        except (OverflowError, ValueError, OSError):
+            return None

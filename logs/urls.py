@@ -1,6 +1,6 @@
 from django.urls import path
 
-from logs import views
+from logs import pages, views
 from logs.models import Level
 
 urlpatterns = [
@@ -9,4 +9,8 @@ urlpatterns = [
     path("log/warn", views.LogView.as_view(level=Level.WARN)),
     path("log/error", views.LogView.as_view(level=Level.ERROR)),
     path("logs", views.ListLogsView.as_view()),
+]
+
+page_urlpatterns = [
+    path("logs/", pages.logs),
 ]

@@ -1,14 +1,91 @@
-"""The pages of projects."""
+"""The pages on which a project is created, set up, paused, and given its secrets."""
 
-from django.http import HttpRequest, HttpResponse
+from django.contrib import messages
+from django.forms import Form
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
-from django.views.decorators.http import require_safe
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods, require_POST
 
-from projects.models import Project
+from projects import services
+from projects.forms import ProjectForm, SecretForm, WebhookSecretForm
+from projects.frame import find_with, project_page
+from projects.models import Project, random_secret
+from projects.roles import Role
+from tracker.api.errors import ApiError
+from tracker.pages import blame, require_login
 
 
-@require_safe
-def project_list(request: HttpRequest) -> HttpResponse:
-    """GET /projects/: the projects that the visitor may know of."""
-    projects = Project.objects.visible_to(request.user).order_by("name")
-    return render(request, "projects/list.html", {"projects": projects})
+@require_http_methods(["GET", "HEAD", "POST"])
+def create(request: HttpRequest) -> HttpResponse:
+    """/projects/new/."""
+    manager = require_login(request)
+    form = ProjectForm(manager, request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        try:
+            project = services.create_project_for(manager=manager, **form.changes())
+        except ApiError as error:
+            blame(form, error)
+        else:
+            messages.success(request, _("The project was created; you have every role in it."))
+            return HttpResponseRedirect(f"/projects/{project.pk}/")
+    return render(request, "projects/new.html", {"form": form}, status=400 if form.errors else 200)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def edit(request: HttpRequest, project_id: int) -> HttpResponse:
+    """/projects/7/edit/."""
+    project = find_with(request, project_id, Role.EDIT)
+    form = ProjectForm(request.user, request.POST or None, instance=project)
+    if request.method == "POST" and form.is_valid():
+        try:
+            services.update_project(manager=require_login(request), project=project, **form.changes())
+        except ApiError as error:
+            blame(form, error)
+        else:
+            messages.success(request, _("The settings were saved."))
+            return HttpResponseRedirect(f"/projects/{project.pk}/edit/")
+    return project_page(
+        request, project, "projects/edit.html", "edit/", {"form": form}, status=400 if form.errors else 200
+    )
+
+
+@require_POST
+def pause(request: HttpRequest, project_id: int, *, paused: bool) -> HttpResponse:
+    """/projects/7/pause/ and resume/."""
+    project = find_with(request, project_id, Role.EDIT)
+    services.update_project(manager=require_login(request), project=project, paused=paused)
+    told = _("Paused: no task is leased until you resume it.") if paused else _("Resumed: tasks are leased again.")
+    messages.success(request, told)
+    return HttpResponseRedirect(f"/projects/{project.pk}/")
+
+
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+def secrets(request: HttpRequest, project_id: int) -> HttpResponse:
+    """/projects/7/secrets/. Only the answer to somebody who asks to see them carries them."""
+    project = find_with(request, project_id, Role.SECRET)
+    shown = request.method == "POST" and request.POST.get("do") == "show"
+    secret, webhook = SecretForm(initial={"secret": project.secret}), _webhook_form(project)
+    if request.method == "POST" and not shown:
+        form: Form = SecretForm(request.POST) if "secret" in request.POST else WebhookSecretForm(request.POST)
+        values = {"webhook_secret": random_secret()} if request.POST.get("do") == "rotate" else None
+        if values or form.is_valid():
+            Project.objects.filter(pk=project.pk).update(**(values or form.cleaned_data))
+            messages.success(request, _("The secret was changed. Show it to copy it.") if values else _("Saved."))
+            return HttpResponseRedirect(f"/projects/{project.pk}/secrets/")
+        shown = True
+        secret, webhook = (form, webhook) if isinstance(form, SecretForm) else (secret, form)
+    content = {
+        "shown": shown,
+        "secret_form": secret,
+        "webhook_form": webhook,
+        "webhook_address": request.build_absolute_uri("/git/receivehook"),
+        "has_webhook_secret": bool(project.webhook_secret),
+    }
+    return project_page(request, project, "projects/secrets.html", "secrets/", content)
+
+
+def _webhook_form(project: Project) -> Form:
+    return WebhookSecretForm(initial={"webhook_secret": project.webhook_secret})

@@ -16,5 +16,9 @@ urlpatterns = [
 ]
 
 page_urlpatterns = [
-    path("projects/", pages.project_list),
+    path("projects/new/", pages.create),
+    path("projects/<id:project_id>/edit/", pages.edit),
+    path("projects/<id:project_id>/pause/", pages.pause, {"paused": True}),
+    path("projects/<id:project_id>/resume/", pages.pause, {"paused": False}),
+    path("projects/<id:project_id>/secrets/", pages.secrets),
 ]

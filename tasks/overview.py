@@ -91,22 +91,22 @@ CROSS JOIN LATERAL (
     SELECT count(*), min(id) AS oldest FROM (
         SELECT id FROM tasks_task WHERE project_id = project.id AND status = 1 AND assignee_id IS NULL
         LIMIT %(counted)s
-    ) AS some
+    ) AS seen
 ) AS ready
 CROSS JOIN LATERAL (
     SELECT count(*) FROM (
         SELECT FROM tasks_task WHERE project_id = project.id AND assignee_id IS NOT NULL LIMIT %(counted)s
-    ) AS some
+    ) AS seen
 ) AS leased
 CROSS JOIN LATERAL (
     SELECT count(*) FROM (
         SELECT FROM tasks_task WHERE project_id = project.id AND status = 2 LIMIT %(counted)s
-    ) AS some
+    ) AS seen
 ) AS failed
 CROSS JOIN LATERAL (
     SELECT count(*) FROM (
         SELECT FROM tasks_task WHERE project_id = project.id AND status = 1 AND NOT voters = '{}' LIMIT %(counted)s
-    ) AS some
+    ) AS seen
 ) AS awaiting
 CROSS JOIN LATERAL (
     SELECT coalesce((SELECT sum(count) FROM tasks_closedtotal WHERE project_id = project.id), 0)::bigint

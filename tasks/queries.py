@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from projects.models import Project
+from tasks.models import Task
 from tracker import db
 
 
@@ -40,12 +41,40 @@ def assignees(project: Project) -> list[tuple[str, int]]:
     return [(str(alias), int(count)) for alias, count in found]
 
 
+def holders(project: Project) -> list[tuple[str, int]]:
+    """The workers with most leases in the project, by alias; of more than MOST_LEASES leases, some are counted."""
+    values = {"project": project.pk, "leases": MOST_LEASES, "limit": MOST_ASSIGNEES}
+    return [(str(alias), int(count)) for alias, count in db.rows(HOLDERS, values)]
+
+
+def recent_failures(project: Project) -> list[Task]:
+    """The newest failed tasks. By task_failed."""
+    failed = Task.objects.filter(project=project, status=Task.Status.FAILED)
+    return list(failed.order_by("-pk").only("pk", "recipe", "retries", "priority", "created")[:RECENT_FAILURES])
+
+
 def project_statuses() -> list[ProjectStatus]:
     """All projects by name. Counts every task: for operators, not for a page that refreshes."""
     return [ProjectStatus(*row) for row in db.rows(PROJECT_STATUSES)]
 
 
 MOST_ASSIGNEES = 16
+MOST_LEASES = 100_000
+RECENT_FAILURES = 10
+
+# By task_leased.
+HOLDERS = """
+SELECT coalesce(worker.alias, 'deleted worker ' || assignee_id), held.count
+FROM (
+    SELECT assignee_id, count(*) AS count FROM (
+        SELECT assignee_id FROM tasks_task WHERE project_id = %(project)s AND assignee_id IS NOT NULL LIMIT %(leases)s
+    ) AS leases
+    GROUP BY assignee_id
+    ORDER BY count(*) DESC
+    LIMIT %(limit)s
+) AS held LEFT JOIN workers_worker AS worker ON worker.id = assignee_id
+ORDER BY held.count DESC, 1
+"""
 
 ASSIGNEES = """
 SELECT alias, sum(count)::bigint AS task_count

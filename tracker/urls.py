@@ -4,7 +4,10 @@ from django.contrib import admin
 from django.urls import include, path
 
 import accounts.urls
+import logs.urls
 import projects.urls
+import tasks.urls
+import workers.urls
 from tracker.api.docs import DocsView, schema
 from tracker.api.views import RootView
 
@@ -17,8 +20,12 @@ api = [
     path("", include("accounts.urls")),
 ]
 
+# Pages for people; their addresses end with a slash.
 pages = [
     *projects.urls.page_urlpatterns,
+    *workers.urls.page_urlpatterns,
+    *tasks.urls.page_urlpatterns,
+    *logs.urls.page_urlpatterns,
     *accounts.urls.page_urlpatterns,
 ]
 

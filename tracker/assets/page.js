@@ -50,6 +50,20 @@ document.querySelectorAll("[data-submit]").forEach((field) =>
 // Parts that show live numbers have an id and data-live. The server draws them; the page only puts them in. While the
 // tab is hidden nothing is asked for, and on its return at once.
 
+// The server writes times in UTC; people live elsewhere.
+function localTimes() {
+  const format = new Intl.DateTimeFormat(document.documentElement.lang === "fr" ? "fr" : "en-GB", {
+    year: "numeric", month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit",
+  });
+  document.querySelectorAll("time[data-utc]").forEach((time) => {
+    time.textContent = format.format(new Date(time.dateTime));
+    time.removeAttribute("data-utc");
+  });
+}
+
+localTimes();
+document.addEventListener("refreshed", localTimes);
+
 let refreshing = false;
 
 async function refresh() {

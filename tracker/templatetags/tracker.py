@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from datetime import datetime
 
 from django import template
 from django.utils.formats import number_format
@@ -78,6 +79,19 @@ def sparkline(values: Sequence[int], label: str) -> SafeString:
         _HEIGHT,
         label,
         points,
+    )
+
+
+@register.simple_tag
+def moment(time: datetime | None) -> SafeString | str:
+    """A time in UTC, which page.js puts into the reader's zone."""
+    if time is None:
+        return "–"
+    return format_html(
+        '<time datetime="{}" title="{}" data-utc>{}</time>',
+        time.isoformat(),
+        f"{time:%Y-%m-%d %H:%M:%S} UTC",
+        f"{time:%Y-%m-%d %H:%M} UTC",
     )
 
 

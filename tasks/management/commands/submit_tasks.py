@@ -1,18 +1,16 @@
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
-import orjson
 from django.core.management.base import CommandError, CommandParser
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from projects.lookup import project_named
-from tasks.queue import BULK_LIMIT, NewTask, submit_many
-from tasks.serializers import hash_of, parse_submit
+from tasks.files import TaskFile
+from tasks.queue import BULK_LIMIT, submit_many
 from tracker.api.errors import BadInput
 from tracker.commands import OperatorCommand
 
@@ -40,12 +38,17 @@ class Command(OperatorCommand):
         project = project_named(options["project"])
         with _seekable(options["file"]) as source:
             # Twice over the lines, not once with all of them in memory: files of millions are ordinary.
-            total = sum(1 for _ in _tasks(source, options))
-            source.seek(0)
+            tasks = TaskFile(
+                source,
+                as_json=options["jsonl"] or options["file"].endswith(".jsonl"),
+                unique=options["unique"],
+                defaults={name: options[name] for name in _DEFAULTS},
+            )
+            total = _checked(tasks, options["file"])
             created = 0
             with _progress() as progress:
                 bar = progress.add_task(project.name, total=total)
-                for batch in _batches(_tasks(source, options), options["batch"]):
+                for batch in tasks.batches(options["batch"]):
                     stored = submit_many(project=project, tasks=batch, limited=False)
                     created += sum(not one.duplicate for one in stored)
                     progress.advance(bar, len(batch))
@@ -74,33 +77,12 @@ def _seekable(name: str) -> IO[bytes]:
         raise CommandError(f"{name}: {error.strerror}.") from error
 
 
-def _tasks(source: IO[bytes], options: dict[str, Any]) -> Iterator[NewTask]:
-    """The tasks in the file; empty lines are passed over. Raises CommandError, naming the line."""
-    as_json = options["jsonl"] or options["file"].endswith(".jsonl")
-    defaults = {name: options[name] for name in _DEFAULTS}
-    for number, raw in enumerate(source, start=1):
-        line = raw.rstrip(b"\r\n")
-        if not line:
-            continue
-        try:
-            body = orjson.loads(line) if as_json else {"recipe": line.decode()}
-            if not isinstance(body, dict):
-                raise BadInput("is not a JSON object.")
-            _, task = parse_submit({**defaults, **body, "project": 1})
-        except (BadInput, ValueError) as error:
-            raise CommandError(f"{options['file']}, line {number}: {error}") from error
-        yield task._replace(hash64=hash_of(task.recipe)) if options["unique"] and task.hash64 is None else task
-
-
-def _batches(tasks: Iterator[NewTask], size: int) -> Iterator[list[NewTask]]:
-    batch: list[NewTask] = []
-    for task in tasks:
-        batch.append(task)
-        if len(batch) == size:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
+def _checked(tasks: TaskFile, name: str) -> int:
+    """How many tasks there are. Raises CommandError, naming the line that is wrong."""
+    try:
+        return sum(1 for _ in tasks)
+    except BadInput as error:
+        raise CommandError(f"{name}, {error}") from error
 
 
 def _progress() -> Progress:
