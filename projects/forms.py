@@ -68,12 +68,15 @@ class ProjectForm(forms.ModelForm):
         """Left out: it would check the instance, which is not what is saved; the services check it."""
 
     def changes(self) -> dict[str, Any]:
-        """What to hand to the services: all values, the chain as an id with 0 for none."""
+        """What to hand to the services: all values, the chain, if it changes, as an id with 0 for none."""
         values = dict(self.cleaned_data)
         chain = values.pop("chain")
         if self.fields["public"].disabled:
             del values["public"]
-        return values | {"chain_id": chain.pk if chain else 0}
+        # Left alone, it needs no EDIT in the other project.
+        if chain != self.instance.chain:
+            values["chain_id"] = chain.pk if chain else 0
+        return values
 
 
 class SecretForm(forms.Form):

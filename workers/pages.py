@@ -1,5 +1,7 @@
 """The page on which a project lets workers and managers in."""
 
+import functools
+import operator
 from typing import NamedTuple
 
 from django.contrib import messages
@@ -84,8 +86,8 @@ def roles(request: HttpRequest, project_id: int) -> HttpResponse:
         messages.error(request, _("There is no manager called “%(name)s”.") % {"name": name[:100]})
     else:
         ticked = request.POST.getlist("role")
-        chosen = [role for role in Role if str(role.value) in ticked]
-        set_roles(manager=manager, project=project, roles=sum(chosen, Role(0)))
+        chosen = functools.reduce(operator.or_, (role for role in Role if str(role.value) in ticked), Role(0))
+        set_roles(manager=manager, project=project, roles=chosen)
         messages.success(request, _("The roles of %(name)s were saved.") % {"name": manager.username})
     return HttpResponseRedirect(f"/projects/{project.pk}/permissions/")
 

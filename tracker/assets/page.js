@@ -52,8 +52,9 @@ document.querySelectorAll("[data-submit]").forEach((field) =>
 
 // The server writes times in UTC; people live elsewhere.
 function localTimes() {
-  const format = new Intl.DateTimeFormat(document.documentElement.lang === "fr" ? "fr" : "en-GB", {
-    year: "numeric", month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit",
+  // Of the English ones, Canada's dates are in the order that nobody misreads.
+  const format = new Intl.DateTimeFormat(document.documentElement.lang === "fr" ? "fr" : "en-CA", {
+    year: "numeric", month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit", hourCycle: "h23",
   });
   document.querySelectorAll("time[data-utc]").forEach((time) => {
     time.textContent = format.format(new Date(time.dateTime));
