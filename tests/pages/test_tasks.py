@@ -37,7 +37,7 @@ def test_maintenance_says_how_many_and_does_it(client, project, worker, part, af
     assert response.context["affected"] == affected
     assert Task.objects.filter(project=project).count() == 6
     told = client.post(url, follow=True)
-    assert f"{affected} task" in str(list(told.context["messages"])[0])
+    assert f"{affected} task" in str(next(iter(told.context["messages"])))
     now = told.context["overview"]
     assert {name: getattr(now, name) for name in left} == left
     elsewhere.refresh_from_db()
