@@ -1,11 +1,16 @@
-"""What managers do to all tasks of a project at once.
+"""What managers do to many tasks at once: to all of a project, or to all that match what they searched for.
 
 Millions of rows, so in batches: each is a transaction of its own, and leasing goes on between and beside them. Only
 what was there at the beginning is touched, so the work ends however fast others submit.
 """
 
+from typing import Any
+
 from projects.models import Project
+from tasks import search
+from tasks.search import MATCHING, Criteria
 from tracker import db
+from workers.models import Worker
 
 BATCH = 5_000
 
@@ -26,6 +31,53 @@ def delete_all(*, project: Project) -> int:
     Returns how many.
     """
     return _in_batches(DELETE_ALL, project)
+
+
+def release_leases_of(*, worker: Worker) -> int:
+    """Take back every lease that the worker holds. Returns how many."""
+    ((began,),) = db.rows("SELECT now()")
+    total = 0
+    while affected := db.affected(RELEASE_WORKER, {"worker": worker.pk, "began": began, "limit": BATCH}):
+        total += affected
+    return total
+
+
+def retry_matching(criteria: Criteria) -> int:
+    """Give those that match and have failed back to the queue, with no retries counted. Returns how many."""
+    return _to_matching(RETRY, criteria)
+
+
+def release_matching(criteria: Criteria) -> int:
+    """Take back the leases of those that match. Returns how many."""
+    return _to_matching(RELEASE, criteria)
+
+
+def delete_matching(criteria: Criteria) -> int:
+    """Delete those that match; nothing is counted as closed, nothing goes on in the chain. Returns how many."""
+    return _to_matching(DELETE, criteria, until_none=True)
+
+
+def set_priority_of_matching(criteria: Criteria, *, priority: int) -> int:
+    """Give those that match this priority. Returns how many had another one."""
+    # A search by priority would not find them again, and would not have to.
+    return _to_matching(SET_PRIORITY, criteria, until_none=True, new_priority=priority)
+
+
+def _to_matching(statement: str, criteria: Criteria, *, until_none: bool = False, **values: Any) -> int:
+    """Search, and run the statement on some at a time; each checks again, under the row's lock, what was searched for.
+
+    `until_none`: once more while there was something to do. A task that was leased or given back in between may have
+    come to lie before where the search was.
+    """
+    ((newest, began),) = db.rows("SELECT coalesce(max(id), 0), now() FROM tasks_task")
+    criteria = criteria._replace(newest=newest, moment=began)
+    total = 0
+    while True:
+        before = total
+        for ids in search.find_all(criteria, limit=BATCH):
+            total += db.affected(statement, criteria.values() | values | {"found": ids, "began": began})
+        if total == before or not until_none:
+            return total
 
 
 def _in_batches(statement: str, project: Project) -> int:
@@ -82,3 +134,69 @@ WHERE id = ANY (
     )
 )
 """
+
+# By task_leased of each project.
+RELEASE_WORKER = """
+UPDATE tasks_task
+SET assignee_id = NULL, lease = NULL, assign_time = NULL, lease_expires = NULL
+WHERE id = ANY (ARRAY(
+    SELECT held.id
+    FROM projects_project CROSS JOIN LATERAL (
+        SELECT id FROM tasks_task
+        WHERE project_id = projects_project.id AND assignee_id IS NOT NULL AND assignee_id = %(worker)s
+          AND assign_time <= %(began)s
+        ORDER BY lease_expires
+        LIMIT %(limit)s
+        FOR UPDATE SKIP LOCKED
+    ) AS held
+))
+"""
+
+# The following go by the primary key to what a search has found, in the order of ids, so that two of them at once
+# can't wait for each other.
+
+RETRY = f"""
+UPDATE tasks_task SET status = 1, retries = 0
+WHERE id = ANY (ARRAY(
+    SELECT id FROM tasks_task
+    WHERE id = ANY (%(found)s) AND project_id = ANY (%(projects)s) AND status = 2 AND {MATCHING}
+    ORDER BY id
+    FOR UPDATE SKIP LOCKED
+))
+"""  # noqa: S608
+
+# Leases given since it began are left alone.
+RELEASE = f"""
+UPDATE tasks_task
+SET assignee_id = NULL, lease = NULL, assign_time = NULL, lease_expires = NULL
+WHERE id = ANY (ARRAY(
+    SELECT id FROM tasks_task
+    WHERE id = ANY (%(found)s) AND project_id = ANY (%(projects)s) AND assignee_id IS NOT NULL
+      AND assign_time <= %(began)s AND {MATCHING}
+    ORDER BY id
+    FOR UPDATE SKIP LOCKED
+))
+"""  # noqa: S608
+
+# Waits for rows that are being leased or released at this moment, so that none is left behind; those who lease pass
+# over the rows it holds.
+DELETE = f"""
+DELETE FROM tasks_task
+WHERE id = ANY (ARRAY(
+    SELECT id FROM tasks_task
+    WHERE id = ANY (%(found)s) AND project_id = ANY (%(projects)s) AND {MATCHING}
+    ORDER BY id
+    FOR UPDATE
+))
+"""  # noqa: S608
+
+# Waits, as DELETE does.
+SET_PRIORITY = f"""
+UPDATE tasks_task SET priority = %(new_priority)s
+WHERE id = ANY (ARRAY(
+    SELECT id FROM tasks_task
+    WHERE id = ANY (%(found)s) AND project_id = ANY (%(projects)s) AND priority <> %(new_priority)s AND {MATCHING}
+    ORDER BY id
+    FOR UPDATE
+))
+"""  # noqa: S608

@@ -90,8 +90,8 @@ class Task(models.Model):
             ),
             models.Index(fields=["project", "lease_expires"], name="task_leased", condition=LEASED),
             models.Index(fields=["project", "id"], name="task_failed", condition=Q(status=2)),
-            # For counting those that wait for further verifications.
-            models.Index(fields=["project"], name="task_awaiting", condition=Q(status=1) & ~Q(voters=[])),
+            # For counting and listing those that wait for further verifications.
+            models.Index(fields=["project", "id"], name="task_awaiting", condition=Q(status=1) & ~Q(voters=[])),
         ]
 
     def __str__(self) -> str:
