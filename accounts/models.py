@@ -35,3 +35,9 @@ class User(AbstractUser):
     def is_tracker_admin(self) -> bool:
         """Whether this manager may do everything, everywhere."""
         return self.is_active and self.is_superuser
+
+    def get_full_name(self) -> str:
+        """The name, for those who ask for first and last ones."""
+        return self.username
+
+    get_short_name = get_full_name

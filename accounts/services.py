@@ -53,3 +53,11 @@ def set_tracker_admin(*, by: User, manager_id: int, tracker_admin: bool) -> None
         raise NotOnYourself
     if not User.objects.filter(pk=manager_id).update(is_superuser=tracker_admin):
         raise NoSuchManager(f"There is no manager {manager_id}.")
+
+
+def set_active(*, by: User, manager_id: int, active: bool) -> None:
+    """Let a manager sign in, or no longer: that ends its sessions, too. Raises NoSuchManager and NotOnYourself."""
+    if manager_id == by.pk:
+        raise NotOnYourself
+    if not User.objects.filter(pk=manager_id).update(is_active=active):
+        raise NoSuchManager(f"There is no manager {manager_id}.")

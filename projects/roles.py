@@ -12,7 +12,7 @@ from guardian.core import ObjectPermissionChecker
 from guardian.shortcuts import assign_perm, get_objects_for_user, remove_perm
 
 from projects.lookup import NoSuchProject
-from projects.models import Project, ProjectUserObjectPermission
+from projects.models import Project, ProjectGroupObjectPermission, ProjectUserObjectPermission
 from tracker.api.errors import Forbidden
 
 if TYPE_CHECKING:
@@ -61,6 +61,17 @@ def projects_with(viewer: "Viewer", role: Role) -> "QuerySet[Project]":
         viewer, f"projects.{_CODENAMES[role]}", Project, accept_global_perms=False
     )
     return found
+
+
+def roles_by_project(manager: "User") -> dict[int, Role]:
+    """All roles that the manager was given, itself or through a group, by the project's id."""
+    own = ProjectUserObjectPermission.objects.filter(user=manager)
+    groups = ProjectGroupObjectPermission.objects.filter(group__user=manager)
+    columns = "content_object_id", "permission__codename"
+    roles: dict[int, Role] = {}
+    for project_id, codename in own.values_list(*columns).union(groups.values_list(*columns)):
+        roles[project_id] = roles.get(project_id, Role(0)) | _sum([codename])
+    return roles
 
 
 def require(viewer: "Viewer", project_id: int, role: Role) -> Project:

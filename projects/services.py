@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 
-from projects.models import Project
+from projects.models import Project, random_secret
 from projects.roles import ALL_ROLES, Role, require, set_roles
 from tracker import db
 from tracker.api.errors import Conflict, Forbidden, InvalidField
@@ -81,6 +81,13 @@ def update_project(*, manager: "User", project: Project, chain_id: int | None = 
                 raise InvalidField("chain", f"project {chain_id} leads back to this one; a chain may not be a circle.")
         with _named_constraints():
             Project.objects.filter(pk=project.pk).update(**changes)
+
+
+def rotate_webhook_secret(*, project: Project) -> str:
+    """Give the project another webhook secret, and return it. Pushes signed with the old one are refused at once."""
+    secret = random_secret()
+    Project.objects.filter(pk=project.pk).update(webhook_secret=secret)
+    return secret
 
 
 @contextmanager
