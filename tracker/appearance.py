@@ -2,12 +2,24 @@
 
 from typing import Any
 
+from django.templatetags.static import static
+from django.utils.translation import gettext_lazy as _
+
+
+def _style(request: Any) -> str:
+    return static("admin.css")
+
+
 UNFOLD: dict[str, Any] = {
-    "SITE_TITLE": "Task tracker",
-    "SITE_HEADER": "Task tracker",
+    "SITE_TITLE": _("Task tracker"),
+    "SITE_HEADER": _("Task tracker"),
     "SITE_URL": "/projects/",
     "SITE_SYMBOL": "task_alt",
     "SHOW_LANGUAGES": False,
+    "SHOW_HISTORY": False,
+    "SHOW_VIEW_ON_SITE": False,
+    "STYLES": [_style],
+    "SIDEBAR": {"show_search": False, "navigation": "tracker.admin.navigation"},
     "COLORS": {
         "primary": {
             "50": "oklch(97% .014 254.604)",

@@ -1,0 +1,116 @@
+"""Closed tasks in the admin: what is still kept of them, read-only."""
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.db.models.functions import Left
+from django.http import HttpRequest
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
+
+from projects.scoping import scope_of
+from tasks import closed
+from tasks.closed import ClosedCriteria
+from tasks.models import ClosedTask
+from tasks.shown import ProjectFilter, aliases_of, vote_table, worker_name
+from tracker.api.errors import InvalidField
+from tracker.api.fields import INT64
+from tracker.filters import Since, Until, number_of, text_of, time_of
+from tracker.keyset import Page, Place
+from tracker.modeladmin import TrackerModelAdmin, clipped, rows_by_id
+
+SHOWN = 300
+
+
+@admin.register(ClosedTask)
+class ClosedTaskAdmin(TrackerModelAdmin):
+    plural = _("Closed tasks")
+    note = _("The newest first, as long as their project keeps them.")
+    list_display = ("number", "recipe_begin", "project_name", "by", "closed", "verified")
+    list_display_links = ("number",)
+    list_filter = (ProjectFilter, Since, Until)
+    search_fields = ("pk",)
+    search_help_text = _('Id or, within one project, text of the recipe; a number in quotes, "42", is text')
+    fieldsets = (
+        (None, {"fields": ("project_name", "recipe_whole", "hash", "tries", "order")}),
+        (_("Closed"), {"fields": ("by", "verified", "created", "assign_time", "closed", "votes_before")}),
+    )
+    readonly_fields = ("project_name", "recipe_whole", "hash", "tries", "order", "by", "verified", "votes_before")
+
+    def get_queryset(self, request: HttpRequest) -> "QuerySet[ClosedTask]":
+        # Without its worker, who may have been deleted: a join would lose the row.
+        return scope_of(request).within(ClosedTask.objects.select_related("project"))
+
+    def criteria(self, request: HttpRequest) -> ClosedCriteria:
+        """What the list's address asks for. Raises InvalidField."""
+        projects = scope_of(request).project_ids()
+        chosen = number_of(request, "project", low=1, high=INT64[1])
+        if chosen is not None:
+            projects = [one for one in projects if one == chosen]
+        text = text_of(request, "q")
+        if text.isascii() and text.isdigit() and 0 < int(text) <= INT64[1]:
+            return ClosedCriteria(projects, task=int(text))
+        if len(text) > 1 and text[0] == text[-1] == '"':
+            text = text[1:-1]
+        if text and len(projects) > 1:
+            raise InvalidField("project", str(_("a text is looked for in one project; choose it among the filters.")))
+        return ClosedCriteria(projects, time_of(request, "since"), time_of(request, "until"), None, text or None)
+
+    def find_page(
+        self, request: HttpRequest, queryset: "QuerySet[ClosedTask]", after: Place | None, limit: int
+    ) -> Page:
+        try:
+            found = closed.find(self.criteria(request), after=after, limit=limit)
+        except InvalidField as error:
+            self.message_user(request, str(error), messages.ERROR)
+            return Page([])
+        few = queryset.only("id", "closed", "verification", "worker_id", "project__name")
+        rows = rows_by_id(few.annotate(recipe_start=Left("recipe", SHOWN)), found.ids)
+        aliases = aliases_of([row.worker_id for row in rows])
+        for row in rows:
+            row.alias = aliases.get(row.worker_id)
+        down_to = str(found.following[1]) if found.looked is not None and found.following else ""
+        return Page(rows, found.following, found.looked, down_to)
+
+    @admin.display(description=_("id"))
+    def number(self, task: ClosedTask) -> str:
+        return str(task.pk)
+
+    @admin.display(description=_("recipe"))
+    def recipe_begin(self, task: Any) -> SafeString:
+        return clipped(task.recipe_start)
+
+    @admin.display(description=_("recipe"))
+    def recipe_whole(self, task: ClosedTask) -> SafeString:
+        return format_html('<pre class="whole">{}</pre>', task.recipe)
+
+    @admin.display(description=_("project"))
+    def project_name(self, task: ClosedTask) -> SafeString:
+        return clipped(task.project.name)
+
+    @admin.display(description=_("closed by"))
+    def by(self, task: Any) -> str:
+        alias = task.alias if hasattr(task, "alias") else aliases_of([task.worker_id]).get(task.worker_id)
+        return worker_name(task.worker_id, alias)
+
+    @admin.display(description=_("verification hash"))
+    def verified(self, task: ClosedTask) -> str:
+        return str(task.verification)
+
+    @admin.display(description=_("hash"))
+    def hash(self, task: ClosedTask) -> str:
+        return "–" if task.hash64 is None else str(task.hash64)
+
+    @admin.display(description=_("retries"))
+    def tries(self, task: ClosedTask) -> str:
+        return str(task.retries)
+
+    @admin.display(description=_("priority"))
+    def order(self, task: ClosedTask) -> str:
+        return str(task.priority)
+
+    @admin.display(description=_("verified before by"))
+    def votes_before(self, task: ClosedTask) -> SafeString:
+        return vote_table(task.voters, task.votes)
