@@ -1,0 +1,125 @@
+"""A manager's path, from registering to deleting all tasks."""
+
+import re
+
+import pytest
+
+from tests.browser.conftest import PASSWORD
+
+
+def number(page, label):
+    """The number on a dashboard's tile."""
+    return page.locator(".tile", has=page.locator("dt", has_text=re.compile(f"^{label}$"))).locator("dd").inner_text()
+
+
+def test_a_managers_path(site, window, worker, scene):
+    from playwright.sync_api import expect
+
+    browser = window()
+    page = browser.open("/accounts/register/")
+    page.get_by_label("Name").fill("newcomer")
+    page.get_by_label("Password").fill("short")
+    page.get_by_role("button", name="Register").click()
+    # The browser itself refuses what is too short.
+    assert page.evaluate("document.querySelector('input[name=password]').validity.tooShort")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Register").click()
+    expect(page.get_by_text("Signed in as newcomer")).to_be_visible()
+
+    page.get_by_role("link", name="New project").click()
+    page.get_by_label("Name", exact=True).fill("Fold proteins")
+    page.get_by_label("Message of the day").fill("Be kind.\n<script>alert(1)</script>")
+    assert page.get_by_label("Public", exact=True).is_disabled()
+    page.get_by_role("button", name="Create the project").click()
+    expect(page.get_by_role("heading", name="Fold proteins")).to_be_visible()
+    expect(page.get_by_text("<script>alert(1)</script>")).to_be_visible()
+    project = int(re.search(r"/projects/(\d+)/", page.url).group(1))
+
+    attic = worker("attic-3")
+    assert attic.get(f"/task/get/{project}")["content"]["reason"] == "no_access"
+    attic.post("/project/request_access", {"project": project, "assign": True})
+    page.get_by_role("link", name="Permissions").click()
+    page.get_by_role("button", name="Approve attic-3").click()
+    expect(page.get_by_role("button", name="Revoke the access of attic-3")).to_be_visible()
+
+    page.get_by_role("link", name="Console").click()
+    page.get_by_label("File").set_input_files(
+        {"name": "tasks.txt", "mimeType": "text/plain", "buffer": b"one\ntwo\nthree\nfour\n"}
+    )
+    page.get_by_role("button", name="Submit the file").click()
+    expect(page.get_by_text("4 tasks were submitted.")).to_be_visible()
+
+    page.get_by_role("link", name="Dashboard").click()
+    browser.drawn()
+    assert (number(page, "Ready"), number(page, "Closed")) == ("4", "0")
+    expect(page.locator("#states-text")).to_have_text("Ready: 4")
+    assert attic.work(project)
+    task = attic.get(f"/task/get/{project}")["content"]["task"]["id"]
+    browser.refresh()
+    assert (number(page, "Ready"), number(page, "Leased"), number(page, "Closed")) == ("2", "1", "1")
+    expect(page.locator("#states-text")).to_have_text("Ready: 2, Leased: 1")
+    expect(page.locator("#assignees-text")).to_have_text("attic-3: 1")
+
+    attic.post("/task/release", {"task_id": task, "result": 1})
+    page.get_by_role("button", name="Pause").click()
+    assert attic.get(f"/task/get/{project}")["content"]["reason"] == "project_paused"
+    expect(page.locator("h1").get_by_text("paused")).to_be_visible()
+    expect(page.locator("tr", has_text="Failed times").or_(page.get_by_text("Recent failures")).first).to_be_visible()
+    page.get_by_role("button", name="Resume").click()
+
+    page.get_by_role("link", name="Reset failed tasks").click()
+    expect(page.get_by_text("1 task is concerned.")).to_be_visible()
+    page.get_by_role("button", name="Reset failed tasks").click()
+    expect(page.get_by_text("1 task was changed.")).to_be_visible()
+    page.get_by_role("link", name="Delete all tasks").click()
+    expect(page.get_by_text("3 tasks are concerned.")).to_be_visible()
+    page.get_by_role("link", name="Cancel").click()
+    assert number(page, "Ready") == "3"
+    page.get_by_role("link", name="Delete all tasks").click()
+    page.get_by_role("button", name="Delete all tasks").click()
+    expect(page.get_by_text("3 tasks were changed.")).to_be_visible()
+    assert attic.get(f"/task/get/{project}")["content"]["reason"] == "empty"
+
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.get_by_role("link", name="Sign in")).to_be_visible()
+    page.goto(f"/projects/{project}/edit/")
+    expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+
+
+def test_secrets(site, window, scene):
+    from playwright.sync_api import expect
+
+    browser = window(permissions=["clipboard-read", "clipboard-write"]).sign_in()
+    page = browser.open(f"/projects/{scene['public']}/secrets/")
+    expect(page.get_by_text("The secrets are hidden")).to_be_visible()
+    page.get_by_role("button", name="Copy").click()
+    expect(page.get_by_role("button", name="Copied")).to_be_visible()
+    assert page.evaluate("navigator.clipboard.readText()") == f"{site.address}/git/receivehook"
+    page.get_by_role("button", name="Show the secrets").click()
+    before = page.get_by_label("Webhook secret").input_value()
+    page.get_by_role("button", name="Make a new webhook secret").click()
+    page.get_by_role("button", name="Show the secrets").click()
+    assert page.get_by_label("Webhook secret").input_value() not in ("", before)
+
+
+def test_a_wrong_password(window, scene):
+    from playwright.sync_api import expect
+
+    browser = window()
+    page = browser.open("/logs/?level=3")
+    page.get_by_label("Name").fill("ada")
+    page.get_by_label("Password").fill("wrong")
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("alert")).to_have_text("The username or the password is wrong.")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+    page.wait_for_url("**/logs/?level=3")
+
+
+@pytest.mark.parametrize("language", ["en-US", "fr-FR"])
+def test_the_language_is_the_browsers_until_one_is_chosen(window, scene, language):
+    page = window(locale=language).open("/projects/")
+    assert page.locator("html").get_attribute("lang") == language[:2]
+    other = "fr" if language == "en-US" else "en"
+    page.get_by_label(re.compile("Language|Langue")).select_option(other)
+    page.wait_for_selector(f"html[lang={other}]")

@@ -1,0 +1,177 @@
+"""A visitor's path, and how the pages look: on a phone, in the dark, without scripts."""
+
+import subprocess
+import sys
+import time
+
+import pytest
+
+PAGES = (
+    "/projects/",
+    "/projects/?q=nothing-like-it",
+    "/projects/{public}/",
+    "/projects/{private}/",
+    "/projects/{public}/start/",
+    "/projects/{private}/permissions/",
+    "/projects/{public}/secrets/",
+    "/projects/{public}/console/",
+    "/projects/{public}/edit/",
+    "/projects/{public}/hard-reset/",
+    "/projects/new/",
+    "/workers/",
+    "/logs/",
+    "/managers/",
+    "/accounts/",
+)
+FOR_NOBODY = ("/accounts/login/", "/accounts/register/", "/projects/999999/")
+
+
+def test_a_visitors_path(window, scene):
+    from playwright.sync_api import expect
+
+    browser = window()
+    page = browser.open("/")
+    assert page.url.endswith("/projects/")
+    assert page.get_by_text("Nobody knows").count() == 0
+    page.get_by_label("Search projects by name").fill("render")
+    page.get_by_role("button", name="Search").click()
+    page.get_by_role("link", name="Render frames").click()
+    browser.drawn()
+    expect(page.locator("#timeline canvas")).to_be_visible()
+    assert page.get_by_role("button", name="Pause").count() == 0
+    assert page.get_by_text("Recent failures").count() == 0
+    # The chart's numbers, for those who don't see it.
+    page.get_by_text("The same as a table").click()
+    cells = page.locator("#timeline-table tbody tr").first.locator("td").all_inner_texts()
+    assert cells[0] == "2"
+    page.get_by_role("link", name="Week").click()
+    browser.drawn()
+    assert "range=week" in page.url
+
+
+def test_the_worker_that_getting_started_shows_works(site, window, worker, scene):
+    from tests.browser.conftest import Manager
+
+    project = Manager(site).post("/project/create", {"name": "To start with", "public": True})["id"]
+    page = window().sign_in().open(f"/projects/{project}/console/")
+    page.get_by_label("Recipe", exact=True).fill("from the console")
+    page.get_by_role("button", name="Submit the task").click()
+    page.goto(f"/projects/{project}/start/")
+    program = page.locator("#python-worker").inner_text()
+    process = subprocess.Popen([sys.executable, "-u", "-c", program], stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout.readline() == "doing from the console\n"
+        deadline = time.monotonic() + 20
+        while page.request.get(f"/projects/{project}/numbers/").json()["now"]["closed"] != 1:
+            assert time.monotonic() < deadline
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_numbers_follow_along_only_while_they_are_looked_at(window, scene):
+    browser = window()
+    browser.page.clock.install()
+    page = browser.open(f"/projects/{scene['public']}/")
+    browser.drawn()
+
+    def asked_in(seconds):
+        before = len(browser.requests)
+        page.clock.run_for(seconds * 1000)
+        page.wait_for_load_state("networkidle")
+        return [address for address in browser.requests[before:] if "/numbers/" in address]
+
+    assert asked_in(11)
+    page.evaluate("Object.defineProperty(document, 'hidden', {value: true, configurable: true})")
+    assert not asked_in(120)
+    page.evaluate("Object.defineProperty(document, 'hidden', {value: false, configurable: true})")
+    browser.refresh()
+
+
+def test_when_the_numbers_do_not_come(window, scene):
+    browser = window()
+    browser.expected = "Failed to load resource"
+    browser.page.route("**/numbers/**", lambda route: route.abort())
+    page = browser.open(f"/projects/{scene['public']}/")
+    page.wait_for_selector("#timeline[data-state=failed]")
+    assert "could not be loaded" in page.locator("#timeline").get_attribute("data-note")
+    browser.page.unroute("**/numbers/**")
+    browser.refresh()
+    page.wait_for_selector("#timeline[data-state=drawn]")
+
+
+@pytest.mark.parametrize("address", [*PAGES, *FOR_NOBODY])
+def test_nothing_is_wider_than_a_phone(window, scene, address):
+    browser = window(viewport={"width": 390, "height": 844})
+    if address in FOR_NOBODY:
+        browser.expected = "404"
+    else:
+        browser.sign_in()
+    browser.open(address.format(**scene))
+    assert browser.overflow() == 0
+
+
+def test_the_menu_on_a_phone(window, scene):
+    page = window(viewport={"width": 390, "height": 844}).open("/projects/")
+    link = page.get_by_role("link", name="Workers")
+    assert not link.is_visible()
+    page.get_by_role("button", name="Menu").click()
+    link.click()
+    page.wait_for_url("**/workers/")
+
+
+def brightness(page):
+    """Of the page's background, 0 to 255."""
+    script = """() => {
+        const canvas = Object.assign(document.createElement("canvas"), {width: 1, height: 1}).getContext("2d");
+        canvas.fillStyle = getComputedStyle(document.body).backgroundColor;
+        canvas.fillRect(0, 0, 1, 1);
+        return [...canvas.getImageData(0, 0, 1, 1).data].slice(0, 3).reduce((a, b) => a + b) / 3;
+    }"""
+    return page.evaluate(script)
+
+
+def test_light_and_dark(window, scene):
+    page = window(color_scheme="dark").open("/projects/")
+    assert brightness(page) < 60
+    page.get_by_label("Theme").select_option("light")
+    assert brightness(page) > 200
+    page.reload()
+    assert brightness(page) > 200
+    page.get_by_label("Theme").select_option("auto")
+    assert brightness(page) < 60
+    page.emulate_media(color_scheme="light")
+    assert brightness(page) > 200
+
+
+def test_the_admin_has_the_theme_that_was_chosen_on_a_page(window, scene):
+    browser = window(color_scheme="light").sign_in()
+    page = browser.open("/projects/")
+    page.get_by_label("Theme").select_option("dark")
+    page.goto("/admin/")
+    page.wait_for_selector("html.dark")
+
+
+def test_without_scripts(window, scene):
+    browser = window(java_script_enabled=False)
+    page = browser.open(f"/projects/{scene['public']}/")
+    assert page.locator(".tile").first.locator("dd").inner_text() == "2"
+    page.get_by_role("link", name="Workers").click()
+    assert page.get_by_role("row", name="submitter").count() == 1
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("address", [*PAGES, *FOR_NOBODY])
+def test_accessibility(window, scene, address, scheme):
+    from axe_playwright_python.sync_playwright import Axe
+
+    browser = window(color_scheme=scheme)
+    if address in FOR_NOBODY:
+        browser.expected = "404"
+    else:
+        browser.sign_in()
+    page = browser.open(address.format(**scene))
+    if page.locator("#timeline").count():
+        browser.drawn()
+    found = Axe().run(page)
+    assert found.violations_count == 0, found.generate_report()
