@@ -7,7 +7,7 @@ PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
 
-.PHONY: help run demo test lint format examples clean
+.PHONY: help run demo test lint format examples screenshot clean
 
 help:  ## list the targets
 	@sed -nE 's/^([a-z-]+):.*  ## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|' 2>/dev/null \
@@ -35,6 +35,9 @@ format: $(VENV)/.dev  ## lay out the code as `make lint` wants it
 
 examples: $(VENV)/.dev  ## record the examples of /api/docs anew
 	@RECORD_EXAMPLES=1 $(BIN)/python -m pytest -q tests/api/test_examples.py
+
+screenshot: $(VENV)/.dev  ## take README's picture anew; needs chromium
+	@$(BIN)/python docs/screenshot.py
 
 clean:  ## remove the virtual environment and caches, not the data in var/
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache

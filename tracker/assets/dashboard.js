@@ -8,6 +8,8 @@ const number = new Intl.NumberFormat(language);
 const SERIES = ["ready", "leased", "awaiting", "failed", "closed"];
 const charts = {};
 
+Chart.defaults.font.family = "Inter, system-ui, sans-serif";
+
 const label = (name) => (name === "failed" ? box.dataset.failedLabel : box.dataset[name]);
 
 // Canvas knows no light-dark(); the browser computes it for an element.

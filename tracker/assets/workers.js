@@ -5,6 +5,8 @@ const MOST = 20;
 const box = document.getElementById("workers-chart");
 let chart = null;
 
+Chart.defaults.font.family = "Inter, system-ui, sans-serif";
+
 function colour(variable) {
   const probe = document.createElement("i");
   probe.style.color = `var(${variable})`;
