@@ -7,7 +7,7 @@ PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
 
-.PHONY: help run demo test lint format examples screenshot clean
+.PHONY: help run demo test lint format examples messages screenshot clean
 
 help:  ## list the targets
 	@sed -nE 's/^([a-z-]+):.*  ## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|' 2>/dev/null \
@@ -38,6 +38,10 @@ examples: $(VENV)/.dev  ## record the examples of /api/docs anew
 
 screenshot: $(VENV)/.dev  ## take README's picture anew; needs chromium
 	@$(BIN)/python docs/screenshot.py
+
+messages: $(VENV)/.dev  ## bring the French texts up to date with the code; needs gettext
+	$(BIN)/python manage.py makemessages -l fr --no-wrap --no-location --no-obsolete --ignore tests --ignore var --ignore '$(VENV)'
+	$(BIN)/python manage.py compilemessages --ignore '$(VENV)'
 
 clean:  ## remove the virtual environment and caches, not the data in var/
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,43 @@
+"""What services say to people on pages, for the translations. The API speaks English; pages look these up.
+
+Those that carry a number or a name are not among them and stay in English, also on French pages.
+"""
+
+from django.utils.translation import gettext_noop as _
+
+# Without the field's name before it, where there is one: pages show it at the field.
+TEXTS = (
+    _("Nobody promotes or demotes itself; ask another tracker admin."),
+    _("Registration is closed here; ask a tracker admin for an account."),
+    _("The database does not answer at the moment; try again."),
+    _("The request is malformed."),
+    _("The tracker is too busy for this at the moment; try again."),
+    _("The username or the password is wrong."),
+    _("There is no such manager."),
+    _("There is no such project."),
+    _("There is no such thing."),
+    _("There is nothing at this address; API paths have no slash at their end."),
+    _("This contradicts what is already there."),
+    _("This worker has not asked for access to this project."),
+    _("You are not allowed to do this."),
+    _("Something went wrong here; the operator finds it in the log."),
+    _('"unassigned" is reserved; choose another.'),
+    _("a project can't be public and hidden at once."),
+    _("a project of this name exists already; choose another."),
+    _("only a tracker admin makes projects public, or no longer public."),
+    _("this name is taken; choose another."),
+)
+
+# What only programs are told.
+FOR_PROGRAMS = (
+    "A field is missing, of the wrong type or out of range. The message begins with its name.",
+    "A task with this hash is already in the project.",
+    "No project has this repository as its git_repo.",
+    "Send the body as plain JSON, without a Content-Encoding.",
+    "Send the headers X-Worker-ID and X-Secret of a registered worker.",
+    "The request body ended before its announced length, came too slowly or was not properly chunked.",
+    "The request body is too large.",
+    "The signature is missing or not made with the project's webhook secret.",
+    "There is no worker with this X-Worker-ID and X-Secret.",
+    "Too many requests; wait for rate_limit_delay seconds.",
+)
