@@ -16,7 +16,7 @@ from rich.console import Console
 from demo.__main__ import Demo
 
 PICTURE = Path(__file__).with_name("dashboard.png")
-PASSWORD = "only for this picture"
+PASSWORD = "only for this picture"  # noqa: S105
 
 # A project that has been busy for a day: two pushes, a failing hour, more tasks twice.
 SCENE = """
@@ -85,7 +85,7 @@ def main() -> None:
                 browser.close()
         finally:
             tracker.stop()
-    print(f"Wrote {PICTURE}.")
+    Console().print(f"Wrote {PICTURE}.")
 
 
 if __name__ == "__main__":

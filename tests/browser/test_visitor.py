@@ -152,6 +152,18 @@ def test_the_admin_has_the_theme_that_was_chosen_on_a_page(window, scene):
     page.wait_for_selector("html.dark")
 
 
+def test_the_api_is_described_and_can_be_tried(window, scene):
+    browser = window()
+    page = browser.open("/api/docs")
+    page.get_by_text("Lease a task", exact=True).wait_for()
+    page.locator("#operations-worker-stats-worker_stats, #operations-tasks-worker_stats").get_by_role(
+        "button"
+    ).first.click()
+    page.get_by_role("button", name="Try it out").click()
+    page.get_by_role("button", name="Execute").click()
+    page.locator(".live-responses-table").get_by_text("submitter").first.wait_for()
+
+
 def test_without_scripts(window, scene):
     browser = window(java_script_enabled=False)
     page = browser.open(f"/projects/{scene['public']}/")
