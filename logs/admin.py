@@ -1,5 +1,6 @@
 """What workers reported, in the admin. Read-only."""
 
+from datetime import datetime
 from typing import Any
 
 from django.contrib import admin, messages
@@ -51,8 +52,8 @@ class LogEntryAdmin(TrackerModelAdmin):
     list_filter = (LevelFilter, ScopeFilter, WorkerFilter, Since, Until)
     search_fields = ("message",)
     search_help_text = _("Text of the message")
-    fieldsets = ((None, {"fields": ("when", "received", "level_mark", "scope_whole", "by", "message_whole")}),)
-    readonly_fields = ("when", "level_mark", "scope_whole", "by", "message_whole")
+    fieldsets = ((None, {"fields": ("when", "received_at", "level_mark", "scope_whole", "by", "message_whole")}),)
+    readonly_fields = ("when", "received_at", "level_mark", "scope_whole", "by", "message_whole")
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[LogEntry]":
         return LogEntry.objects.select_related("worker")
@@ -82,6 +83,13 @@ class LogEntryAdmin(TrackerModelAdmin):
         down_to = moment(found.following[0]) if stopped and found.following else ""
         return Page(rows_by_id(few, found.ids), found.following, found.looked, down_to)
 
+    def name_of(self, obj: LogEntry) -> str:
+        return moment(obj.timestamp)
+
+    @admin.display(description=_("received"))
+    def received_at(self, entry: LogEntry) -> datetime:
+        return entry.received
+
     @admin.display(description=_("time"))
     def when(self, entry: LogEntry) -> str:
         return moment(entry.timestamp)
@@ -93,7 +101,7 @@ class LogEntryAdmin(TrackerModelAdmin):
 
     @admin.display(description=_("scope"))
     def scope_begin(self, entry: Any) -> SafeString:
-        return clipped(entry.scope_start)
+        return clipped(entry.scope_start, short=True)
 
     @admin.display(description=_("scope"))
     def scope_whole(self, entry: LogEntry) -> str:

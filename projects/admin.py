@@ -1,6 +1,7 @@
 """Projects and their snapshots in the admin."""
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 from django.contrib import admin, messages
@@ -19,12 +20,12 @@ from projects.models import Project, Snapshot
 from projects.roles import Role, managers_of, require, set_roles
 from projects.scoping import scope_of
 from tasks import maintenance
-from tasks.overview import Overview, overview, overviews, sparklines
+from tasks.overview import COUNTED_IN_LISTS, Overview, overview, overviews, sparklines
 from tasks.shown import ProjectFilter
 from tracker.api.errors import ApiError
 from tracker.filters import Choice, text_of
 from tracker.keyset import Page, Place
-from tracker.modeladmin import TrackerModelAdmin, action, clipped, labels, link
+from tracker.modeladmin import TrackerModelAdmin, action, clipped, labels
 from tracker.templatetags.tracker import count, duration, rate, sparkline
 
 # Up to so many tasks of a state are counted before an action; beyond, the last snapshot tells.
@@ -64,10 +65,7 @@ class KindFilter(Choice):
 class ProjectAdmin(TrackerModelAdmin):
     plural = _("Projects")
     keys = ("name",)
-    list_display = (
-        *("title", "marks", "ready", "leased", "awaiting", "failed", "oldest", "speed", "eta", "last_day"),
-        "open_tasks",
-    )
+    list_display = ("title", "marks", "ready", "leased", "awaiting", "failed", "oldest", "speed", "eta", "last_day")
     list_display_links = ("title",)
     list_filter = (KindFilter,)
     search_fields = ("name",)
@@ -114,7 +112,7 @@ class ProjectAdmin(TrackerModelAdmin):
 
     @admin.display(description=_("name"))
     def title(self, project: Project) -> SafeString:
-        return clipped(project.name)
+        return clipped(project.name, short=True)
 
     @admin.display(description=_("kind"))
     def marks(self, project: Project) -> SafeString:
@@ -123,21 +121,20 @@ class ProjectAdmin(TrackerModelAdmin):
         return labels(marks | ({_("paused"): "danger"} if project.paused else {}))
 
     @admin.display(description=_("queued"))
-    def ready(self, project: Any) -> str:
-        return _number(project.overview, "ready")
+    def ready(self, project: Any) -> SafeString:
+        return _number(project, "ready")
 
     @admin.display(description=_("leased"))
-    def leased(self, project: Any) -> str:
-        return _number(project.overview, "leased")
+    def leased(self, project: Any) -> SafeString:
+        return _number(project, "leased")
 
     @admin.display(description=_("awaiting"))
-    def awaiting(self, project: Any) -> str:
-        return _number(project.overview, "awaiting")
+    def awaiting(self, project: Any) -> SafeString:
+        return _number(project, "awaiting")
 
     @admin.display(description=_("failed"))
-    def failed(self, project: Any) -> SafeString | str:
-        text = _number(project.overview, "failed")
-        return format_html('<span class="bad">{}</span>', text) if project.overview.failed else text
+    def failed(self, project: Any) -> SafeString:
+        return _number(project, "failed", kind="bad" if project.overview.failed else "")
 
     @admin.display(description=_("oldest waits"))
     def oldest(self, project: Any) -> str:
@@ -154,10 +151,6 @@ class ProjectAdmin(TrackerModelAdmin):
     @admin.display(description=_("last 24 hours"))
     def last_day(self, project: Any) -> SafeString | str:
         return sparkline(project.line, gettext("closed in each of the last 24 hours")) if project.line else "–"
-
-    @admin.display(description=_("tasks"))
-    def open_tasks(self, project: Project) -> SafeString:
-        return link(f"/admin/tasks/task/?project={project.pk}", _("tasks"))
 
     @admin.display(description=_("closed tasks go on to"))
     def chain_id_only(self, project: Project) -> str:
@@ -375,7 +368,7 @@ class ProjectAdmin(TrackerModelAdmin):
 class SnapshotAdmin(TrackerModelAdmin):
     plural = _("Snapshots")
     note = _("How each project stood, as the scheduler wrote it down.")
-    list_display = ("taken", "project_name", "open", "leased", "awaiting", "failed", "closed", "workers", "commit")
+    list_display = ("taken_at", "project_name", "open", "leased", "awaiting", "failed", "closed", "workers", "commit")
     list_display_links = None
     list_filter = (ProjectFilter,)
 
@@ -388,9 +381,13 @@ class SnapshotAdmin(TrackerModelAdmin):
         # A list without pages.
         return obj is None
 
+    @admin.display(description=_("taken at"))
+    def taken_at(self, snapshot: Snapshot) -> datetime:
+        return snapshot.taken
+
     @admin.display(description=_("project"))
     def project_name(self, snapshot: Snapshot) -> SafeString:
-        return clipped(snapshot.project.name)
+        return clipped(snapshot.project.name, short=True)
 
     @admin.display(description=_("open"))
     def open(self, snapshot: Snapshot) -> str:
@@ -421,9 +418,12 @@ class SnapshotAdmin(TrackerModelAdmin):
         return clipped(snapshot.version[:12], title=snapshot.version)
 
 
-def _number(standing: Overview, state: str) -> str:
-    number = count(getattr(standing, state))
-    return f"≈ {number}" if standing.approximate and getattr(standing, state) >= 1000 else number
+def _number(project: Any, state: str, *, kind: str = "") -> SafeString:
+    """How many tasks of this state there are, which leads to them."""
+    number = getattr(project.overview, state)
+    about = "≈ " if project.overview.approximate and number >= COUNTED_IN_LISTS else ""
+    address = f"/admin/tasks/task/?project={project.pk}&state={state}"
+    return format_html('<a class="{}" href="{}">{}{}</a>', kind, address, about, count(number))
 
 
 def _manager(request: HttpRequest) -> User:

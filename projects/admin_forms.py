@@ -7,7 +7,7 @@ from django.contrib.auth.models import AnonymousUser
 from django.core.exceptions import ValidationError
 from django.db.models import Q
 from django.forms.models import construct_instance
-from unfold.widgets import UnfoldAdminSelectWidget, UnfoldBooleanWidget
+from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget, UnfoldBooleanWidget
 
 from accounts.models import User
 from projects.forms import ProjectForm
@@ -29,6 +29,7 @@ class ProjectAdminForm(forms.ModelForm):
         fields = ProjectForm.Meta.fields
         labels = ProjectForm.Meta.labels
         help_texts = ProjectForm.Meta.help_texts
+        widgets = {"motd": UnfoldAdminTextareaWidget({"rows": 4})}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

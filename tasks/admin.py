@@ -79,14 +79,14 @@ class TaskAdmin(TrackerModelAdmin):
     search_help_text = _('Id, hash, or text of the recipe; a number in quotes, "42", is text')
     actions = page_actions = ("retry", "release", "set_priority", "delete")
     fieldsets = (
-        (None, {"fields": ("project_name", "state", "recipe_whole", "hash", "created")}),
+        (None, {"fields": ("project_name", "state", "recipe_whole", "hash", "submitted")}),
         (_("Order and retries"), {"fields": ("order", "tries", "lease_time")}),
-        (_("Lease"), {"fields": ("holder", "assign_time", "lease_expires")}),
+        (_("Lease"), {"fields": ("holder", "leased_at", "leased_until")}),
         (_("Verification"), {"fields": ("needed", "vote_table")}),
     )
     readonly_fields = (
         *("project_name", "state", "recipe_whole", "hash", "order", "tries", "lease_time", "holder", "needed"),
-        "vote_table",
+        *("vote_table", "submitted", "leased_at", "leased_until"),
     )
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[Task]":
@@ -129,6 +129,9 @@ class TaskAdmin(TrackerModelAdmin):
         down_to = "" if found.looked is None or found.following is None else str(found.following[1])
         return Page(rows_by_id(few, found.ids), found.following, found.looked, down_to)
 
+    def name_of(self, obj: Task) -> str:
+        return gettext("Task %(id)s") % {"id": obj.pk}
+
     # --- What is shown ---
 
     @admin.display(description=_("id"))
@@ -145,7 +148,7 @@ class TaskAdmin(TrackerModelAdmin):
 
     @admin.display(description=_("project"))
     def project_name(self, task: Task) -> SafeString:
-        return clipped(task.project.name)
+        return clipped(task.project.name, short=True)
 
     @admin.display(description=_("state"))
     def state(self, task: Task) -> SafeString:
@@ -169,6 +172,18 @@ class TaskAdmin(TrackerModelAdmin):
     @admin.display(description=_("age"))
     def age(self, task: Task) -> str:
         return duration(_seconds_since(task.created))
+
+    @admin.display(description=_("submitted"))
+    def submitted(self, task: Task) -> datetime:
+        return task.created
+
+    @admin.display(description=_("leased at"))
+    def leased_at(self, task: Task) -> datetime | None:
+        return task.assign_time
+
+    @admin.display(description=_("leased until"))
+    def leased_until(self, task: Task) -> datetime | None:
+        return task.lease_expires
 
     @admin.display(description=_("hash"))
     def hash(self, task: Task) -> str:

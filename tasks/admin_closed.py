@@ -1,5 +1,6 @@
 """Closed tasks in the admin: what is still kept of them, read-only."""
 
+from datetime import datetime
 from typing import Any
 
 from django.contrib import admin, messages
@@ -8,6 +9,7 @@ from django.db.models.functions import Left
 from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from projects.scoping import scope_of
@@ -22,22 +24,33 @@ from tracker.keyset import Page, Place
 from tracker.modeladmin import TrackerModelAdmin, clipped, rows_by_id
 
 SHOWN = 300
+_TIMES = ("submitted", "leased_at", "closed_at")
 
 
 @admin.register(ClosedTask)
 class ClosedTaskAdmin(TrackerModelAdmin):
     plural = _("Closed tasks")
     note = _("The newest first, as long as their project keeps them.")
-    list_display = ("number", "recipe_begin", "project_name", "by", "closed", "verified")
+    list_display = ("number", "recipe_begin", "project_name", "by", "closed_at", "verified")
     list_display_links = ("number",)
     list_filter = (ProjectFilter, Since, Until)
     search_fields = ("pk",)
     search_help_text = _('Id or, within one project, text of the recipe; a number in quotes, "42", is text')
     fieldsets = (
         (None, {"fields": ("project_name", "recipe_whole", "hash", "tries", "order")}),
-        (_("Closed"), {"fields": ("by", "verified", "created", "assign_time", "closed", "votes_before")}),
+        (_("Closed"), {"fields": ("by", "verified", "submitted", "leased_at", "closed_at", "votes_before")}),
     )
-    readonly_fields = ("project_name", "recipe_whole", "hash", "tries", "order", "by", "verified", "votes_before")
+    readonly_fields = (
+        "project_name",
+        "recipe_whole",
+        "hash",
+        "tries",
+        "order",
+        "by",
+        "verified",
+        "votes_before",
+        *_TIMES,
+    )
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[ClosedTask]":
         # Without its worker, who may have been deleted: a join would lose the row.
@@ -74,6 +87,9 @@ class ClosedTaskAdmin(TrackerModelAdmin):
         down_to = str(found.following[1]) if found.looked is not None and found.following else ""
         return Page(rows, found.following, found.looked, down_to)
 
+    def name_of(self, obj: ClosedTask) -> str:
+        return gettext("Closed task %(id)s") % {"id": obj.pk}
+
     @admin.display(description=_("id"))
     def number(self, task: ClosedTask) -> str:
         return str(task.pk)
@@ -88,12 +104,24 @@ class ClosedTaskAdmin(TrackerModelAdmin):
 
     @admin.display(description=_("project"))
     def project_name(self, task: ClosedTask) -> SafeString:
-        return clipped(task.project.name)
+        return clipped(task.project.name, short=True)
 
     @admin.display(description=_("closed by"))
     def by(self, task: Any) -> str:
         alias = task.alias if hasattr(task, "alias") else aliases_of([task.worker_id]).get(task.worker_id)
         return worker_name(task.worker_id, alias)
+
+    @admin.display(description=_("submitted"))
+    def submitted(self, task: ClosedTask) -> datetime:
+        return task.created
+
+    @admin.display(description=_("leased at"))
+    def leased_at(self, task: ClosedTask) -> datetime:
+        return task.assign_time
+
+    @admin.display(description=_("closed at"))
+    def closed_at(self, task: ClosedTask) -> datetime:
+        return task.closed
 
     @admin.display(description=_("verification hash"))
     def verified(self, task: ClosedTask) -> str:

@@ -42,14 +42,14 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
     """The sidebar, as UNFOLD["SIDEBAR"] wants it."""
     from projects.roles import Role
     from projects.scoping import scope_of
-    from workers.admin import MANY, waiting_requests
+    from workers.admin import waiting_requests, waiting_words
 
     scope = scope_of(request)
     decides = scope.has_anywhere(Role.MANAGE_ACCESS)
-    waiting = waiting_requests(scope) if decides else 0
+    waiting = waiting_words(waiting_requests(scope)) if decides else ""
     inbox = _entry(_("Access requests"), "inbox", "/admin/workers/workeraccess/")
     if waiting:
-        inbox["badge"] = f"{MANY - 1}+" if waiting >= MANY else str(waiting)
+        inbox["badge"] = waiting
     groups: list[tuple[Any, list[dict[str, Any] | None]]] = [
         ("", [_entry(_("Overview"), "space_dashboard", "/admin/")]),
         (

@@ -5,11 +5,6 @@ from typing import Any
 from django.templatetags.static import static
 from django.utils.translation import gettext_lazy as _
 
-
-def _style(request: Any) -> str:
-    return static("admin.css")
-
-
 UNFOLD: dict[str, Any] = {
     "SITE_TITLE": _("Task tracker"),
     "SITE_HEADER": _("Task tracker"),
@@ -18,7 +13,8 @@ UNFOLD: dict[str, Any] = {
     "SHOW_LANGUAGES": False,
     "SHOW_HISTORY": False,
     "SHOW_VIEW_ON_SITE": False,
-    "STYLES": [_style],
+    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("icon.svg")}],
+    "STYLES": [lambda request: static("admin.css")],
     "SIDEBAR": {"show_search": False, "navigation": "tracker.admin.navigation"},
     "COLORS": {
         "primary": {

@@ -12,7 +12,7 @@ from projects.roles import Role
 from projects.scoping import scope_of
 from tracker import db
 from tracker.modeladmin import rows_by_id
-from workers.admin import PENDING, waiting_requests
+from workers.admin import PENDING, waiting_requests, waiting_words
 from workers.models import WorkerAccess
 
 SHOWN = 8
@@ -39,7 +39,7 @@ def overview_for(request: HttpRequest) -> dict[str, Any]:
     failing = db.rows(FAILING, {"projects": projects, "counted": COUNTED, "limit": SHOWN})
     return {
         "decides": scope.has_anywhere(Role.MANAGE_ACCESS),
-        "waiting": waiting_requests(scope),
+        "waiting": waiting_words(waiting_requests(scope)),
         "requests": scope.within(requests, Role.MANAGE_ACCESS)[:SHOWN],
         "failing": [Failing(*row) for row in failing],
         "paused": scope.within(Project.objects.filter(paused=True).order_by("name"), project="pk")[:SHOWN],

@@ -56,7 +56,7 @@ def from_text(text: str) -> Place | None:
 def _is_plain(value: Any) -> bool:
     if isinstance(value, str):
         return "\0" not in value
-    return type(value) is int and -(2**63) <= value < 2**63
+    return value is None or (type(value) is int and -(2**63) <= value < 2**63)
 
 
 def page_by(rows: "QuerySet[Row]", keys: tuple[str, ...], after: Place | None, limit: int) -> Page:

@@ -145,6 +145,10 @@ class TrackerModelAdmin(ModelAdmin):
             f"admin:{self.opts.app_label}_{self.opts.model_name}_{name}", args=[quote(one) for one in arguments]
         )
 
+    def name_of(self, obj: Any) -> str:
+        """What a row's page is called."""
+        return str(obj)
+
     def crumbs(self, *last: str) -> list[tuple[Any, str | None]]:
         """The way to a page, for its head."""
         return [(self.plural, self.address("changelist") if last else None), *((one, None) for one in last)]
@@ -158,7 +162,7 @@ class TrackerModelAdmin(ModelAdmin):
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, obj: Any = None, **options: Any
     ) -> HttpResponse:
-        name = str(obj) if obj else str(context["title"])
+        name = self.name_of(obj) if obj else str(context["title"])
         context |= {"title": self.plural, "subtitle": name, "crumbs": self.crumbs(name), "show_history": False}
         if obj is not None:
             context["page_actions"] = self.buttons(request, obj)
@@ -249,9 +253,10 @@ class TrackerModelAdmin(ModelAdmin):
         return request.path.rpartition("act/")[0] + "change/"
 
 
-def clipped(text: str, *, title: str | None = None) -> SafeString:
+def clipped(text: str, *, title: str | None = None, short: bool = False) -> SafeString:
     """A text on one line, as long as there is room; the pointer shows more of it."""
-    return format_html('<span class="clip" title="{}">{}</span>', (title or text)[:1000], text)
+    size = "clip short" if short else "clip"
+    return format_html('<span class="{}" title="{}">{}</span>', size, (title or text)[:1000], text)
 
 
 def label(text: Any, kind: str = "") -> SafeString:

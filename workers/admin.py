@@ -1,6 +1,7 @@
 """Workers and their requests for access in the admin."""
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 from django.contrib import admin, messages
@@ -37,6 +38,11 @@ def waiting_requests(scope: Scope) -> int:
     return scope.within(WorkerAccess.objects.filter(PENDING), Role.MANAGE_ACCESS)[:MANY].count()
 
 
+def waiting_words(number: int) -> str:
+    """The number for a badge; empty for none."""
+    return f"{MANY - 1}+" if number >= MANY else str(number or "")
+
+
 class PausedFilter(Choice):
     title, parameter_name = _("state"), "state"
     options = (("paused", _("paused")), ("running", _("not paused")))
@@ -52,18 +58,18 @@ class WorkerAdmin(TrackerModelAdmin):
     note = _(
         "A worker was last seen when it last leased, closed or logged something; only the newest of that is looked at."
     )
-    list_display = ("name", "number", "state", "seen", "leases", "closed", "created")
+    list_display = ("name", "number", "state", "seen", "leases", "closed", "registered")
     list_display_links = ("name",)
     list_filter = (PausedFilter,)
     search_fields = ("alias",)
     search_help_text = _("Alias or id")
     actions = page_actions = ("pause", "resume", "release_leases", "rotate_secret")
     fieldsets = (
-        (None, {"fields": ("name", "number", "state", "created")}),
+        (None, {"fields": ("name", "number", "state", "registered")}),
         (_("Activity"), {"fields": ("seen", "leases", "closed")}),
         (_("Access"), {"fields": ("access_table",)}),
     )
-    readonly_fields = ("name", "number", "state", "seen", "leases", "closed", "access_table")
+    readonly_fields = ("name", "number", "state", "seen", "leases", "closed", "access_table", "registered")
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[Worker]":
         scope = scope_of(request)
@@ -101,7 +107,7 @@ class WorkerAdmin(TrackerModelAdmin):
 
     @admin.display(description=_("alias"))
     def name(self, worker: Worker) -> SafeString:
-        return clipped(worker.alias)
+        return clipped(worker.alias, short=True)
 
     @admin.display(description=_("id"))
     def number(self, worker: Worker) -> str:
@@ -122,6 +128,10 @@ class WorkerAdmin(TrackerModelAdmin):
     @admin.display(description=_("closed"))
     def closed(self, worker: Any) -> str:
         return count(worker.activity.closed)
+
+    @admin.display(description=_("registered"))
+    def registered(self, worker: Worker) -> datetime:
+        return worker.created
 
     @admin.display(description=_("projects"))
     def access_table(self, worker: Any) -> SafeString:
@@ -228,7 +238,7 @@ class WorkerAccessAdmin(TrackerModelAdmin):
     plural = _("Access requests")
     note = _("What waits for a decision comes first, the longest waiting above.")
     keys = ("settled", "since", "pk")
-    list_display = ("name", "project_name", "asks", "has", "asked")
+    list_display = ("name", "project_name", "asks", "has", "asked_at")
     list_display_links = None
     list_filter = (DecisionFilter, AccessProjectFilter)
     search_fields = ("worker__alias",)
@@ -257,7 +267,7 @@ class WorkerAccessAdmin(TrackerModelAdmin):
 
     @admin.display(description=_("project"))
     def project_name(self, access: WorkerAccess) -> SafeString:
-        return clipped(access.project.name)
+        return clipped(access.project.name, short=True)
 
     @admin.display(description=_("asks for"))
     def asks(self, access: WorkerAccess) -> SafeString | str:
@@ -267,6 +277,10 @@ class WorkerAccessAdmin(TrackerModelAdmin):
             if wants
         }
         return labels(wanted) if wanted else "–"
+
+    @admin.display(description=_("asked at"))
+    def asked_at(self, access: WorkerAccess) -> datetime | None:
+        return access.asked
 
     @admin.display(description=_("has"))
     def has(self, access: WorkerAccess) -> SafeString | str:
