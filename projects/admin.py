@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from django.contrib import admin, messages
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path
 from django.utils.html import format_html
@@ -23,7 +23,7 @@ from tasks import maintenance
 from tasks.overview import COUNTED_IN_LISTS, Overview, overview, overviews, sparklines
 from tasks.shown import ProjectFilter
 from tracker.api.errors import ApiError
-from tracker.filters import Choice, text_of
+from tracker.filters import Choice, id_in, text_of
 from tracker.keyset import Page, Place
 from tracker.modeladmin import TrackerModelAdmin, action, clipped, labels
 from tracker.templatetags.tracker import count, duration, rate, sparkline
@@ -63,7 +63,7 @@ class KindFilter(Choice):
 
 @admin.register(Project)
 class ProjectAdmin(TrackerModelAdmin):
-    plural = _("Projects")
+    plural, new = _("Projects"), _("New project")
     keys = ("name",)
     list_display = ("title", "marks", "ready", "leased", "awaiting", "failed", "oldest", "speed", "eta", "last_day")
     list_display_links = ("title",)
@@ -96,10 +96,7 @@ class ProjectAdmin(TrackerModelAdmin):
         return scope_of(request).within(Project.objects.defer("secret", "webhook_secret"), project="pk")
 
     def search(self, queryset: "QuerySet[Project]", text: str) -> "QuerySet[Project]":
-        found = queryset.filter(name__icontains=text) | queryset.filter(git_repo__icontains=text)
-        if text.isascii() and text.isdigit() and len(text) <= 18:
-            found |= queryset.filter(pk=int(text))
-        return found
+        return queryset.filter(Q(name__icontains=text) | Q(git_repo__icontains=text) | Q(pk=id_in(text) or 0))
 
     def find_page(self, request: HttpRequest, queryset: "QuerySet[Project]", after: Place | None, limit: int) -> Page:
         page = super().find_page(request, queryset, after, limit)
@@ -375,7 +372,7 @@ class SnapshotAdmin(TrackerModelAdmin):
     def get_queryset(self, request: HttpRequest) -> "QuerySet[Snapshot]":
         found = scope_of(request).within(Snapshot.objects.select_related("project"))
         chosen = text_of(request, "project")
-        return found.filter(project=int(chosen)) if chosen.isascii() and chosen.isdigit() else found
+        return found.filter(project=id_in(chosen) or 0) if chosen else found
 
     def has_view_permission(self, request: HttpRequest, obj: Snapshot | None = None) -> bool:
         # A list without pages.

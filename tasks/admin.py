@@ -22,7 +22,7 @@ from tasks import admin_closed as admin_closed
 from tasks import maintenance, search
 from tasks.models import Task
 from tasks.search import Criteria, State
-from tasks.shown import ProjectFilter, vote_table, worker_name, workers_called
+from tasks.shown import ProjectFilter, project_link, vote_table, worker_name, workers_called
 from tracker.api.errors import InvalidField
 from tracker.api.fields import INT16, INT32, INT64
 from tracker.filters import Choice, Typed, number_of, text_of
@@ -148,7 +148,7 @@ class TaskAdmin(TrackerModelAdmin):
 
     @admin.display(description=_("project"))
     def project_name(self, task: Task) -> SafeString:
-        return clipped(task.project.name, short=True)
+        return project_link(task.project)
 
     @admin.display(description=_("state"))
     def state(self, task: Task) -> SafeString:

@@ -16,10 +16,10 @@ from projects.scoping import scope_of
 from tasks import closed
 from tasks.closed import ClosedCriteria
 from tasks.models import ClosedTask
-from tasks.shown import ProjectFilter, aliases_of, vote_table, worker_name
+from tasks.shown import ProjectFilter, aliases_of, project_link, vote_table, worker_name
 from tracker.api.errors import InvalidField
 from tracker.api.fields import INT64
-from tracker.filters import Since, Until, number_of, text_of, time_of
+from tracker.filters import Since, Until, id_in, number_of, text_of, time_of
 from tracker.keyset import Page, Place
 from tracker.modeladmin import TrackerModelAdmin, clipped, rows_by_id
 
@@ -63,8 +63,9 @@ class ClosedTaskAdmin(TrackerModelAdmin):
         if chosen is not None:
             projects = [one for one in projects if one == chosen]
         text = text_of(request, "q")
-        if text.isascii() and text.isdigit() and 0 < int(text) <= INT64[1]:
-            return ClosedCriteria(projects, task=int(text))
+        task = id_in(text)
+        if task is not None:
+            return ClosedCriteria(projects, task=task)
         if len(text) > 1 and text[0] == text[-1] == '"':
             text = text[1:-1]
         if text and len(projects) > 1:
@@ -104,7 +105,7 @@ class ClosedTaskAdmin(TrackerModelAdmin):
 
     @admin.display(description=_("project"))
     def project_name(self, task: ClosedTask) -> SafeString:
-        return clipped(task.project.name, short=True)
+        return project_link(task.project)
 
     @admin.display(description=_("closed by"))
     def by(self, task: Any) -> str:

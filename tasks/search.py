@@ -61,12 +61,12 @@ class Criteria(NamedTuple):
         """Whether the tasks are named rather than described."""
         return self.ids is not None or self.hash64 is not None
 
-    def values(self) -> dict[str, Any]:
-        """The parameters of MATCHING."""
+    def values(self, walked: str = "") -> dict[str, Any]:
+        """The parameters of MATCHING. What holds for all that was walked to is left out: no row is read for it."""
         text = self.text
         if text is not None:
             text = "%" + text.replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_") + "%"
-        return self._asdict() | {"text": text, "states": [state.value for state in self.states]}
+        return self._asdict() | {"text": text, "states": [state.value for state in self.states if state != walked]}
 
 
 class Found(NamedTuple):
@@ -97,6 +97,11 @@ class _Step(NamedTuple):
     name: str
     values: dict[str, Any]
 
+    @property
+    def walked(self) -> str:
+        """The state in which it is walked through."""
+        return "ready" if self.name == "same_priority" else self.name
+
 
 def find(criteria: Criteria, *, after: Place | None = None, limit: int, bound: int = BOUND) -> Found:
     """The next tasks that match."""
@@ -108,7 +113,9 @@ def find(criteria: Criteria, *, after: Place | None = None, limit: int, bound: i
 def _find(criteria: Criteria, after: Place | None, limit: int, bound: int) -> Found:
     rows: list[tuple[Any, ...]] = []
     for step in _steps(criteria, after):
-        values = criteria.values() | step.values | {"bound": bound, "skip": 0, "limit": limit + 1 - len(rows)}
+        values = (
+            criteria.values(step.walked) | step.values | {"bound": bound, "skip": 0, "limit": limit + 1 - len(rows)}
+        )
         rows += [(step.name, *row) for row in db.rows(_FIND[step.name], values)]
         if len(rows) > limit:
             return Found([row[1] for row in rows[:limit]], list(rows[limit - 1]), None)
@@ -133,13 +140,18 @@ def find_all(criteria: Criteria, *, limit: int) -> Iterator[list[int]]:
 
 def count(criteria: Criteria) -> Counted:
     """How many match."""
+    with transaction.atomic():
+        db.rows(WALK_ALONG)
+        return _count(criteria)
+
+
+def _count(criteria: Criteria) -> Counted:
     by_project: dict[int, int] = {}
     complete = True
     for step in _steps(criteria, None):
         looked = 0
-        for project_id, matching, seen in db.rows(
-            _COUNT[step.name], criteria.values() | step.values | {"bound": COUNTED}
-        ):
+        values = criteria.values(step.walked) | step.values | {"bound": COUNTED}
+        for project_id, matching, seen in db.rows(_COUNT[step.name], values):
             looked += seen
             if matching:
                 by_project[project_id] = by_project.get(project_id, 0) + matching

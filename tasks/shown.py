@@ -11,7 +11,8 @@ from django.utils.translation import gettext_lazy
 
 from projects.models import Project
 from projects.scoping import scope_of
-from tracker.filters import Choice
+from tracker.filters import Choice, id_in
+from tracker.modeladmin import clipped, link
 from workers.models import Worker
 
 # Workers of one alias that a filter stands for.
@@ -28,6 +29,11 @@ class ProjectFilter(Choice):
         return tuple((str(pk), name) for pk, name in found.values_list("pk", "name"))
 
 
+def project_link(project: Project) -> SafeString:
+    """The project's name, which leads to it."""
+    return link(f"/admin/projects/project/{project.pk}/change/", clipped(project.name, short=True))
+
+
 def worker_name(worker_id: int | None, alias: str | None) -> str:
     """How a worker is called, also one that was deleted. A dash for none."""
     if worker_id is None:
@@ -39,8 +45,9 @@ def workers_called(text: str) -> list[int] | None:
     """The workers with this id or alias; None for no text."""
     if not text:
         return None
-    if text.isascii() and text.isdigit() and len(text) <= 18:
-        return [int(text)]
+    worker = id_in(text)
+    if worker is not None:
+        return [worker]
     return list(Worker.objects.filter(alias__iexact=text).values_list("pk", flat=True)[:SAME_NAMES])
 
 

@@ -53,6 +53,11 @@ def text_of(request: HttpRequest, name: str) -> str:
     return request.GET.get(name, "").replace("\0", "").strip()
 
 
+def id_in(text: str) -> int | None:
+    """The id that a text is; None for what is none."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else None
+
+
 def number_of(request: HttpRequest, name: str, *, low: int, high: int) -> int | None:
     """The whole number that was typed; None for nothing. Raises InvalidField."""
     text = text_of(request, name)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar, TypeVar
 
 from django.contrib import messages
+from django.contrib.admin import ShowFacets
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.utils import quote, unquote
 from django.db.models import QuerySet
@@ -52,6 +53,7 @@ class TrackerModelAdmin(ModelAdmin):
 
     keys: ClassVar[tuple[str, ...]] = ("-pk",)
     plural: ClassVar[Any] = ""
+    new: ClassVar[Any] = ""
     # Actions on one row, as buttons of its page.
     page_actions: ClassVar[tuple[str, ...]] = ()
     # Said above the list.
@@ -60,6 +62,8 @@ class TrackerModelAdmin(ModelAdmin):
     list_per_page = 50
     sortable_by = ()
     show_full_result_count = False
+    # Facets are counts.
+    show_facets = ShowFacets.NEVER
     list_filter_submit = True
     list_fullwidth = True
     change_form_show_cancel_button = True
@@ -162,7 +166,7 @@ class TrackerModelAdmin(ModelAdmin):
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, obj: Any = None, **options: Any
     ) -> HttpResponse:
-        name = self.name_of(obj) if obj else str(context["title"])
+        name = self.name_of(obj) if obj else str(self.new)
         context |= {"title": self.plural, "subtitle": name, "crumbs": self.crumbs(name), "show_history": False}
         if obj is not None:
             context["page_actions"] = self.buttons(request, obj)

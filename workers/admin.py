@@ -20,9 +20,9 @@ from projects.scoping import Scope, scope_of
 from tasks import maintenance
 from tasks.activity import Activity, activity, holders
 from tasks.shown import ProjectFilter
-from tracker.filters import Choice, text_of
+from tracker.filters import Choice, id_in, text_of
 from tracker.keyset import Page, Place
-from tracker.modeladmin import TrackerModelAdmin, action, clipped, label, labels
+from tracker.modeladmin import TrackerModelAdmin, action, clipped, label, labels, link
 from tracker.templatetags.tracker import count
 from workers import services
 from workers.models import Worker, WorkerAccess
@@ -82,8 +82,7 @@ class WorkerAdmin(TrackerModelAdmin):
         return workers.filter(Q(pk__in=with_access) | Q(pk__in=holders(projects) if projects else []))
 
     def search(self, queryset: "QuerySet[Worker]", text: str) -> "QuerySet[Worker]":
-        found = queryset.filter(alias__icontains=text)
-        return found | queryset.filter(pk=int(text)) if text.isascii() and text.isdigit() and len(text) <= 18 else found
+        return queryset.filter(Q(alias__icontains=text) | Q(pk=id_in(text) or 0))
 
     def find_page(self, request: HttpRequest, queryset: "QuerySet[Worker]", after: Place | None, limit: int) -> Page:
         page = super().find_page(request, queryset, after, limit)
@@ -122,8 +121,8 @@ class WorkerAdmin(TrackerModelAdmin):
         return worker.activity.seen
 
     @admin.display(description=_("leases now"))
-    def leases(self, worker: Any) -> str:
-        return count(worker.activity.leases)
+    def leases(self, worker: Any) -> SafeString:
+        return link(f"/admin/tasks/task/?worker={worker.pk}", count(worker.activity.leases))
 
     @admin.display(description=_("closed"))
     def closed(self, worker: Any) -> str:
@@ -230,7 +229,7 @@ class AccessProjectFilter(ProjectFilter):
 
     def queryset(self, request: HttpRequest, queryset: "QuerySet[WorkerAccess]") -> "QuerySet[WorkerAccess]":
         chosen = text_of(request, "project")
-        return queryset.filter(project=int(chosen)) if chosen.isascii() and chosen.isdigit() else queryset
+        return queryset.filter(project=id_in(chosen) or 0) if chosen else queryset
 
 
 @admin.register(WorkerAccess)
@@ -256,10 +255,8 @@ class WorkerAccessAdmin(TrackerModelAdmin):
         return scope_of(request).within(accesses, Role.MANAGE_ACCESS)
 
     def search(self, queryset: "QuerySet[WorkerAccess]", text: str) -> "QuerySet[WorkerAccess]":
-        condition = Q(worker__alias__icontains=text) | Q(project__name__icontains=text)
-        if text.isascii() and text.isdigit() and len(text) <= 18:
-            condition |= Q(worker=int(text))
-        return queryset.filter(condition)
+        names = Q(worker__alias__icontains=text) | Q(project__name__icontains=text)
+        return queryset.filter(names | Q(worker=id_in(text) or 0))
 
     @admin.display(description=_("worker"))
     def name(self, access: WorkerAccess) -> SafeString:
