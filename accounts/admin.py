@@ -17,7 +17,7 @@ from accounts.models import User
 from projects.models import Project
 from projects.roles import roles_by_project
 from projects.scoping import scope_of
-from tracker.modeladmin import TrackerModelAdmin, action, clipped, label
+from tracker.modeladmin import TrackerModelAdmin, action, clipped, label, written
 from tracker.templatetags.tracker import count
 
 # Rights come from roles in projects alone.
@@ -62,12 +62,12 @@ class UserAdmin(TrackerModelAdmin):
         return label(_("active"), "success") if manager.is_active else label(_("deactivated"), "danger")
 
     @admin.display(description=_("registered"))
-    def registered(self, manager: User) -> Any:
-        return manager.date_joined
+    def registered(self, manager: User) -> str:
+        return written(manager.date_joined)
 
     @admin.display(description=_("last signed in"))
-    def last_here(self, manager: User) -> Any:
-        return manager.last_login
+    def last_here(self, manager: User) -> str:
+        return written(manager.last_login)
 
     @admin.display(description=_("projects"))
     def role_table(self, manager: User) -> SafeString:
@@ -77,6 +77,10 @@ class UserAdmin(TrackerModelAdmin):
         return format_html(
             '<table class="plain">{}</table>', format_html_join("", "<tr><td>{}</td><td>{}</td></tr>", rows)
         )
+
+    def is_useful(self, name: str, obj: User) -> bool:
+        useful = {"promote": not obj.is_superuser, "demote": obj.is_superuser}
+        return (useful | {"deactivate": obj.is_active, "activate": not obj.is_active})[name]
 
     @action(_("Make tracker admin"), icon="shield_person")
     def promote(self, request: HttpRequest, queryset: "QuerySet[User]") -> HttpResponse | None:

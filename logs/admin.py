@@ -1,6 +1,5 @@
 """What workers reported, in the admin. Read-only."""
 
-from datetime import datetime
 from typing import Any
 
 from django.contrib import admin, messages
@@ -19,7 +18,7 @@ from tasks.shown import worker_name, workers_called
 from tracker.api.errors import InvalidField
 from tracker.filters import Choice, Since, Typed, Until, number_of, text_of, time_of
 from tracker.keyset import Page, Place
-from tracker.modeladmin import TrackerModelAdmin, clipped, label, rows_by_id
+from tracker.modeladmin import TrackerModelAdmin, clipped, label, rows_by_id, written
 
 SHOWN = 300
 _KINDS = {Level.WARN: "warning", Level.INFO: "info", Level.DEBUG: "", Level.TRACE: ""}
@@ -87,8 +86,8 @@ class LogEntryAdmin(TrackerModelAdmin):
         return moment(obj.timestamp)
 
     @admin.display(description=_("received"))
-    def received_at(self, entry: LogEntry) -> datetime:
-        return entry.received
+    def received_at(self, entry: LogEntry) -> str:
+        return written(entry.received)
 
     @admin.display(description=_("time"))
     def when(self, entry: LogEntry) -> str:

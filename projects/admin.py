@@ -1,7 +1,6 @@
 """Projects and their snapshots in the admin."""
 
 from collections.abc import Callable
-from datetime import datetime
 from typing import Any
 
 from django.contrib import admin, messages
@@ -25,7 +24,7 @@ from tasks.shown import ProjectFilter
 from tracker.api.errors import ApiError
 from tracker.filters import Choice, id_in, text_of
 from tracker.keyset import Page, Place
-from tracker.modeladmin import TrackerModelAdmin, action, clipped, labels
+from tracker.modeladmin import TrackerModelAdmin, action, clipped, labels, written
 from tracker.templatetags.tracker import count, duration, rate, sparkline
 
 # Up to so many tasks of a state are counted before an action; beyond, the last snapshot tells.
@@ -272,6 +271,9 @@ class ProjectAdmin(TrackerModelAdmin):
 
     # --- What is done ---
 
+    def is_useful(self, name: str, obj: Project) -> bool:
+        return {"pause": not obj.paused, "resume": obj.paused}.get(name, True)
+
     @action(_("Pause"), icon="pause", role=Role.EDIT)
     def pause(self, request: HttpRequest, queryset: "QuerySet[Project]") -> HttpResponse | None:
         return self._set_paused(request, queryset, paused=True)
@@ -379,8 +381,8 @@ class SnapshotAdmin(TrackerModelAdmin):
         return obj is None
 
     @admin.display(description=_("taken at"))
-    def taken_at(self, snapshot: Snapshot) -> datetime:
-        return snapshot.taken
+    def taken_at(self, snapshot: Snapshot) -> str:
+        return written(snapshot.taken)
 
     @admin.display(description=_("project"))
     def project_name(self, snapshot: Snapshot) -> SafeString:

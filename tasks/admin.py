@@ -27,7 +27,7 @@ from tracker.api.errors import InvalidField
 from tracker.api.fields import INT16, INT32, INT64
 from tracker.filters import Choice, Typed, number_of, text_of
 from tracker.keyset import Page, Place
-from tracker.modeladmin import TrackerModelAdmin, action, clipped, label, rows_by_id
+from tracker.modeladmin import TrackerModelAdmin, action, clipped, label, rows_by_id, written
 from tracker.templatetags.tracker import count as in_words
 from tracker.templatetags.tracker import duration
 
@@ -174,16 +174,16 @@ class TaskAdmin(TrackerModelAdmin):
         return duration(_seconds_since(task.created))
 
     @admin.display(description=_("submitted"))
-    def submitted(self, task: Task) -> datetime:
-        return task.created
+    def submitted(self, task: Task) -> str:
+        return written(task.created)
 
     @admin.display(description=_("leased at"))
-    def leased_at(self, task: Task) -> datetime | None:
-        return task.assign_time
+    def leased_at(self, task: Task) -> str:
+        return written(task.assign_time)
 
     @admin.display(description=_("leased until"))
-    def leased_until(self, task: Task) -> datetime | None:
-        return task.lease_expires
+    def leased_until(self, task: Task) -> str:
+        return written(task.lease_expires)
 
     @admin.display(description=_("hash"))
     def hash(self, task: Task) -> str:
@@ -202,6 +202,9 @@ class TaskAdmin(TrackerModelAdmin):
         return vote_table(task.voters, task.votes)
 
     # --- What is done ---
+
+    def is_useful(self, name: str, obj: Task) -> bool:
+        return {"retry": _state_of(obj) == State.FAILED, "release": _state_of(obj) == State.LEASED}.get(name, True)
 
     @action(_("Retry failed tasks"), icon="replay", role=Role.MAINTENANCE)
     def retry(self, request: HttpRequest, queryset: "QuerySet[Task]") -> HttpResponse | None:

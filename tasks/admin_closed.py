@@ -1,6 +1,5 @@
 """Closed tasks in the admin: what is still kept of them, read-only."""
 
-from datetime import datetime
 from typing import Any
 
 from django.contrib import admin, messages
@@ -21,7 +20,7 @@ from tracker.api.errors import InvalidField
 from tracker.api.fields import INT64
 from tracker.filters import Since, Until, id_in, number_of, text_of, time_of
 from tracker.keyset import Page, Place
-from tracker.modeladmin import TrackerModelAdmin, clipped, rows_by_id
+from tracker.modeladmin import TrackerModelAdmin, clipped, rows_by_id, written
 
 SHOWN = 300
 _TIMES = ("submitted", "leased_at", "closed_at")
@@ -113,16 +112,16 @@ class ClosedTaskAdmin(TrackerModelAdmin):
         return worker_name(task.worker_id, alias)
 
     @admin.display(description=_("submitted"))
-    def submitted(self, task: ClosedTask) -> datetime:
-        return task.created
+    def submitted(self, task: ClosedTask) -> str:
+        return written(task.created)
 
     @admin.display(description=_("leased at"))
-    def leased_at(self, task: ClosedTask) -> datetime:
-        return task.assign_time
+    def leased_at(self, task: ClosedTask) -> str:
+        return written(task.assign_time)
 
     @admin.display(description=_("closed at"))
-    def closed_at(self, task: ClosedTask) -> datetime:
-        return task.closed
+    def closed_at(self, task: ClosedTask) -> str:
+        return written(task.closed)
 
     @admin.display(description=_("verification hash"))
     def verified(self, task: ClosedTask) -> str:

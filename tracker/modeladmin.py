@@ -6,19 +6,22 @@ button may have been forged.
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
 from typing import Any, ClassVar, TypeVar
 
 from django.contrib import messages
 from django.contrib.admin import ShowFacets
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
-from django.contrib.admin.utils import quote, unquote
+from django.contrib.admin.utils import unquote
 from django.db.models import QuerySet
 from django.forms import Form
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
+from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.timezone import localtime
 from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
 
@@ -145,9 +148,7 @@ class TrackerModelAdmin(ModelAdmin):
 
     def address(self, name: str, *arguments: Any) -> str:
         """The address of one of this model's pages: changelist, change, act, …"""
-        return reverse(
-            f"admin:{self.opts.app_label}_{self.opts.model_name}_{name}", args=[quote(one) for one in arguments]
-        )
+        return reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_{name}", args=arguments)
 
     def name_of(self, obj: Any) -> str:
         """What a row's page is called."""
@@ -184,8 +185,12 @@ class TrackerModelAdmin(ModelAdmin):
                 "danger": method.danger,
             }
             for name, method in offered
-            if self.may_act(request, method, obj)
+            if self.may_act(request, method, obj) and self.is_useful(name, obj)
         ]
+
+    def is_useful(self, name: str, obj: Any) -> bool:
+        """Whether an action would change anything about this row, so that its page offers it."""
+        return True
 
     # --- Acting ---
 
@@ -271,6 +276,11 @@ def label(text: Any, kind: str = "") -> SafeString:
 def labels(marks: Mapping[Any, str]) -> SafeString:
     """Several marks beside each other."""
     return format_html("{}" * len(marks), *(label(text, kind) for text, kind in marks.items()))
+
+
+def written(moment: datetime | None) -> str:
+    """A time as lists and pages write it. A dash for None."""
+    return "–" if moment is None else date_format(localtime(moment), "DATETIME_FORMAT")
 
 
 def link(address: str, text: Any) -> SafeString:

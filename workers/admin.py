@@ -1,7 +1,6 @@
 """Workers and their requests for access in the admin."""
 
 from collections.abc import Callable
-from datetime import datetime
 from typing import Any
 
 from django.contrib import admin, messages
@@ -22,7 +21,7 @@ from tasks.activity import Activity, activity, holders
 from tasks.shown import ProjectFilter
 from tracker.filters import Choice, id_in, text_of
 from tracker.keyset import Page, Place
-from tracker.modeladmin import TrackerModelAdmin, action, clipped, label, labels, link
+from tracker.modeladmin import TrackerModelAdmin, action, clipped, label, labels, link, written
 from tracker.templatetags.tracker import count
 from workers import services
 from workers.models import Worker, WorkerAccess
@@ -117,8 +116,8 @@ class WorkerAdmin(TrackerModelAdmin):
         return label(_("paused"), "danger") if worker.paused else label(_("not paused"))
 
     @admin.display(description=_("last seen"))
-    def seen(self, worker: Any) -> Any:
-        return worker.activity.seen
+    def seen(self, worker: Any) -> str:
+        return written(worker.activity.seen)
 
     @admin.display(description=_("leases now"))
     def leases(self, worker: Any) -> SafeString:
@@ -129,8 +128,8 @@ class WorkerAdmin(TrackerModelAdmin):
         return count(worker.activity.closed)
 
     @admin.display(description=_("registered"))
-    def registered(self, worker: Worker) -> datetime:
-        return worker.created
+    def registered(self, worker: Worker) -> str:
+        return written(worker.created)
 
     @admin.display(description=_("projects"))
     def access_table(self, worker: Any) -> SafeString:
@@ -140,6 +139,10 @@ class WorkerAdmin(TrackerModelAdmin):
         )
 
     # --- What is done: by tracker admins, since it concerns the worker in every project ---
+
+    def is_useful(self, name: str, obj: Any) -> bool:
+        useful = {"pause": not obj.paused, "resume": obj.paused, "release_leases": obj.activity.leases > 0}
+        return bool(useful.get(name, True))
 
     @action(_("Pause"), icon="pause")
     def pause(self, request: HttpRequest, queryset: "QuerySet[Worker]") -> HttpResponse | None:
@@ -276,8 +279,8 @@ class WorkerAccessAdmin(TrackerModelAdmin):
         return labels(wanted) if wanted else "–"
 
     @admin.display(description=_("asked at"))
-    def asked_at(self, access: WorkerAccess) -> datetime | None:
-        return access.asked
+    def asked_at(self, access: WorkerAccess) -> str:
+        return written(access.asked)
 
     @admin.display(description=_("has"))
     def has(self, access: WorkerAccess) -> SafeString | str:

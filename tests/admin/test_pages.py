@@ -222,3 +222,26 @@ def test_unfolds_search_is_not_offered(admin):
 def test_filters_that_are_not_offered_are_refused(admin, project):
     TaskFactory(project=project)
     admin.get("tasks/task/?status__exact=2", status=400)
+
+
+def test_a_page_offers_what_would_change_something(admin, project, tracker_admin, manager):
+    rows = fill(project)
+
+    def offered(path, pk):
+        context = admin.client.get(f"/admin/{path}/{pk}/change/").context
+        for action in context["page_actions"]:
+            assert admin.client.get(action["link"]).status_code == 200
+        return [action["link"].split("/")[-2] for action in context["page_actions"]]
+
+    assert offered("projects/project", project.pk) == ["pause", "reset_failed", "reclaim", "hard_reset"]
+    assert offered("tasks/task", rows["tasks/task"].pk) == ["release", "set_priority", "delete"]
+    assert offered("tasks/task", rows["failed"].pk) == ["retry", "set_priority", "delete"]
+    assert offered("workers/worker", rows["workers/worker"].pk) == ["pause", "release_leases", "rotate_secret"]
+    assert offered("accounts/user", manager.pk) == ["promote", "deactivate"]
+    assert offered("accounts/user", tracker_admin.pk) == ["demote", "deactivate"]
+
+
+def test_times_are_written_for_people(admin, project):
+    rows = fill(project)
+    for path in ("tasks/task", "tasks/closedtask", "workers/worker", "logs/logentry"):
+        assert "+00:00" not in admin.get(f"{path}/{rows[path].pk}/change/")
