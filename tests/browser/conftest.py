@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 import requests
+from playwright.sync_api import sync_playwright
 
 from tests.flows.server import Server
 
@@ -46,8 +47,6 @@ def register(server: Server, username: str) -> None:
 
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[object]:
-    from playwright.sync_api import sync_playwright
-
     with sync_playwright() as playwright:
         # Root has no use for the sandbox, and chromium refuses to start with it.
         options = ["--no-sandbox"] if sys.platform == "linux" and os.geteuid() == 0 else []

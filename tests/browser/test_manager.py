@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from playwright.sync_api import expect
 
 from tests.browser.conftest import PASSWORD
 
@@ -13,8 +14,6 @@ def number(page, label):
 
 
 def test_a_managers_path(site, window, worker, scene):
-    from playwright.sync_api import expect
-
     browser = window()
     page = browser.open("/accounts/register/")
     page.get_by_label("Name").fill("newcomer")
@@ -87,8 +86,6 @@ def test_a_managers_path(site, window, worker, scene):
 
 
 def test_secrets(site, window, scene):
-    from playwright.sync_api import expect
-
     browser = window(permissions=["clipboard-read", "clipboard-write"]).sign_in()
     page = browser.open(f"/projects/{scene['public']}/secrets/")
     expect(page.get_by_text("The secrets are hidden")).to_be_visible()
@@ -103,8 +100,6 @@ def test_secrets(site, window, scene):
 
 
 def test_a_wrong_password(window, scene):
-    from playwright.sync_api import expect
-
     browser = window()
     page = browser.open("/logs/?level=3")
     page.get_by_label("Name").fill("ada")

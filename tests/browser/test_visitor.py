@@ -5,6 +5,10 @@ import sys
 import time
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect
+
+from tests.browser.conftest import Manager
 
 PAGES = (
     "/projects/",
@@ -27,8 +31,6 @@ FOR_NOBODY = ("/accounts/login/", "/accounts/register/", "/projects/999999/")
 
 
 def test_a_visitors_path(window, scene):
-    from playwright.sync_api import expect
-
     browser = window()
     page = browser.open("/")
     assert page.url.endswith("/projects/")
@@ -50,8 +52,6 @@ def test_a_visitors_path(window, scene):
 
 
 def test_the_worker_that_getting_started_shows_works(site, window, worker, scene):
-    from tests.browser.conftest import Manager
-
     project = Manager(site).post("/project/create", {"name": "To start with", "public": True})["id"]
     page = window().sign_in().open(f"/projects/{project}/console/")
     page.get_by_label("Recipe", exact=True).fill("from the console")
@@ -175,8 +175,6 @@ def test_without_scripts(window, scene):
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("address", [*PAGES, *FOR_NOBODY])
 def test_accessibility(window, scene, address, scheme):
-    from axe_playwright_python.sync_playwright import Axe
-
     browser = window(color_scheme=scheme)
     if address in FOR_NOBODY:
         browser.expected = "404"
