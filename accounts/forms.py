@@ -1,6 +1,10 @@
 """The forms of accounts' pages. What they may hold is checked by the services."""
 
+from typing import Any
+
 from django import forms
+from django.contrib.auth.forms import PasswordChangeForm
+from django.core.validators import MaxLengthValidator
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import LONGEST_NAME, SHORTEST_NAME
@@ -37,3 +41,12 @@ class RegisterForm(forms.Form):
         help_text=_("At least 8 characters, not a common password and not only digits."),
         widget=forms.PasswordInput({"autocomplete": "new-password"}),
     )
+
+
+class PasswordForm(PasswordChangeForm):
+    """Django's. No longer passwords than the sign-in takes."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for field in self.fields.values():
+            field.validators.append(MaxLengthValidator(LONGEST_PASSWORD))

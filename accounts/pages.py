@@ -2,7 +2,6 @@
 
 from django.conf import settings
 from django.contrib import auth, messages
-from django.contrib.auth.forms import PasswordChangeForm
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.utils.http import url_has_allowed_host_and_scheme
@@ -12,10 +11,10 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts import services, sessions
-from accounts.forms import LoginForm, RegisterForm
+from accounts.forms import LoginForm, PasswordForm, RegisterForm
 from accounts.models import User
 from tracker.api import throttle
-from tracker.api.errors import ApiError, Forbidden
+from tracker.api.errors import ApiError, Forbidden, RateLimited, tell
 from tracker.pages import blame, require_login
 
 
@@ -30,6 +29,8 @@ def login(request: HttpRequest) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         try:
             user = sessions.identify(request, **form.cleaned_data)
+        except RateLimited:
+            raise
         except ApiError as error:
             blame(form, error)
         else:
@@ -44,12 +45,14 @@ def login(request: HttpRequest) -> HttpResponse:
 def register(request: HttpRequest) -> HttpResponse:
     """/accounts/register/. Counts attempts together with POST /register."""
     if not settings.REGISTRATION_OPEN:
-        raise sessions.RegistrationClosed
+        return tell(request, sessions.RegistrationClosed())
     form = RegisterForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         try:
             throttle.count_address(request, group="register", rate=settings.REGISTER_RATE)
             user = services.register(**form.cleaned_data)
+        except RateLimited:
+            raise
         except ApiError as error:
             blame(form, error)
         else:
@@ -72,7 +75,10 @@ def logout(request: HttpRequest) -> HttpResponse:
 def account(request: HttpRequest) -> HttpResponse:
     """/accounts/: who one is, and the password."""
     manager = require_login(request)
-    form = PasswordChangeForm(manager, request.POST or None)
+    form = PasswordForm(manager, request.POST or None)
+    if request.method == "POST":
+        # The old password can be guessed here as well as at the door.
+        sessions.count_attempt(request, manager.username)
     if request.method == "POST" and form.is_valid():
         form.save()
         # Every other session of this manager ends; this one goes on.

@@ -23,12 +23,17 @@ def identify(request: HttpRequest, *, username: str, password: str) -> User:
     Takes as long for an unknown name as for a wrong password: Django's backend hashes in both cases.
     """
     throttle.count_address(request, group="login", rate=settings.LOGIN_RATE)
-    name = f"the name {username[:40].lower()}"
-    throttle.count(request, group="login_name", key=name, rate=settings.LOGIN_RATE)
+    count_attempt(request, username)
     user = auth.authenticate(request, username=username, password=password)
     if not isinstance(user, User):
         raise WrongCredentials
     return user
+
+
+def count_attempt(request: HttpRequest, username: str) -> None:
+    """Count a guess at this manager's password. Raises RateLimited."""
+    name = f"the name {username[:40].lower()}"
+    throttle.count(request, group="login_name", key=name, rate=settings.LOGIN_RATE)
 
 
 def begin(request: HttpRequest, user: User) -> None:

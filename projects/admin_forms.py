@@ -10,7 +10,7 @@ from django.forms.models import construct_instance
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget, UnfoldBooleanWidget
 
 from accounts.models import User
-from projects.forms import ProjectForm
+from projects.forms import ChainField, ProjectForm
 from projects.models import Project
 from projects.roles import Role, projects_with
 from tracker.api.errors import ApiError
@@ -42,7 +42,7 @@ class ProjectAdminForm(forms.ModelForm):
     def _chain_field(self, field: Any) -> forms.ModelChoiceField:
         edited = projects_with(self.manager, Role.EDIT).values("pk")
         others = Project.objects.filter(Q(pk__in=edited) | Q(pk=self.instance.chain_id or 0))
-        chain = _ChainField(
+        chain = ChainField(
             queryset=others.exclude(pk=self.instance.pk).order_by("name"),
             required=False,
             label=field.label,
@@ -76,15 +76,6 @@ class ProjectAdminForm(forms.ModelForm):
             chain = values.pop("chain")
             values["chain_id"] = chain.pk if chain else 0
         return values
-
-
-class _ChainField(forms.ModelChoiceField):
-    """A project to go on with. The name of a hidden one is not told to those who may not see it."""
-
-    visible: set[int] = set()
-
-    def label_from_instance(self, obj: Any) -> str:
-        return obj.name if obj.pk in self.visible else f"#{obj.pk}"
 
 
 class RolesForm(forms.Form):

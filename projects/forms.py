@@ -1,9 +1,11 @@
 """The forms of projects' pages. The rules are the services'."""
 
+from collections.abc import Container
 from typing import Any
 
 from django import forms
 from django.contrib.auth.models import AnonymousUser
+from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import User
@@ -11,6 +13,27 @@ from projects.models import Project
 from projects.roles import Role, projects_with
 
 Viewer = User | AnonymousUser
+
+
+class Lines(forms.CharField):
+    """Text of several lines. Browsers send their ends as CR LF, which is not what was typed."""
+
+    widget = forms.Textarea
+
+    def to_python(self, value: Any) -> Any:
+        text = super().to_python(value)
+        return text.replace("\r\n", "\n") if isinstance(text, str) else text
+
+
+class ChainField(forms.ModelChoiceField):
+    """The next project of the chain. One that the manager may not see goes by its id."""
+
+    visible: Container[int] = ()
+
+    def label_from_instance(self, project: Project) -> str:
+        if project.pk in self.visible:
+            return project.name
+        return str(_("project %(id)s, which you may not see") % {"id": project.pk})
 
 
 class ProjectForm(forms.ModelForm):
@@ -54,33 +77,35 @@ class ProjectForm(forms.ModelForm):
             "retention_days": _("0: forgotten at once."),
         }
         widgets = {"motd": forms.Textarea({"rows": 4})}
+        field_classes = {"motd": Lines, "chain": ChainField}
 
     def __init__(self, viewer: Viewer, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        # What the page showed goes along, so that a value that a push has set meanwhile is not set back.
+        for field in self.fields.values():
+            field.show_hidden_initial = True
         if not (isinstance(viewer, User) and viewer.is_tracker_admin):
             self.fields["public"].disabled = True
-        others = projects_with(viewer, Role.EDIT) | Project.objects.filter(chained_from=self.instance.pk)
         chain: Any = self.fields["chain"]
-        chain.queryset = others.exclude(pk=self.instance.pk).distinct().order_by("name")
         chain.empty_label = _("nowhere")
+        offered = Q(pk__in=projects_with(viewer, Role.EDIT).values("pk")) | Q(pk=self.instance.chain_id or 0)
+        chain.queryset = Project.objects.filter(offered).exclude(pk=self.instance.pk).order_by("name")
+        chain.visible = set(Project.objects.visible_to(viewer).filter(offered).values_list("pk", flat=True))
 
     def _post_clean(self) -> None:
         """Left out: it would check the instance, which is not what is saved; the services check it."""
 
     def changes(self) -> dict[str, Any]:
-        """What to hand to the services: all values, the chain, if it changes, as an id with 0 for none."""
-        values = dict(self.cleaned_data)
-        chain = values.pop("chain")
-        if self.fields["public"].disabled:
-            del values["public"]
-        # Left alone, it needs no EDIT in the other project.
-        if chain != self.instance.chain:
+        """What to hand to the services: the values that differ from what the page showed, the chain as an id."""
+        values = {name: self.cleaned_data[name] for name in self.changed_data}
+        if "chain" in values:
+            chain = values.pop("chain")
             values["chain_id"] = chain.pk if chain else 0
         return values
 
 
 class SecretForm(forms.Form):
-    secret = forms.CharField(
+    secret = Lines(
         label=_("Secret for the workers"),
         required=False,
         strip=False,

@@ -28,6 +28,12 @@ def find_visible(request: HttpRequest, project_id: int) -> Project:
     return project
 
 
+def home_of(request: HttpRequest, project: Project, part: str) -> str:
+    """Where to go after a change: the dashboard or, if the visitor has no READ in a hidden project, `part`."""
+    is_seen = Project.objects.visible_to(request.user).filter(pk=project.pk).exists()
+    return f"/projects/{project.pk}/{'' if is_seen else part}"
+
+
 def find_with(request: HttpRequest, project_id: int, role: Role) -> Project:
     """The project, if the visitor has the role in it. Raises NoSuchProject and Forbidden."""
     return require(request.user, project_id, role)

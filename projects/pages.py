@@ -10,10 +10,10 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from projects import services
 from projects.forms import ProjectForm, SecretForm, WebhookSecretForm
-from projects.frame import find_with, project_page
+from projects.frame import find_with, home_of, project_page
 from projects.models import Project, random_secret
 from projects.roles import Role
-from tracker.api.errors import ApiError
+from tracker.api.errors import ApiError, BadInput
 from tracker.pages import blame, require_login
 
 
@@ -58,7 +58,7 @@ def pause(request: HttpRequest, project_id: int, *, paused: bool) -> HttpRespons
     services.update_project(manager=require_login(request), project=project, paused=paused)
     told = _("Paused: no task is leased until you resume it.") if paused else _("Resumed: tasks are leased again.")
     messages.success(request, told)
-    return HttpResponseRedirect(f"/projects/{project.pk}/")
+    return HttpResponseRedirect(home_of(request, project, "edit/"))
 
 
 @never_cache
@@ -66,17 +66,18 @@ def pause(request: HttpRequest, project_id: int, *, paused: bool) -> HttpRespons
 def secrets(request: HttpRequest, project_id: int) -> HttpResponse:
     """/projects/7/secrets/. Only the answer to somebody who asks to see them carries them."""
     project = find_with(request, project_id, Role.SECRET)
-    shown = request.method == "POST" and request.POST.get("do") == "show"
+    shown = False
     secret, webhook = SecretForm(initial={"secret": project.secret}), _webhook_form(project)
-    if request.method == "POST" and not shown:
-        form: Form = SecretForm(request.POST) if "secret" in request.POST else WebhookSecretForm(request.POST)
-        values = {"webhook_secret": random_secret()} if request.POST.get("do") == "rotate" else None
-        if values or form.is_valid():
-            Project.objects.filter(pk=project.pk).update(**(values or form.cleaned_data))
-            messages.success(request, _("The secret was changed. Show it to copy it.") if values else _("Saved."))
-            return HttpResponseRedirect(f"/projects/{project.pk}/secrets/")
-        shown = True
-        secret, webhook = (form, webhook) if isinstance(form, SecretForm) else (secret, form)
+    if request.method == "POST":
+        shown = request.POST.get("do") == "show"
+        if request.POST.get("do") == "rotate":
+            return _save_secret(request, project, webhook_secret=random_secret())
+        if not shown:
+            form = _posted_secret(request)
+            if form.is_valid():
+                return _save_secret(request, project, **form.cleaned_data)
+            shown = True
+            secret, webhook = (form, webhook) if isinstance(form, SecretForm) else (secret, form)
     content = {
         "shown": shown,
         "secret_form": secret,
@@ -85,6 +86,21 @@ def secrets(request: HttpRequest, project_id: int) -> HttpResponse:
         "has_webhook_secret": bool(project.webhook_secret),
     }
     return project_page(request, project, "projects/secrets.html", "secrets/", content)
+
+
+def _posted_secret(request: HttpRequest) -> Form:
+    # A key that isn't there must not count as an empty secret.
+    if "secret" in request.POST:
+        return SecretForm(request.POST)
+    if "webhook_secret" in request.POST:
+        return WebhookSecretForm(request.POST)
+    raise BadInput(_("Say which secret to change."))
+
+
+def _save_secret(request: HttpRequest, project: Project, **secret: str) -> HttpResponse:
+    Project.objects.filter(pk=project.pk).update(**secret)
+    messages.success(request, _("The secret was changed. Show it to copy it."))
+    return HttpResponseRedirect(f"/projects/{project.pk}/secrets/")
 
 
 def _webhook_form(project: Project) -> Form:

@@ -52,11 +52,8 @@ def create_project_for(*, manager: "User", chain_id: int = 0, **settings: Any) -
     # A new project stands in no chain yet, so it can't close a circle.
     chain = require(manager, chain_id, Role.EDIT) if chain_id else None
     with transaction.atomic():
-        try:
+        with _named_fields():
             project = create_project(chain=chain, **settings)
-        except ValidationError as error:
-            field, problems = next(iter(error.message_dict.items()))
-            raise InvalidField(field, " ".join(problems)) from error
         set_roles(manager=manager, project=project, roles=ALL_ROLES)
     return project
 
@@ -71,6 +68,7 @@ def update_project(*, manager: "User", project: Project, chain_id: int | None = 
         raise OnlyTrackerAdmins
     if chain_id:
         require(manager, chain_id, Role.EDIT)
+    _check_columns(changes)
     if chain_id is not None:
         changes["chain_id"] = chain_id or None
     with transaction.atomic():
@@ -88,6 +86,23 @@ def rotate_webhook_secret(*, project: Project) -> str:
     secret = random_secret()
     Project.objects.filter(pk=project.pk).update(webhook_secret=secret)
     return secret
+
+
+def _check_columns(changes: dict[str, Any]) -> None:
+    """Raise InvalidField for a value that the column's validators refuse."""
+    others = [field.name for field in Project._meta.fields if field.name not in changes]
+    with _named_fields():
+        Project(**changes).clean_fields(exclude=others)
+
+
+@contextmanager
+def _named_fields() -> Iterator[None]:
+    """Turn Django's validation errors into ours."""
+    try:
+        yield
+    except ValidationError as error:
+        field, problems = next(iter(error.message_dict.items()))
+        raise InvalidField(field, " ".join(problems)) from error
 
 
 @contextmanager

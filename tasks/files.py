@@ -1,5 +1,6 @@
 """Files of tasks: a recipe a line, or a JSON object a line with the keys of /task/submit."""
 
+import codecs
 from collections.abc import Iterator, Mapping
 from typing import IO
 
@@ -25,6 +26,8 @@ class TaskFile:
         self.source.seek(0)
         for number, raw in enumerate(self.source, start=1):
             line = raw.rstrip(b"\r\n")
+            if number == 1:
+                line = line.removeprefix(codecs.BOM_UTF8)
             if line:
                 try:
                     task = self._parsed(line)

@@ -4,6 +4,7 @@ from django import forms
 from django.conf import settings
 from django.utils.translation import gettext_lazy as _
 
+from projects.forms import Lines
 from projects.models import Project
 from tasks.files import TaskFile
 from tasks.queue import NewTask, submit_many
@@ -16,7 +17,7 @@ _BATCH = 1_000
 class TaskForm(forms.Form):
     """One task."""
 
-    recipe = forms.CharField(
+    recipe = Lines(
         label=_("Recipe"),
         strip=False,
         widget=forms.Textarea({"rows": 4, "class": "code", "spellcheck": "false"}),

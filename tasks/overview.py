@@ -68,7 +68,9 @@ def sparklines(projects: Iterable[Project]) -> dict[int, list[int]]:
     }
 
 
-# Each count walks one partial index and stops at `counted`, and so does the look for the oldest. Where a count stops,
+# Each count walks one partial index and stops at `counted`, and so does the look for the oldest. In the index's order,
+# which says nothing about the count: without, the planner takes a project of many tasks as a reason to read the table,
+# and of one that has few it reads all of it. Where a count stops,
 # the last snapshot's is taken, but never less than was counted.
 OVERVIEWS = """
 SELECT project.id,
@@ -90,22 +92,25 @@ FROM projects_project AS project
 CROSS JOIN LATERAL (
     SELECT count(*), min(id) AS oldest FROM (
         SELECT id FROM tasks_task WHERE project_id = project.id AND status = 1 AND assignee_id IS NULL
-        LIMIT %(counted)s
+        ORDER BY priority DESC, id LIMIT %(counted)s
     ) AS seen
 ) AS ready
 CROSS JOIN LATERAL (
     SELECT count(*) FROM (
-        SELECT FROM tasks_task WHERE project_id = project.id AND assignee_id IS NOT NULL LIMIT %(counted)s
+        SELECT FROM tasks_task WHERE project_id = project.id AND assignee_id IS NOT NULL
+        ORDER BY lease_expires LIMIT %(counted)s
     ) AS seen
 ) AS leased
 CROSS JOIN LATERAL (
     SELECT count(*) FROM (
-        SELECT FROM tasks_task WHERE project_id = project.id AND status = 2 LIMIT %(counted)s
+        SELECT FROM tasks_task WHERE project_id = project.id AND status = 2
+        ORDER BY id LIMIT %(counted)s
     ) AS seen
 ) AS failed
 CROSS JOIN LATERAL (
     SELECT count(*) FROM (
-        SELECT FROM tasks_task WHERE project_id = project.id AND status = 1 AND NOT voters = '{}' LIMIT %(counted)s
+        SELECT FROM tasks_task WHERE project_id = project.id AND status = 1 AND NOT voters = '{}'
+        ORDER BY id LIMIT %(counted)s
     ) AS seen
 ) AS awaiting
 CROSS JOIN LATERAL (

@@ -14,13 +14,13 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods, require_safe
 
 from projects import history as histories
-from projects.frame import find_visible, find_with, project_page
+from projects.frame import find_visible, find_with, home_of, project_page
 from projects.models import Project
 from projects.roles import Role, roles_of
 from tasks import maintenance, overview, queries
 from tasks.forms import FileForm, TaskForm
 from tracker.api.errors import ApiError
-from tracker.pages import blame
+from tracker.pages import blame, without_nul
 
 PROJECTS_PER_PAGE = 50
 WORKERS_PER_PAGE = 100
@@ -29,7 +29,7 @@ WORKERS_PER_PAGE = 100
 @require_safe
 def project_list(request: HttpRequest) -> HttpResponse:
     """/projects/: what the visitor may see, with how it stands."""
-    sought = request.GET.get("q", "").strip()[:200]
+    sought = without_nul(request.GET.get("q", "")).strip()[:200]
     projects = Project.objects.visible_to(request.user)
     if sought:
         projects = projects.filter(name__icontains=sought)
@@ -121,7 +121,7 @@ def maintain(request: HttpRequest, project_id: int, *, chore: Chore) -> HttpResp
         affected = chore.run(project=project)
         told = ngettext("%(n)s task was changed.", "%(n)s tasks were changed.", affected)
         messages.success(request, told % {"n": affected})
-        return HttpResponseRedirect(f"/projects/{project.pk}/")
+        return HttpResponseRedirect(home_of(request, project, "console/"))
     now = overview.overview(project)
     count = now.open + now.failed if chore.counts == "all" else getattr(now, chore.counts)
     content = {"chore": chore, "affected": count, "approximate": now.approximate}
@@ -169,7 +169,7 @@ def start(request: HttpRequest, project_id: int) -> HttpResponse:
 @require_safe
 def workers(request: HttpRequest) -> HttpResponse:
     """/workers/: who has closed how many tasks."""
-    sought = request.GET.get("q", "").strip()[:200]
+    sought = without_nul(request.GET.get("q", "")).strip()[:200]
     found = [one for one in queries.worker_stats() if sought.casefold() in one.alias.casefold()]
     page = Paginator(found, WORKERS_PER_PAGE).get_page(request.GET.get("page"))
     content = {"page": page, "sought": sought, "total": sum(one.closed_task_count for one in found)}

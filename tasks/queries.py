@@ -67,7 +67,8 @@ HOLDERS = """
 SELECT coalesce(worker.alias, 'deleted worker ' || assignee_id), held.count
 FROM (
     SELECT assignee_id, count(*) AS count FROM (
-        SELECT assignee_id FROM tasks_task WHERE project_id = %(project)s AND assignee_id IS NOT NULL LIMIT %(leases)s
+        SELECT assignee_id FROM tasks_task WHERE project_id = %(project)s AND assignee_id IS NOT NULL
+        ORDER BY lease_expires LIMIT %(leases)s
     ) AS leases
     GROUP BY assignee_id
     ORDER BY count(*) DESC

@@ -2,16 +2,18 @@
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 from django.conf import settings
 from django.forms import BaseForm
-from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect, UnreadablePostError
 from django.middleware.locale import LocaleMiddleware
 from django.utils import translation
 from django.utils.translation import gettext as _
 
-from tracker.api.errors import ApiError, InvalidField, NotIdentified, tell
+from tracker.api import patience
+from tracker.api.body import PATIENCE_SECONDS, SLOWEST_BYTES_PER_SECOND, BrokenBody, announced_bytes
+from tracker.api.errors import ApiError, Forbidden, InvalidField, NotIdentified, TooLarge, tell
 
 # Everything comes from this address. Styles may stand in the page: colours of charts and bars are computed.
 _POLICY = {
@@ -46,6 +48,9 @@ def content_security_policy(get_response: GetResponse) -> GetResponse:
         if response.get("Content-Type", "").startswith("text/html"):
             is_admin = request.path.startswith("/admin/")
             response["Content-Security-Policy"] = _ADMIN_HEADER if is_admin else _HEADER
+            # What a manager has seen is not for whoever presses Back after it has signed out.
+            if "Cache-Control" not in response and settings.SESSION_COOKIE_NAME in request.COOKIES:
+                response["Cache-Control"] = "no-store"
         return response
 
     return middleware
@@ -64,6 +69,28 @@ class PageLocaleMiddleware(LocaleMiddleware):
         return super().process_response(request, response) if request.path.endswith("/") else response
 
 
+def limited_forms(get_response: GetResponse) -> GetResponse:
+    """Middleware: read what a page is sent, if it is no larger than the API would take, and not for ever."""
+
+    def middleware(request: HttpRequest) -> HttpResponseBase:
+        if request.method != "POST" or not request.path.endswith("/"):
+            return get_response(request)
+        is_upload = request.path.endswith("/console/")
+        most = settings.MAX_BULK_BODY_BYTES + settings.MAX_BODY_BYTES if is_upload else settings.MAX_BODY_BYTES
+        announced = announced_bytes(request) or 0
+        if announced > most:
+            return tell(request, TooLarge())
+        # Read now, while somebody watches the clock; whoever comes later finds it there.
+        with patience.limit(request, seconds=PATIENCE_SECONDS + announced / SLOWEST_BYTES_PER_SECOND):
+            try:
+                _ = request.POST
+            except UnreadablePostError:
+                return tell(request, BrokenBody())
+        return get_response(request)
+
+    return middleware
+
+
 class ErrorPages:
     """Middleware: an error of a service becomes a page. The API's views turn theirs into answers before."""
 
@@ -71,7 +98,12 @@ class ErrorPages:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        return self.get_response(request)
+        response = self.get_response(request)
+        if response.status_code == 405 and request.path.endswith("/") and request.method != "HEAD":
+            page = tell(request, MethodNotAllowed())
+            page["Allow"] = response["Allow"]
+            return page
+        return response
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
         if not isinstance(error, ApiError):
@@ -83,7 +115,22 @@ class ErrorPages:
 
 def to_login(request: HttpRequest) -> HttpResponse:
     """Where somebody signs in and then comes back."""
-    return HttpResponseRedirect(f"{settings.LOGIN_URL}?{urlencode({'next': request.get_full_path()})}")
+    target = request.get_full_path()
+    if request.method != "GET":
+        # The address of a button can't be opened afterwards; the page that it is on can.
+        page = urlsplit(request.headers.get("Referer", ""))
+        target = page._replace(scheme="", netloc="").geturl() if page.netloc == request.get_host() else "/projects/"
+    return HttpResponseRedirect(f"{settings.LOGIN_URL}?{urlencode({'next': target})}")
+
+
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """CSRF_FAILURE_VIEW. Mostly a form that was opened before somebody signed in in another tab."""
+    return tell(request, Forbidden(_("This form is out of date. Go back, load the page again and send it once more.")))
+
+
+def without_nul(text: str) -> str:
+    """Text that the database can look for."""
+    return text.replace("\0", "")
 
 
 def require_login(request: HttpRequest) -> Any:
@@ -102,6 +149,12 @@ def blame(form: BaseForm, error: ApiError) -> None:
         form.add_error(field, _(problem)[:1].upper() + _(problem)[1:])
     else:
         form.add_error(None, _(str(error)))
+
+
+class MethodNotAllowed(ApiError):
+    """This address is for a button of a page; it can't be opened."""
+
+    status = 405
 
 
 class Link(NamedTuple):

@@ -46,6 +46,7 @@ BEHIND_TLS = env.flag("BEHIND_TLS")
 if BEHIND_TLS:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = BEHIND_TLS
+CSRF_FAILURE_VIEW = "tracker.pages.csrf_failure"
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 # The proxies, by address or network, whose X-Forwarded-For is believed.
 TRUSTED_PROXIES = env.networks("TRUSTED_PROXIES")
@@ -80,6 +81,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "tracker.pages.content_security_policy",
+    "tracker.pages.limited_forms",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "tracker.pages.PageLocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -137,6 +139,9 @@ MAX_BODY_BYTES = env.whole_number("MAX_BODY_BYTES", 1024 * 1024, low=1024)
 MAX_WEBHOOK_BODY_BYTES = env.whole_number("MAX_WEBHOOK_BODY_BYTES", 5 * 1024 * 1024, low=1024)
 MAX_BULK_BODY_BYTES = env.whole_number("MAX_BULK_BODY_BYTES", 16 * 1024 * 1024, low=1024)
 
+# A page's form is read whole before anything looks at it; what is too much is refused before, by these limits.
+DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BULK_BODY_BYTES
+
 # --- Database --------------------------------------------------------------------------------------------------------
 
 EMBEDDED_POSTGRES_FOLDER = DATA_DIR / "postgres"
@@ -189,6 +194,7 @@ AUTH_PASSWORD_VALIDATORS = [
         "NumericPasswordValidator",
     )
 ]
+SESSION_ENGINE = "accounts.session_store"
 # The API's addresses have no slash at their end; these are pages.
 LOGIN_URL = "/accounts/login/"
 LOGIN_REDIRECT_URL = LOGOUT_REDIRECT_URL = "/projects/"

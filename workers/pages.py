@@ -7,6 +7,7 @@ from typing import NamedTuple
 from django.contrib import messages
 from django.core.paginator import Paginator
 from django.db.models import Q
+from django.db.models.functions import Lower
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
@@ -14,6 +15,7 @@ from django.views.decorators.http import require_POST, require_safe
 from accounts.models import User
 from projects.frame import find_with, project_page
 from projects.roles import Role, managers_of, set_roles
+from tracker.pages import without_nul
 from workers import services
 from workers.forms import GrantForm
 from workers.models import WorkerAccess
@@ -35,10 +37,12 @@ def permissions(request: HttpRequest, project_id: int) -> HttpResponse:
     """/projects/7/permissions/: the workers with access or asking for it, and the managers with roles."""
     project = find_with(request, project_id, Role.MANAGE_ACCESS)
     accesses = WorkerAccess.objects.filter(project=project).select_related("worker")
-    pending = accesses.filter(Q(wants_assign=True) | Q(wants_submit=True)).order_by("asked", "pk")[:WORKERS_PER_PAGE]
+    waiting = accesses.filter(Q(wants_assign=True) | Q(wants_submit=True))
+    pending = waiting.order_by("asked", "pk")[:WORKERS_PER_PAGE]
     granted = accesses.exclude(assign=False, submit=False).order_by("worker__alias", "pk")
     content = {
         "pending": pending,
+        "pending_count": waiting.count(),
         "page": Paginator(granted, WORKERS_PER_PAGE).get_page(request.GET.get("page")),
         "managers": [(manager, boxes(roles)) for manager, roles in managers_of(project)],
         "new_boxes": boxes(Role.READ),
@@ -80,14 +84,20 @@ def grant(request: HttpRequest, project_id: int) -> HttpResponse:
 def roles(request: HttpRequest, project_id: int) -> HttpResponse:
     """/projects/7/permissions/roles/: sets one manager's roles."""
     project = find_with(request, project_id, Role.MANAGE_ACCESS)
-    name = request.POST.get("manager", "")
-    manager = User.objects.filter(username__iexact=name, is_active=True).first()
+    name = without_nul(request.POST.get("manager", ""))
+    # Exactly so or, as people write it, in any case. Lower() is what keeps names apart; see the User's constraint.
+    manager = (
+        User.objects.filter(username=name).first()
+        or User.objects.alias(lowered=Lower("username")).filter(lowered=name.lower()).first()
+    )
     if manager is None:
         messages.error(request, _("There is no manager called “%(name)s”.") % {"name": name[:100]})
     else:
         ticked = request.POST.getlist("role")
         chosen = functools.reduce(operator.or_, (role for role in Role if str(role.value) in ticked), Role(0))
-        set_roles(manager=manager, project=project, roles=chosen)
+        # Adding somebody who has roles already takes none away.
+        held = dict(managers_of(project)).get(manager, Role(0)) if "add" in request.POST else Role(0)
+        set_roles(manager=manager, project=project, roles=held | chosen)
         messages.success(request, _("The roles of %(name)s were saved.") % {"name": manager.username})
     return HttpResponseRedirect(f"/projects/{project.pk}/permissions/")
 

@@ -1,5 +1,7 @@
 """GET /api/schema and /api/docs. That answers are as described is seen in every test: see tests/contract.py."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import jsonschema
 import pytest
 from django.test import Client
@@ -7,6 +9,7 @@ from drf_spectacular.validation import validate_schema
 
 from tests.contract import check_described, described
 from tests.flows.test_permission_table import api_addresses, shape
+from tracker.api import docs
 from tracker.api.fields import WrongValue
 from tracker.api.serializers import RequestSerializer
 from tracker.urls import api as _every_declaration  # noqa: F401
@@ -110,3 +113,15 @@ def test_a_page_for_people(client):
     assert script["Content-Type"].startswith("application/javascript")
     assert b"schema" in script.content
     assert b"//cdn" not in page.content + script.content
+
+
+def test_the_page_is_the_same_whatever_the_client_likes_better(client):
+    assert client.get("/api/docs", headers={"Accept": "application/json"}).status_code == 200
+    assert client.options("/api/docs").status_code == 405
+
+
+def test_several_ask_at_once_for_the_first_time():
+    docs._document.cache_clear()
+    with ThreadPoolExecutor(8) as pool:
+        documents = list(pool.map(lambda _: docs.document(), range(8)))
+    assert set(documents) == {documents[0]}

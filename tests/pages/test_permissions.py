@@ -81,3 +81,23 @@ def test_roles_of_nobody(client, private):
 def test_aliases_are_text(client, private):
     ask(register("<script>alert(1)</script>"), private)
     assert "<script>alert" not in client.get(url(private)).content.decode()
+
+
+def test_roles_go_to_the_account_of_exactly_that_name(client, private):
+    look_alike, meant = UserFactory(username="ſamuel"), UserFactory(username="samuel")
+    client.post(url(private, "roles/"), {"manager": "samuel", "role": "16"})
+    assert roles_of(meant, private) == Role.MAINTENANCE
+    client.post(url(private, "roles/"), {"manager": "SAMUEL", "role": "1"})
+    assert roles_of(meant, private) == Role.READ
+    assert roles_of(look_alike, private) == Role(0)
+
+
+def test_adding_takes_no_role_away(client, private):
+    other = UserFactory(username="grace")
+    client.post(url(private, "roles/"), {"manager": "grace", "role": ["2", "16"]})
+    client.post(url(private, "roles/"), {"manager": "grace", "role": "1", "add": ""})
+    assert roles_of(other, private) == Role.READ | Role.EDIT | Role.MAINTENANCE
+
+
+def test_a_name_with_a_nul(client, private):
+    assert client.post(url(private, "roles/"), {"manager": "a\0", "role": "1"}).status_code == 302

@@ -20,6 +20,18 @@ def edit_url(project):
     return f"/projects/{project.pk}/edit/"
 
 
+def send(client, url, shown=None, **changes):
+    """What a browser sends: the form as it was opened, with some fields changed."""
+    form = (shown or client.get(url)).context["form"]
+    fields = {bound.name: bound.value() for bound in form if bound.value() is not None and bound.value() is not False}
+    shown_fields = {
+        bound.html_initial_name: bound.value()
+        for bound in form
+        if bound.value() is not None and bound.value() is not False
+    }
+    return client.post(url, shown_fields | fields | changes)
+
+
 def test_create(browser, manager):
     motd = {"motd": "two\nlines", "hidden": "on", "git_repo": "a/b"}
     response = browser(manager).post("/projects/new/", FIELDS | motd)
@@ -76,11 +88,11 @@ def test_chain_offers_where_one_may_edit(browser, manager, project):
     browser(manager, mine, Role.EDIT)
     offered = client.get(edit_url(project)).context["form"].fields["chain"].queryset
     assert list(offered) == [mine]
-    assert "chain" in errors(client.post(edit_url(project), FIELDS | {"chain": other.pk}))
-    client.post(edit_url(project), FIELDS | {"chain": mine.pk})
+    assert "chain" in errors(send(client, edit_url(project), chain=other.pk))
+    send(client, edit_url(project), chain=mine.pk)
     project.refresh_from_db()
     assert project.chain == mine
-    client.post(edit_url(project), FIELDS | {"chain": ""})
+    send(client, edit_url(project), chain="")
     project.refresh_from_db()
     assert project.chain is None
 
@@ -97,9 +109,75 @@ def test_chain_to_where_one_may_not_edit_stays_when_the_rest_is_saved(browser, m
     project.chain = foreign
     project.save()
     client = browser(manager, project, Role.EDIT)
-    assert client.post(edit_url(project), FIELDS | {"chain": foreign.pk}).status_code == 302
+    assert send(client, edit_url(project), motd="new").status_code == 302
     project.refresh_from_db()
-    assert project.chain == foreign
+    assert (project.chain, project.motd) == (foreign, "new")
+
+
+def test_a_new_project_is_offered_no_chain_but_ones_own(browser, manager):
+    ProjectFactory(name="secret merger", secluded=True)
+    ProjectFactory(name="somebody's")
+    mine = ProjectFactory(name="mine")
+    page = browser(manager, mine, Role.EDIT).get("/projects/new/")
+    assert list(page.context["form"].fields["chain"].queryset) == [mine]
+    assert "secret merger" not in page.content.decode()
+
+
+def test_a_hidden_chain_goes_by_its_id(browser, manager, project):
+    project.chain = ProjectFactory(name="secret merger", secluded=True)
+    project.save()
+    page = browser(manager, project, Role.EDIT).get(edit_url(project)).content.decode()
+    assert "secret merger" not in page
+    assert f"project {project.chain_id}, which you may not see" in page
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("assign_rate", "-1"),
+        ("submit_rate", "1e10"),
+        ("assign_rate", "1e-12"),
+        ("lease_seconds", "0"),
+        ("lease_seconds", "9999999999"),
+        ("retention_days", "1000000"),
+        ("priority", "99999999999"),
+        ("name", "a\nb"),
+        ("name", "\u200b"),
+    ],
+)
+def test_edit_checks_what_it_stores(admin, project, field, value):
+    before = getattr(project, field)
+    assert field in errors(send(admin, edit_url(project), **{field: value}))
+    project.refresh_from_db()
+    assert getattr(project, field) == before
+
+
+def test_what_a_push_has_set_meanwhile_stays(admin, project):
+    shown = admin.get(edit_url(project))
+    Project.objects.filter(pk=project.pk).update(version="pushed")
+    assert send(admin, edit_url(project), shown, motd="new").status_code == 302
+    project.refresh_from_db()
+    assert (project.version, project.motd) == ("pushed", "new")
+
+
+def test_lines_end_as_they_were_typed(admin, secretive):
+    admin.post(f"/projects/{secretive.pk}/secrets/", {"secret": "-----BEGIN\r\nkey\r\n"})
+    send(admin, edit_url(secretive), motd="one\r\ntwo")
+    secretive.refresh_from_db()
+    assert (secretive.secret, secretive.motd) == ("-----BEGIN\nkey\n", "one\ntwo")
+
+
+@pytest.mark.parametrize("posted", [{}, {"do": "typo"}])
+def test_a_secret_that_is_not_sent_is_not_erased(admin, secretive, posted):
+    assert admin.post(f"/projects/{secretive.pk}/secrets/", posted).status_code == 400
+    secretive.refresh_from_db()
+    assert (secretive.secret, secretive.webhook_secret) == ("the workers' secret", "the-webhook-secret")
+
+
+def test_edit_without_read_in_a_hidden_project_leads_to_what_it_may_see(browser, manager):
+    hidden = ProjectFactory(secluded=True)
+    client = browser(manager, hidden, Role.EDIT)
+    assert client.post(f"/projects/{hidden.pk}/pause/", follow=True).status_code == 200
 
 
 def test_pause_and_resume(browser, manager, project):

@@ -78,6 +78,11 @@ def test_submit_a_file(client, project):
     assert Task.objects.count() == 5
 
 
+def test_a_byte_order_mark_is_no_part_of_a_recipe(client, project):
+    upload(client, project, b"\xef\xbb\xbfeins\nzwei")
+    assert list(Task.objects.order_by("pk").values_list("recipe", flat=True)) == ["eins", "zwei"]
+
+
 def test_submit_a_file_of_json(client, project):
     upload(client, project, b'{"recipe": "a", "priority": 7}\n{"recipe": "b"}\n', kind="jsonl")
     assert sorted(Task.objects.values_list("recipe", "priority")) == [("a", 7), ("b", 0)]

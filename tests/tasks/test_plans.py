@@ -5,6 +5,7 @@ from django.db import connection
 
 from tasks import sql
 from tasks.models import Task
+from tasks.overview import OVERVIEWS
 from tests.factories import ProjectFactory, register
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -80,3 +81,13 @@ def test_lease_of_an_expired_task_reads_by_index(values):
     scans = scans_of_tasks(sql.LEASE, values)
     assert ("Index Scan", "task_leased") in scans
     assert {kind for kind, _ in scans} == {"Index Scan"}
+
+
+def test_how_projects_stand_is_counted_along_indexes(values):
+    """Also of a project that has few tasks beside one that has many."""
+    few = ProjectFactory()
+    with connection.cursor() as cursor:
+        cursor.execute(FILL, [few.pk, 3])
+        cursor.execute("ANALYZE tasks_task")
+    counted = {"projects": [values["project"], few.pk], "counted": 100, "rate_seconds": 600}
+    assert {kind for kind, _ in scans_of_tasks(OVERVIEWS, counted)} <= {"Index Scan", "Index Only Scan"}

@@ -17,6 +17,7 @@ TEXTS = (
     _("There is no such project."),
     _("There is no such thing."),
     _("There is nothing at this address; API paths have no slash at their end."),
+    _("This address is for a button of a page; it can't be opened."),
     _("This contradicts what is already there."),
     _("This worker has not asked for access to this project."),
     _("You are not allowed to do this."),

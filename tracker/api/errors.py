@@ -134,6 +134,8 @@ def answer_for(error: Exception, context: dict[str, Any]) -> HttpResponse:
             if request.method == "HEAD":
                 answer.content = b""
             return answer
+        case drf.APIException() if error.status_code < 500:
+            return Envelope(ok=False, message=str(error.detail), status=error.status_code)
         case django_errors.PermissionDenied():
             return Forbidden().answer()
         case django_errors.SuspiciousOperation():

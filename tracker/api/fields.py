@@ -124,7 +124,8 @@ class LeaseId(WireField, serializers.UUIDField):
 
 def is_one_line(text: str) -> bool:
     """Whether a name shows as one line: something visible, and no control characters."""
-    return bool(text.strip()) and not any(unicodedata.category(character) == "Cc" for character in text)
+    categories = [unicodedata.category(character) for character in text]
+    return "Cc" not in categories and any(category[0] not in "CZ" for category in categories)
 
 
 def shown(value: Any) -> str:

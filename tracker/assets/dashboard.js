@@ -198,13 +198,20 @@ function draw(data) {
   document.documentElement.dataset.drawn = String(Number(document.documentElement.dataset.drawn || 0) + 1);
 }
 
+let asking = false;
+
 async function load() {
+  // One at a time: an older answer must not come after a newer one.
+  if (asking) return;
+  asking = true;
   try {
     const response = await fetch(box.dataset.address, { headers: { Accept: "application/json" } });
-    if (!response.ok) throw new Error(String(response.status));
+    if (!response.ok || response.redirected) throw new Error(String(response.status));
     draw(await response.json());
   } catch {
-    if (!last) setState(box, "failed");
+    if (!last) document.querySelectorAll(".chart").forEach((chart) => setState(chart, "failed"));
+  } finally {
+    asking = false;
   }
 }
 

@@ -17,19 +17,17 @@ document.addEventListener("click", async (event) => {
 async function copy(button) {
   const source = document.getElementById(button.dataset.copy);
   const label = button.querySelector("[data-label]");
-  const before = label.textContent;
+  label.dataset.before ??= label.textContent;
   try {
     await navigator.clipboard.writeText(source.value ?? source.textContent);
     label.textContent = button.dataset.done;
   } catch {
     // No clipboard without HTTPS: select it, so that one key copies it.
-    const range = document.createRange();
-    range.selectNodeContents(source);
-    getSelection().removeAllRanges();
-    getSelection().addRange(range);
+    if (source.select) source.select();
+    else getSelection().selectAllChildren(source);
     label.textContent = button.dataset.selected;
   }
-  setTimeout(() => (label.textContent = before), 2000);
+  setTimeout(() => (label.textContent = label.dataset.before), 2000);
 }
 
 const themeSelect = document.getElementById("theme");
@@ -73,13 +71,14 @@ async function refresh() {
   refreshing = true;
   try {
     const response = await fetch(location.href, { headers: { Accept: "text/html" } });
-    if (!response.ok) throw new Error(String(response.status));
+    // A redirect leads to the form to sign in: the session has ended.
+    if (!response.ok || response.redirected) throw new Error(String(response.status));
     const fresh = new DOMParser().parseFromString(await response.text(), "text/html");
     for (const part of parts) {
       const replacement = fresh.getElementById(part.id);
+      part.classList.toggle("stale", !replacement);
       // Somebody who is reading or choosing in it must not have it pulled away.
       if (replacement && !part.contains(document.activeElement)) part.replaceChildren(...replacement.childNodes);
-      part.classList.remove("stale");
     }
   } catch {
     parts.forEach((part) => part.classList.add("stale"));
