@@ -1,11 +1,17 @@
 """GET /task/get/:project."""
 
+from uuid import uuid4
+
 import pytest
+from django.db import transaction
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from projects.models import RateBucket
+from tasks import queue
 from tasks.models import Task
 from tests.factories import ProjectFactory, TaskFactory, expire, grant
+from tracker import db
 from workers.models import Worker
 
 pytestmark = pytest.mark.django_db
@@ -244,3 +250,23 @@ def test_access_granted_and_taken_counts_at_once(api, worker):
     assert api.get(url(project), worker=worker).ok
     access.delete()
     assert not api.get(url(project), worker=worker).ok
+
+
+def test_only_a_lease_does_not_wait_for_the_disk(project, worker):
+    def waits():
+        return db.one("SHOW synchronous_commit")[0] == "on"
+
+    queue.submit(project=project, task=queue.NewTask("x"))
+    assert waits()
+    with transaction.atomic():
+        task = queue.lease(project=project, worker=worker.worker)
+        assert not waits()
+        transaction.set_rollback(True)
+    TaskFactory(project=project)
+    assert waits()
+    Task.objects.update(assignee=worker.worker, lease=uuid4(), assign_time=Now(), lease_expires=Now())
+    for task_id in Task.objects.values_list("pk", flat=True):
+        queue.release(worker=worker.worker, task_id=task_id, result=queue.Result.OK)
+    assert not Task.objects.exists()
+    assert waits()
+    assert task is not None
