@@ -3,11 +3,15 @@ from django.urls import path
 from logs import pages, views
 from logs.models import Level
 
-urlpatterns = [
+worker_urlpatterns = [
     path("log/trace", views.LogView.as_view(level=Level.TRACE)),
     path("log/info", views.LogView.as_view(level=Level.INFO)),
     path("log/warn", views.LogView.as_view(level=Level.WARN)),
     path("log/error", views.LogView.as_view(level=Level.ERROR)),
+]
+
+urlpatterns = [
+    *worker_urlpatterns,
     path("logs", views.ListLogsView.as_view()),
 ]
 

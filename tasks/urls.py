@@ -2,11 +2,16 @@ from django.urls import path
 
 from tasks import maintenance, pages, views
 
-urlpatterns = [
+# What workers call with their headers alone; see tracker.api.shortcut.
+worker_urlpatterns = [
     path("task/get/<id:project_id>", views.GetTaskView.as_view()),
     path("task/release", views.ReleaseView.as_view()),
     path("task/submit", views.SubmitView.as_view()),
     path("task/bulk_submit", views.BulkSubmitView.as_view()),
+]
+
+urlpatterns = [
+    *worker_urlpatterns,
     path("project/reset_failed_tasks/<id:project_id>", views.MaintenanceView.as_view()),
     path(
         "project/reclaim_assigned_tasks/<id:project_id>",

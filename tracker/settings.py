@@ -78,6 +78,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "tracker.api.body.drain_refused_bodies",
+    "tracker.api.shortcut.answer_workers",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "tracker.pages.content_security_policy",
