@@ -1,4 +1,4 @@
-"""Projects and their snapshots in the admin."""
+"""Projects in the admin. Their snapshots are in admin_snapshots."""
 
 from collections.abc import Callable
 from typing import Any
@@ -14,17 +14,17 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.models import User
 from projects import admin_secrets, services
+from projects import admin_snapshots as admin_snapshots
 from projects.admin_forms import ProjectAdminForm, RolesForm
-from projects.models import Project, Snapshot
+from projects.models import Project
 from projects.roles import Role, managers_of, require, set_roles
 from projects.scoping import scope_of
 from tasks import maintenance
 from tasks.overview import COUNTED_IN_LISTS, Overview, overview, overviews, sparklines
-from tasks.shown import ProjectFilter
 from tracker.api.errors import ApiError
 from tracker.filters import Choice, id_in, text_of
 from tracker.keyset import Page, Place
-from tracker.modeladmin import TrackerModelAdmin, action, clipped, labels, written
+from tracker.modeladmin import TrackerModelAdmin, action, clipped, labels
 from tracker.templatetags.tracker import count, duration, rate, sparkline
 
 # Up to so many tasks of a state are counted before an action; beyond, the last snapshot tells.
@@ -361,60 +361,6 @@ class ProjectAdmin(TrackerModelAdmin):
             touches=text % {"number": count(total)},
             rows=[(project.name, count(numbers[project.pk])) for project in projects],
         )
-
-
-@admin.register(Snapshot)
-class SnapshotAdmin(TrackerModelAdmin):
-    plural = _("Snapshots")
-    note = _("How each project stood, as the scheduler wrote it down.")
-    list_display = ("taken_at", "project_name", "open", "leased", "awaiting", "failed", "closed", "workers", "commit")
-    list_display_links = None
-    list_filter = (ProjectFilter,)
-
-    def get_queryset(self, request: HttpRequest) -> "QuerySet[Snapshot]":
-        found = scope_of(request).within(Snapshot.objects.select_related("project"))
-        chosen = text_of(request, "project")
-        return found.filter(project=id_in(chosen) or 0) if chosen else found
-
-    def has_view_permission(self, request: HttpRequest, obj: Snapshot | None = None) -> bool:
-        # A list without pages.
-        return obj is None
-
-    @admin.display(description=_("taken at"))
-    def taken_at(self, snapshot: Snapshot) -> str:
-        return written(snapshot.taken)
-
-    @admin.display(description=_("project"))
-    def project_name(self, snapshot: Snapshot) -> SafeString:
-        return clipped(snapshot.project.name, short=True)
-
-    @admin.display(description=_("open"))
-    def open(self, snapshot: Snapshot) -> str:
-        return count(snapshot.new_task_count)
-
-    @admin.display(description=_("leased"))
-    def leased(self, snapshot: Snapshot) -> str:
-        return count(snapshot.leased_task_count)
-
-    @admin.display(description=_("awaiting"))
-    def awaiting(self, snapshot: Snapshot) -> str:
-        return count(snapshot.awaiting_verification_count)
-
-    @admin.display(description=_("failed"))
-    def failed(self, snapshot: Snapshot) -> str:
-        return count(snapshot.failed_task_count)
-
-    @admin.display(description=_("closed"))
-    def closed(self, snapshot: Snapshot) -> str:
-        return count(snapshot.closed_task_count)
-
-    @admin.display(description=_("workers with access"))
-    def workers(self, snapshot: Snapshot) -> str:
-        return count(snapshot.worker_access_count)
-
-    @admin.display(description=_("version"))
-    def commit(self, snapshot: Snapshot) -> SafeString:
-        return clipped(snapshot.version[:12], title=snapshot.version)
 
 
 def _number(project: Any, state: str, *, kind: str = "") -> SafeString:

@@ -171,7 +171,7 @@ def snap(project):
 
 
 def test_snapshots_by_project(admin, project, monkeypatch):
-    from projects.admin import SnapshotAdmin
+    from projects.admin_snapshots import SnapshotAdmin
 
     monkeypatch.setattr(SnapshotAdmin, "list_per_page", 2)
     mine = [snap(project) for _ in range(5)]

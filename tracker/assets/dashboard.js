@@ -12,16 +12,6 @@ Chart.defaults.font.family = "Inter, system-ui, sans-serif";
 
 const label = (name) => (name === "failed" ? box.dataset.failedLabel : box.dataset[name]);
 
-// Canvas knows no light-dark(); the browser computes it for an element.
-function colour(variable) {
-  const probe = document.createElement("i");
-  probe.style.color = `var(${variable})`;
-  document.body.append(probe);
-  const computed = getComputedStyle(probe).color;
-  probe.remove();
-  return computed;
-}
-
 // A line where the project's version changed.
 const versionMarks = {
   id: "versionMarks",

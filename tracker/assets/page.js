@@ -30,6 +30,16 @@ async function copy(button) {
   setTimeout(() => (label.textContent = label.dataset.before), 2000);
 }
 
+// For charts. Canvas knows no light-dark(); the browser computes it for an element.
+function colour(variable) {
+  const probe = document.createElement("i");
+  probe.style.color = `var(${variable})`;
+  document.body.append(probe);
+  const computed = getComputedStyle(probe).color;
+  probe.remove();
+  return computed;
+}
+
 const themeSelect = document.getElementById("theme");
 if (themeSelect) {
   themeSelect.value = chosenTheme();

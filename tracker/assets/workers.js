@@ -7,15 +7,6 @@ let chart = null;
 
 Chart.defaults.font.family = "Inter, system-ui, sans-serif";
 
-function colour(variable) {
-  const probe = document.createElement("i");
-  probe.style.color = `var(${variable})`;
-  document.body.append(probe);
-  const computed = getComputedStyle(probe).color;
-  probe.remove();
-  return computed;
-}
-
 function draw() {
   const number = new Intl.NumberFormat(document.documentElement.lang);
   const rows = [...document.querySelectorAll("#workers tr")].slice(0, MOST);
