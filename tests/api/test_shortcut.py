@@ -20,6 +20,7 @@ def test_nothing_but_the_worker_is_looked_at(api, project, worker, prefix, djang
         answer = api.get(f"{prefix}/task/get/{project.pk}", worker=worker)
     assert answer.ok
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert answer.headers["Content-Length"] == str(len(answer.response.content))
     assert not {"Vary", "Content-Language", "Set-Cookie"} & set(answer.headers)
 
 

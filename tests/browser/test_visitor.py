@@ -84,6 +84,8 @@ def test_numbers_follow_along_only_while_they_are_looked_at(window, scene):
         return [address for address in browser.requests[before:] if not address.endswith("/?marker")]
 
     assert asked_in(11)
+    # What that began is over before the tab is hidden.
+    page.wait_for_selector("html[data-drawn='2']")
     page.evaluate("Object.defineProperty(document, 'hidden', {value: true, configurable: true})")
     assert not asked_in(120)
     page.evaluate("Object.defineProperty(document, 'hidden', {value: false, configurable: true})")

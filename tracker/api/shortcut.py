@@ -6,7 +6,7 @@ first middleware answers these calls itself. Whatever they could raise, their vi
 
 from collections.abc import Callable
 
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import Resolver404, get_resolver
 
@@ -28,7 +28,9 @@ def answer_workers(get_response: GetResponse) -> GetResponse:
         # Raises for a host that is not ours, as Django's own middleware would.
         request.get_host()
         request.resolver_match = found
-        response: HttpResponseBase = found.func(request, *found.args, **found.kwargs)
+        response: HttpResponse = found.func(request, *found.args, **found.kwargs)
+        # What Django's middleware would add. Without a length, the server would send the answer in chunks.
+        response["Content-Length"] = str(len(response.content))
         response["X-Content-Type-Options"] = "nosniff"
         return response
 
