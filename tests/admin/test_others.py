@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from django.contrib.admin import site
 
 from accounts.models import User
 from logs import search
@@ -12,6 +13,7 @@ from tasks import closed
 from tasks.models import ClosedTask
 from tests.admin.conftest import Browser
 from tests.factories import ProjectFactory, UserFactory, register
+from tracker.api.errors import Forbidden
 
 pytestmark = pytest.mark.django_db
 
@@ -202,23 +204,37 @@ def test_change_managers(admin, action, column, value):
     assert User.objects.filter(pk__in=ids(managers), **{column: value}).count() == 2
 
 
-@pytest.mark.parametrize("action", ["promote", "demote", "deactivate", "activate"])
-def test_nobody_changes_itself(admin, tracker_admin, manager, action):
+CHANGES = {
+    "promote": {"is_superuser": False},
+    "demote": {"is_superuser": True},
+    "deactivate": {"is_active": True},
+    "activate": {"is_active": False},
+}
+
+
+@pytest.mark.parametrize(("action", "columns"), CHANGES.items())
+def test_nobody_changes_itself_nor_others_along(admin, tracker_admin, action, columns):
+    others = [UserFactory(username=name, **columns) for name in ("aaa", "zzz")]
     before = list(User.objects.order_by("pk").values())
-    said = admin.say(admin.act(MANAGERS, action, [tracker_admin, manager]))
+    said = admin.say(admin.act(MANAGERS, action, [tracker_admin, *others]))
     assert "ask another tracker admin" in said
     assert list(User.objects.order_by("pk").values()) == before
 
 
-@pytest.mark.parametrize("action", ["promote", "demote", "deactivate", "activate"])
-def test_only_tracker_admins_change_managers(scoped, manager, tracker_admin, action):
+@pytest.mark.parametrize(("action", "columns"), CHANGES.items())
+def test_only_tracker_admins_change_managers(scoped, manager, tracker_admin, rf, action, columns):
+    other = UserFactory(**columns)
     before = list(User.objects.order_by("pk").values())
-    other = UserFactory()
     for one in (manager, tracker_admin, other):
         assert scoped.act(MANAGERS, action, [one]).status_code == 403
         url = f"/admin/{MANAGERS}{one.pk}/act/{action}/"
         assert scoped.client.post(url, {"confirmed": "yes"}).status_code in (403, 404)
-    assert list(User.objects.exclude(pk=other.pk).order_by("pk").values()) == before
+    # The action itself refuses, too, not only the list that it stands in.
+    request = rf.post("/", {"confirmed": "yes"})
+    request.user = manager
+    with pytest.raises(Forbidden):
+        getattr(site.get_model_admin(User), action)(request, User.objects.filter(pk=other.pk))
+    assert list(User.objects.order_by("pk").values()) == before
 
 
 def test_the_deactivated_are_signed_out(admin, manager, project):
