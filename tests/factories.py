@@ -9,6 +9,9 @@ from tasks.models import Task
 from workers.models import Worker, WorkerAccess
 from workers.services import Registration, create_worker
 
+#: Voters that no worker can be, so that each worker may still be given the tasks they voted on.
+SOMEBODY, SOMEBODY_ELSE = -1, -2
+
 
 class UserFactory(DjangoModelFactory):
     class Meta:

@@ -10,7 +10,7 @@ from tasks import maintenance, queue, search
 from tasks.models import ClosedEntry, ClosedTask, Task
 from tasks.search import Criteria, State
 from tests.admin.conftest import Browser
-from tests.factories import ProjectFactory, TaskFactory, register
+from tests.factories import SOMEBODY, ProjectFactory, TaskFactory, register
 
 pytestmark = pytest.mark.django_db
 
@@ -338,12 +338,12 @@ def test_retrying_leaves_others_alone(scoped, mixed):
 
 
 def test_releasing_keeps_votes_and_ends_the_lease(scoped, api, project, worker):
-    task = TaskFactory(project=project, voters=[1], votes=[2], verification_count=2)
+    task = TaskFactory(project=project, voters=[SOMEBODY], votes=[2], verification_count=2)
     queue.lease(project=project, worker=worker.worker)
     scoped.act(LIST, "release", [task])
     assert api.post("/task/release", {"task_id": task.pk, "result": 0}, worker=worker).content == {"updated": False}
     task.refresh_from_db()
-    assert (task.voters, task.votes, task.lease) == ([1], [2], None)
+    assert (task.voters, task.votes, task.lease) == ([SOMEBODY], [2], None)
 
 
 def test_deleting_counts_and_chains_nothing(scoped, mixed):

@@ -9,7 +9,7 @@ from projects.models import Snapshot
 from tasks import chores, queue
 from tasks.models import Task
 from tasks.overview import Overview, overview, overviews, sparklines
-from tests.factories import ProjectFactory, TaskFactory
+from tests.factories import SOMEBODY, ProjectFactory, TaskFactory
 
 pytestmark = pytest.mark.django_db
 
@@ -22,7 +22,7 @@ def snapshot(project, *, hours=0.0, **counts):
 
 def test_it_works(project, worker):
     TaskFactory.create_batch(4, project=project)
-    TaskFactory.create_batch(2, project=project, voters=[1], votes=[2], verification_count=2)
+    TaskFactory.create_batch(2, project=project, voters=[SOMEBODY], votes=[2], verification_count=2)
     TaskFactory.create_batch(3, project=project, status=Task.Status.FAILED)
     TaskFactory()
     queue.lease(project=project, worker=worker.worker)

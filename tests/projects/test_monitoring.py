@@ -8,7 +8,7 @@ from projects.roles import Role, set_roles
 from tasks import chores, queue
 from tasks.models import Task
 from tests.client import Api
-from tests.factories import ProjectFactory, TaskFactory, grant, register
+from tests.factories import SOMEBODY, SOMEBODY_ELSE, ProjectFactory, TaskFactory, grant, register
 
 pytestmark = pytest.mark.django_db
 
@@ -34,8 +34,8 @@ def times(answer):
 
 def test_a_snapshot_counts_what_its_names_say(api, project, worker, other_worker):
     TaskFactory.create_batch(3, project=project)
-    TaskFactory.create_batch(2, project=project, verification_count=3, voters=[1, 2], votes=[3, 4])
-    TaskFactory(project=project, status=Task.Status.FAILED, voters=[1], votes=[3])
+    TaskFactory.create_batch(2, project=project, verification_count=3, voters=[SOMEBODY, SOMEBODY_ELSE], votes=[3, 4])
+    TaskFactory(project=project, status=Task.Status.FAILED, voters=[SOMEBODY], votes=[3])
     TaskFactory()
     queue.lease(project=project, worker=worker.worker)
     task = queue.lease(project=project, worker=worker.worker)

@@ -3,7 +3,7 @@
 import pytest
 
 from tasks.models import ClosedTask, Task
-from tests.factories import ProjectFactory, TaskFactory
+from tests.factories import SOMEBODY, ProjectFactory, TaskFactory
 
 pytestmark = pytest.mark.django_db
 
@@ -38,7 +38,7 @@ def test_it_works(finish, worker, project, next_project):
         max_assign_time=60,
         hash64=-5,
         verification_count=1,
-        voters=[99],
+        voters=[SOMEBODY],
         votes=[2],
     )
     assert finish(worker).content["updated"]

@@ -9,7 +9,7 @@ from projects.roles import ALL_ROLES, Role, set_roles
 from tasks import maintenance, queue
 from tasks.models import ClosedEntry, ClosedTask, Task
 from tests.client import Api
-from tests.factories import ProjectFactory, TaskFactory, register
+from tests.factories import SOMEBODY, ProjectFactory, TaskFactory, register
 
 pytestmark = pytest.mark.django_db
 
@@ -31,7 +31,7 @@ def small_batches(monkeypatch):
 def mixed(project, worker):
     """Eight ready, eight failed and eight leased tasks, and as many in another project."""
     for where in (project, ProjectFactory()):
-        TaskFactory.create_batch(8, project=where, priority=5, voters=[1], votes=[2], verification_count=2)
+        TaskFactory.create_batch(8, project=where, priority=5, voters=[SOMEBODY], votes=[2], verification_count=2)
         for _ in range(8):
             queue.lease(project=where, worker=worker.worker)
         TaskFactory.create_batch(8, project=where)
@@ -80,7 +80,7 @@ def test_reclaim_keeps_votes_and_ends_the_lease(api, as_manager, project, worker
     answer = api.post("/task/release", {"task_id": task.pk, "result": 0}, worker=worker)
     assert answer.content == {"updated": False}
     task.refresh_from_db()
-    assert (task.voters, task.votes, task.lease) == ([1], [2], None)
+    assert (task.voters, task.votes, task.lease) == ([SOMEBODY], [2], None)
 
 
 @pytest.mark.usefixtures("mixed")

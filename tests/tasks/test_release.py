@@ -5,7 +5,7 @@ import uuid
 import pytest
 
 from tasks.models import ClosedEntry, ClosedTask, Task
-from tests.factories import ProjectFactory, TaskFactory, expire
+from tests.factories import SOMEBODY, ProjectFactory, TaskFactory, expire
 
 pytestmark = pytest.mark.django_db
 
@@ -150,10 +150,10 @@ def test_fails_at_once_without_retries(api, worker, project, lease, max_retries)
 
 
 def test_fail_keeps_votes(api, worker, project, lease):
-    TaskFactory(project=project, max_retries=3, verification_count=2, voters=[77], votes=[5])
+    TaskFactory(project=project, max_retries=3, verification_count=2, voters=[SOMEBODY], votes=[5])
     api.post(URL, {"task_id": lease(worker)["id"], "result": FAIL, "verification": 5}, worker=worker)
     task = Task.objects.get()
-    assert (task.voters, task.votes) == ([77], [5])
+    assert (task.voters, task.votes) == ([SOMEBODY], [5])
 
 
 def test_skip_is_as_if_never_leased(api, worker, project, lease):
