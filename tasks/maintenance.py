@@ -30,7 +30,7 @@ def delete_all(*, project: Project) -> int:
 
     Returns how many.
     """
-    return _in_batches(DELETE_ALL, project)
+    return _in_batches(DELETE_ALL, project, leave_none=True)
 
 
 def release_leases_of(*, worker: Worker) -> int:
@@ -54,40 +54,67 @@ def release_matching(criteria: Criteria) -> int:
 
 def delete_matching(criteria: Criteria) -> int:
     """Delete those that match; nothing is counted as closed, nothing goes on in the chain. Returns how many."""
-    return _to_matching(DELETE, criteria, until_none=True)
+    return _to_matching(DELETE, criteria, leave_none=True)
 
 
 def set_priority_of_matching(criteria: Criteria, *, priority: int) -> int:
     """Give those that match this priority. Returns how many had another one."""
     # A search by priority would not find them again, and would not have to.
-    return _to_matching(SET_PRIORITY, criteria, until_none=True, new_priority=priority)
+    return _to_matching(SET_PRIORITY, criteria, leave_none=True, new_priority=priority)
 
 
-def _to_matching(statement: str, criteria: Criteria, *, until_none: bool = False, **values: Any) -> int:
+def _to_matching(statement: str, criteria: Criteria, *, leave_none: bool = False, **values: Any) -> int:
     """Search, and run the statement on some at a time; each checks again, under the row's lock, what was searched for.
 
-    `until_none`: once more while there was something to do. A task that was leased or given back in between may have
-    come to lie before where the search was.
+    `leave_none`: until none is left. A task that was leased or given back in between may have come to lie where the
+    search had been before. Those that are named by their ids are found wherever they are.
     """
     ((newest, began),) = db.rows("SELECT coalesce(max(id), 0), now() FROM tasks_task")
     criteria = criteria._replace(newest=newest, moment=began)
     total = 0
     while True:
-        before = total
         for ids in search.find_all(criteria, limit=BATCH):
             total += db.affected(statement, criteria.values() | values | {"found": ids, "began": began})
-        if total == before or not until_none:
+        if not leave_none or criteria.is_lookup or not _is_any_left(criteria, **values):
             return total
 
 
-def _in_batches(statement: str, project: Project) -> int:
+def _is_any_left(criteria: Criteria, *, new_priority: int | None = None) -> bool:
+    """Whether there are tasks that match, and have another than the new priority."""
+    ((is_left,),) = db.rows(IS_ANY_LEFT, criteria.values() | {"new_priority": new_priority})
+    return bool(is_left)
+
+
+def _in_batches(statement: str, project: Project, *, leave_none: bool = False) -> int:
+    """Run the statement until it finds nothing more; with `leave_none`, also until no task of the project is left."""
     ((newest, began),) = db.rows("SELECT coalesce(max(id), 0), now() FROM tasks_task")
     values = {"project": project.pk, "newest": newest, "began": began, "limit": BATCH}
+    every = Criteria([project.pk], newest=newest)
     total = 0
-    while affected := db.affected(statement, values):
+    while True:
+        affected = db.affected(statement, values)
         total += affected
-    return total
+        if not affected and not (leave_none and _is_any_left(every)):
+            return total
 
+
+# In one statement, so that a task which is being leased or given back stands in one of the three at that moment. By
+# task_ready, task_leased and task_failed.
+IS_ANY_LEFT = f"""
+SELECT EXISTS (
+    SELECT FROM tasks_task
+    WHERE project_id = ANY (%(projects)s) AND status = 1 AND assignee_id IS NULL AND id <= %(newest)s
+      AND priority IS DISTINCT FROM %(new_priority)s AND {MATCHING}
+) OR EXISTS (
+    SELECT FROM tasks_task
+    WHERE project_id = ANY (%(projects)s) AND assignee_id IS NOT NULL AND id <= %(newest)s
+      AND priority IS DISTINCT FROM %(new_priority)s AND {MATCHING}
+) OR EXISTS (
+    SELECT FROM tasks_task
+    WHERE project_id = ANY (%(projects)s) AND status = 2 AND id <= %(newest)s
+      AND priority IS DISTINCT FROM %(new_priority)s AND {MATCHING}
+)
+"""  # noqa: S608
 
 # By task_failed.
 RESET_FAILED = """

@@ -11,6 +11,7 @@ from tasks.models import ClosedEntry, ClosedTask, Task
 from tasks.search import Criteria, State
 from tests.admin.conftest import Browser
 from tests.factories import SOMEBODY, ProjectFactory, TaskFactory, register
+from tracker import db
 
 pytestmark = pytest.mark.django_db
 
@@ -456,6 +457,36 @@ def test_what_does_not_match_any_more_is_left_alone(mixed, criteria, monkeypatch
     before = mixed.tasks.filter(assignee__isnull=False).count()
     maintenance.delete_matching(ready)
     assert mixed.tasks.filter(assignee__isnull=False).count() > before
+
+
+@pytest.mark.parametrize(
+    "job", [maintenance.delete_matching, partial(maintenance.set_priority_of_matching, priority=7)]
+)
+def test_what_was_on_its_way_is_not_left_behind(mixed, criteria, monkeypatch, job):
+    plain, passes = search.find_all, []
+
+    def find_all(*args, **options):
+        passes.append(args)
+        # At first all are leased or given back just so that the search meets them nowhere.
+        if len(passes) > 1:
+            yield from plain(*args, **options)
+
+    monkeypatch.setattr(search, "find_all", find_all)
+    assert job(criteria) == 19
+    assert len(passes) == 2
+
+
+def test_a_hard_reset_leaves_nothing_behind(mixed, monkeypatch):
+    plain, calls = db.affected, []
+
+    def affected(statement, values):
+        calls.append(statement)
+        # As if each of them was being leased when the first statement came to it.
+        return plain(statement, values) if len(calls) > 1 else 0
+
+    monkeypatch.setattr(db, "affected", affected)
+    assert maintenance.delete_all(project=mixed) == 19
+    assert not mixed.tasks.exists()
 
 
 @pytest.mark.usefixtures("small")
