@@ -13,6 +13,7 @@ from projects.models import RateBucket
 from tasks import queue
 from tasks.chores import fold_closed
 from tasks.management.commands import submit_tasks as module
+from tasks.management.commands.export_closed import closed_tasks
 from tasks.management.commands.queue_status import _age
 from tasks.models import ClosedTask, Task
 from tasks.serializers import hash_of
@@ -389,6 +390,18 @@ def test_exports_votes_and_hashes(manage, project):
     assert (task["recipe"], task["hash64"], task["priority"]) == ("x\ny", -(2**63), -5)
     assert (task["verification"], task["worker_id"]) == (-1, third.pk)
     assert (task["voters"], task["votes"]) == ([first.pk, second.pk], [2**63 - 1, -1])
+
+
+def test_exports_in_batches(project, worker):
+    TaskFactory.create_batch(20, project=project)
+    for count in (7, 1, 12):
+        tasks = queue.lease_many(worker=worker.worker, project_id=project.pk, count=count).tasks
+        # Closed at one moment, each seven, one and twelve of them.
+        reports = [queue.Report(task.id, queue.Result.OK) for task in tasks]
+        queue.release_many(worker=worker.worker, reports=reports)
+    expected = list(ClosedTask.objects.order_by("closed", "pk").values_list("pk", flat=True))
+    for batch in (1, 3, 7, 19, 20, 21):
+        assert [task["id"] for task in closed_tasks(project, batch=batch)] == expected
 
 
 def test_exports_nothing_of_a_project_that_closed_nothing(manage, project):

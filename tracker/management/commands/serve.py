@@ -144,16 +144,14 @@ def _check_database_version() -> None:
 
 def _prepare_database() -> bool:
     """Apply the migrations that are missing. Returns whether the database was new."""
-    with connection.cursor() as cursor:
-        # Two machines may start on one database at the same moment.
-        cursor.execute("SELECT pg_advisory_lock(%s)", [MIGRATION_LOCK])
-        try:
-            executor = MigrationExecutor(connection)
-            is_new = not executor.loader.applied_migrations
-            if executor.migration_plan(executor.loader.graph.leaf_nodes()):
-                call_command("migrate", interactive=False, verbosity=0)
-        finally:
-            cursor.execute("SELECT pg_advisory_unlock(%s)", [MIGRATION_LOCK])
+    # Two machines may start on one database at the same moment. The lock belongs to a transaction, on a connection of its
+    # own: behind a pooler, a session's lock could be left with another session.
+    with contextlib.closing(connection.get_new_connection(connection.get_connection_params())) as guard:
+        guard.cursor().execute("SELECT pg_advisory_xact_lock(%s)", [MIGRATION_LOCK])
+        executor = MigrationExecutor(connection)
+        is_new = not executor.loader.applied_migrations
+        if executor.migration_plan(executor.loader.graph.leaf_nodes()):
+            call_command("migrate", interactive=False, verbosity=0)
     return is_new
 
 
