@@ -1,7 +1,27 @@
 """Finding a project, and what is said when there is none."""
 
+from typing import NamedTuple
+
 from projects.models import Project
 from tracker.api.errors import NotFound
+
+
+class ProjectFields(NamedTuple):
+    """What the API shows of a project, called as in projects.models.Project."""
+
+    pk: int
+    priority: int
+    name: str
+    clone_url: str
+    git_repo: str
+    version: str
+    motd: str
+    public: bool
+    hidden: bool
+    chain_id: int | None
+    paused: bool
+    assign_rate: float
+    submit_rate: float
 
 
 class NoSuchProject(NotFound):

@@ -17,8 +17,13 @@ def explain_refusal(project: Project, kind: RateBucket.Kind) -> None:
         return
     delay = float(row[0])
     if delay > 0:
-        verb = "leases" if kind is RateBucket.Kind.ASSIGN else "submits"
-        raise RateLimited(delay=delay, message=f"Project {project.pk} limits {verb}; wait {delay:.3f} seconds.")
+        raise refusal(project.pk, kind, delay)
+
+
+def refusal(project_id: int, kind: RateBucket.Kind, delay: float) -> RateLimited:
+    """What a worker is told that has to wait for so many seconds."""
+    verb = "leases" if kind is RateBucket.Kind.ASSIGN else "submits"
+    return RateLimited(delay=delay, message=f"Project {project_id} limits {verb}; wait {delay:.3f} seconds.")
 
 
 WAIT = """

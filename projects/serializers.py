@@ -6,6 +6,7 @@ from rest_framework.fields import BooleanField, FloatField, IntegerField
 
 from accounts.models import User
 from accounts.serializers import ManagerContent, manager_content
+from projects.lookup import ProjectFields
 from projects.models import HIGHEST_RATE, LONGEST_RETENTION_DAYS, LOWEST_RATE, Project, Snapshot
 from projects.roles import ALL_ROLES, Role
 from tracker.api.description import Content
@@ -111,7 +112,7 @@ class ManagerRoleContent(Content):
     role = IntegerField(help_text=f"The sum of {ROLES}.")
 
 
-def project_content(project: Project) -> dict[str, Any]:
+def project_content(project: Project | ProjectFields) -> dict[str, Any]:
     """The project object of the API. Never a secret."""
     return {
         "id": project.pk,

@@ -9,6 +9,7 @@ from typing import Any
 from projects.models import Project
 from tasks import search
 from tasks.search import MATCHING, Criteria
+from tasks.sql import READY_TASKS
 from tracker import db
 from workers.models import Worker
 
@@ -98,12 +99,12 @@ def _in_batches(statement: str, project: Project, *, leave_none: bool = False) -
             return total
 
 
-# In one statement, so that a task which is being leased or given back stands in one of the three at that moment. By
-# task_ready, task_leased and task_failed.
+# In one statement, so that a task which is being leased or given back stands in one of them at that moment. By
+# task_fresh, task_voted, task_leased and task_failed.
 IS_ANY_LEFT = f"""
 SELECT EXISTS (
-    SELECT FROM tasks_task
-    WHERE project_id = ANY (%(projects)s) AND status = 1 AND assignee_id IS NULL AND id <= %(newest)s
+    SELECT FROM {READY_TASKS}
+    WHERE project_id = ANY (%(projects)s) AND id <= %(newest)s
       AND priority IS DISTINCT FROM %(new_priority)s AND {MATCHING}
 ) OR EXISTS (
     SELECT FROM tasks_task
@@ -114,7 +115,7 @@ SELECT EXISTS (
     WHERE project_id = ANY (%(projects)s) AND status = 2 AND id <= %(newest)s
       AND priority IS DISTINCT FROM %(new_priority)s AND {MATCHING}
 )
-"""  # noqa: S608
+"""
 
 # By task_failed.
 RESET_FAILED = """
@@ -141,25 +142,37 @@ WHERE id = ANY (ARRAY(
 ))
 """
 
-# By each of the three partial indexes: together they hold every row, and none of them alone. Waits for rows that are
-# being leased or released at this moment, so that none is left behind; those who lease pass over the rows it holds.
+# By each of the four partial indexes: together they hold every row, and none of them alone. Waits for rows that are
+# being leased or released at this moment, in the order of ids as releases do; those who lease pass over the rows it
+# holds.
 DELETE_ALL = """
 DELETE FROM tasks_task
-WHERE id = ANY (
-    ARRAY(
-        SELECT id FROM tasks_task
-        WHERE project_id = %(project)s AND status = 1 AND assignee_id IS NULL AND id <= %(newest)s
-        ORDER BY priority DESC, id LIMIT %(limit)s FOR UPDATE
-    ) || ARRAY(
-        SELECT id FROM tasks_task
-        WHERE project_id = %(project)s AND assignee_id IS NOT NULL AND id <= %(newest)s
-        ORDER BY lease_expires LIMIT %(limit)s FOR UPDATE
-    ) || ARRAY(
-        SELECT id FROM tasks_task
-        WHERE project_id = %(project)s AND status = 2 AND id <= %(newest)s
-        ORDER BY id LIMIT %(limit)s FOR UPDATE
+WHERE id = ANY (ARRAY(
+    SELECT id FROM tasks_task
+    WHERE id = ANY (
+        ARRAY(
+            SELECT id FROM tasks_task
+            WHERE project_id = %(project)s AND status = 1 AND assignee_id IS NULL AND voters = '{}'
+              AND id <= %(newest)s
+            ORDER BY priority DESC, id LIMIT %(limit)s
+        ) || ARRAY(
+            SELECT id FROM tasks_task
+            WHERE project_id = %(project)s AND status = 1 AND assignee_id IS NULL AND NOT voters = '{}'
+              AND id <= %(newest)s
+            ORDER BY priority DESC, id LIMIT %(limit)s
+        ) || ARRAY(
+            SELECT id FROM tasks_task
+            WHERE project_id = %(project)s AND assignee_id IS NOT NULL AND id <= %(newest)s
+            ORDER BY lease_expires LIMIT %(limit)s
+        ) || ARRAY(
+            SELECT id FROM tasks_task
+            WHERE project_id = %(project)s AND status = 2 AND id <= %(newest)s
+            ORDER BY id LIMIT %(limit)s
+        )
     )
-)
+    ORDER BY id
+    FOR UPDATE
+))
 """
 
 # By task_leased of each project.
@@ -190,7 +203,7 @@ WHERE id = ANY (ARRAY(
     ORDER BY id
     FOR UPDATE SKIP LOCKED
 ))
-"""  # noqa: S608
+"""
 
 # Leases given since it began are left alone.
 RELEASE = f"""
@@ -203,7 +216,7 @@ WHERE id = ANY (ARRAY(
     ORDER BY id
     FOR UPDATE SKIP LOCKED
 ))
-"""  # noqa: S608
+"""
 
 # Waits for rows that are being leased or released at this moment, so that none is left behind; those who lease pass
 # over the rows it holds.
@@ -215,7 +228,7 @@ WHERE id = ANY (ARRAY(
     ORDER BY id
     FOR UPDATE
 ))
-"""  # noqa: S608
+"""
 
 # Waits, as DELETE does.
 SET_PRIORITY = f"""
@@ -226,4 +239,4 @@ WHERE id = ANY (ARRAY(
     ORDER BY id
     FOR UPDATE
 ))
-"""  # noqa: S608
+"""

@@ -1,6 +1,7 @@
 """Tasks: the queue, and what is kept of the closed ones.
 
-The life of a task is drawn in docs/task-lifecycle.md; the transitions are the statements in tasks.sql.
+The life of a task is drawn in docs/task-lifecycle.md; the transitions are tasks.functions, and tasks.sql has those that
+no worker's call makes.
 """
 
 from django.contrib.postgres.fields import ArrayField
@@ -11,7 +12,7 @@ from django.db.models.functions import Now
 from projects.models import Project
 from workers.models import Worker
 
-UNLEASED = Q(assignee__isnull=True)
+READY = Q(status=1) & Q(assignee__isnull=True)
 LEASED = Q(assignee__isnull=False)
 
 
@@ -80,13 +81,23 @@ class Task(models.Model):
             models.CheckConstraint(condition=Q(voters__len=F("votes__len")), name="task_one_vote_per_voter"),
         ]
         indexes = [
-            # One partial index per question; each row stands in exactly one of the first three.
+            # One partial index per question; each row stands in exactly one of task_fresh, task_voted, task_leased and
+            # task_failed. What there is to lease is split, so that a lease need not step over what its worker has
+            # verified; task_voters leads from one group of voters to the next. By their first 100 only, since the keys
+            # of an index must be short.
+            models.Index(
+                F("project"), F("priority").desc(), F("id"), name="task_fresh", condition=READY & Q(voters=[])
+            ),
+            models.Index(
+                F("project"), F("priority").desc(), F("id"), name="task_voted", condition=READY & ~Q(voters=[])
+            ),
             models.Index(
                 F("project"),
+                F("voters__0_100"),
                 F("priority").desc(),
                 F("id"),
-                name="task_ready",
-                condition=Q(status=1) & UNLEASED,
+                name="task_voters",
+                condition=READY & ~Q(voters=[]),
             ),
             models.Index(fields=["project", "lease_expires"], name="task_leased", condition=LEASED),
             models.Index(fields=["project", "id"], name="task_failed", condition=Q(status=2)),

@@ -91,8 +91,15 @@ SELECT project.id,
 FROM projects_project AS project
 CROSS JOIN LATERAL (
     SELECT count(*), min(id) AS oldest FROM (
-        SELECT id FROM tasks_task WHERE project_id = project.id AND status = 1 AND assignee_id IS NULL
-        ORDER BY priority DESC, id LIMIT %(counted)s
+        (
+            SELECT id FROM tasks_task
+            WHERE project_id = project.id AND status = 1 AND assignee_id IS NULL AND voters = '{}'
+            ORDER BY priority DESC, id LIMIT %(counted)s
+        ) UNION ALL (
+            SELECT id FROM tasks_task
+            WHERE project_id = project.id AND status = 1 AND assignee_id IS NULL AND NOT voters = '{}'
+            ORDER BY priority DESC, id LIMIT %(counted)s
+        )
     ) AS seen
 ) AS ready
 CROSS JOIN LATERAL (

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from projects.models import Project
 from tasks.models import Task
+from tasks.sql import READY_TASKS
 from tracker import db
 
 
@@ -77,7 +78,7 @@ FROM (
 ORDER BY held.count DESC, 1
 """
 
-ASSIGNEES = """
+ASSIGNEES = f"""
 SELECT alias, sum(count)::bigint AS task_count
 FROM (
     SELECT coalesce(worker.alias, 'deleted worker ' || assignee_id) AS alias, count(*) AS count
@@ -85,8 +86,7 @@ FROM (
     WHERE project_id = %(project)s AND assignee_id IS NOT NULL
     GROUP BY assignee_id, worker.alias
     UNION ALL
-    SELECT 'unassigned', count(*) FROM tasks_task
-    WHERE project_id = %(project)s AND status = 1 AND assignee_id IS NULL
+    SELECT 'unassigned', count(*) FROM {READY_TASKS} WHERE project_id = %(project)s
     HAVING count(*) > 0
 ) AS held
 GROUP BY alias

@@ -3,23 +3,25 @@
 A lease is held until it is released or has lasted too long; what happens on each way is in docs/task-lifecycle.md.
 """
 
-from collections.abc import Sequence
-from datetime import datetime
+import time
+from collections.abc import Iterator, Sequence
 from enum import IntEnum
 from typing import Any, NamedTuple
-from uuid import UUID
 
 from projects import ratelimit
+from projects.lookup import NoSuchProject, ProjectFields
 from projects.models import Project, RateBucket
 from tasks import sql
+from tasks.frontier import Frontier
 from tracker import db
-from tracker.api.errors import Conflict
+from tracker.api.errors import Conflict, Forbidden, RateLimited
+from workers.access import MayNotSubmit
+from workers.identity import Caller, UnknownWorker
 from workers.models import Worker
 
 BULK_LIMIT = 10_000
-
-# How often a submit looks again for a task with its hash that vanished while it looked.
-_ATTEMPTS = 5
+# Tasks that one call may lease or release.
+BATCH_LIMIT = 1_000
 
 
 class Result(IntEnum):
@@ -41,8 +43,15 @@ class NewTask(NamedTuple):
     verification_count: int = 0
 
 
+class Stored(NamedTuple):
+    """What became of one task of a batch: its id, or with `duplicate` that of the task that has its hash."""
+
+    id: int | None
+    duplicate: bool
+
+
 class LeasedTask(NamedTuple):
-    """A task as its worker gets it."""
+    """A task as its worker gets it. `assign_time` in Unix seconds; `lease` is the opaque id of the lease."""
 
     id: int
     priority: int
@@ -53,15 +62,30 @@ class LeasedTask(NamedTuple):
     recipe: str
     max_assign_time: int
     verification_count: int
-    assign_time: datetime
-    lease: UUID
+    assign_time: int
+    lease: str
+    project: ProjectFields
 
 
-class Stored(NamedTuple):
-    """What became of one task of a batch: its id, or with `duplicate` that of the task that has its hash."""
+class Leased(NamedTuple):
+    """The tasks that were leased, in the order of leasing, or why there are none.
 
-    id: int | None
-    duplicate: bool
+    A `reason` is empty, verified_all, project_paused or no_access; after an exchange also worker_paused, or
+    rate_limited, and then `delay` is how many seconds to wait.
+    """
+
+    tasks: list[LeasedTask]
+    reason: str | None = None
+    delay: float | None = None
+
+
+class Report(NamedTuple):
+    """What a worker reports of a task. With `lease`, only that one is ended, not a later one of the same worker."""
+
+    task_id: int
+    result: Result
+    verification: int = 0
+    lease: str | None = None
 
 
 class Released(NamedTuple):
@@ -79,18 +103,20 @@ class DuplicateTask(Conflict):
     """A task with this hash is already in the project."""
 
 
-def submit(*, project: Project, task: NewTask) -> int:
-    """Store one task and return its id. Raises DuplicateTask, with the other task's id, and RateLimited."""
-    values = {"project": project.pk, "rate": project.submit_rate, **task._asdict()}
-    for _ in range(_ATTEMPTS):
-        (task_id,) = _with_token(sql.SUBMIT, values, project, RateBucket.Kind.SUBMIT)
-        if task_id is not None:
-            return int(task_id)
-        existing = _ids_by_hash(project, [task.hash64])
-        if existing:
-            raise DuplicateTask(content={"task": {"id": existing[task.hash64]}})
-        # The task with this hash was closed between the two looks, so the hash is free by now.
-    raise DuplicateTask
+class WorkerPaused(Forbidden):
+    """This worker is paused; a tracker admin can resume it."""
+
+
+def submit(*, worker: Caller, project_id: int, task: NewTask) -> int:
+    """Store one task and return its id.
+
+    Raises DuplicateTask, with the other task's id, UnknownWorker, NoSuchProject, MayNotSubmit and RateLimited.
+    """
+    outcome, delay, task_id = db.rows(sql.SUBMIT, {**_who(worker), "project": project_id, **task._asdict()})[0]
+    if outcome == "duplicate":
+        raise DuplicateTask(content={"task": {"id": task_id}})
+    _refuse(outcome, project_id, RateBucket.Kind.SUBMIT, delay)
+    return int(task_id)
 
 
 def submit_many(*, project: Project, tasks: Sequence[NewTask], limited: bool = True) -> list[Stored]:
@@ -99,9 +125,12 @@ def submit_many(*, project: Project, tasks: Sequence[NewTask], limited: bool = T
     Not `limited`, the project's submit rate doesn't count: that is for operators. Raises RateLimited, and then
     nothing is stored.
     """
-    columns = dict(zip(NewTask._fields, map(list, zip(*tasks, strict=True)), strict=True))
-    values = {"project": project.pk, "rate": project.submit_rate if limited else 0.0, **columns}
-    (ids,) = _with_token(sql.SUBMIT_MANY, values, project, RateBucket.Kind.SUBMIT)
+    values = {"project": project.pk, "rate": project.submit_rate if limited else 0.0, **_columns(NewTask, tasks)}
+    while True:
+        had_token, ids = db.rows(sql.SUBMIT_MANY, values)[0]
+        if had_token or not values["rate"]:
+            break
+        ratelimit.explain_refusal(project, RateBucket.Kind.SUBMIT)
     taken = _ids_by_hash(project, [task.hash64 for task, task_id in zip(tasks, ids, strict=True) if task_id is None])
     return [
         Stored(taken.get(task.hash64), duplicate=True) if task_id is None else Stored(task_id, duplicate=False)
@@ -109,40 +138,143 @@ def submit_many(*, project: Project, tasks: Sequence[NewTask], limited: bool = T
     ]
 
 
-def lease(*, project: Project, worker: Worker) -> LeasedTask | None:
-    """Lease the project's next task for the worker; None if there is none. Raises RateLimited."""
-    values = {
-        "project": project.pk,
-        "worker": worker.pk,
-        "rate": project.assign_rate,
-        "lease_seconds": project.lease_seconds,
-    }
-    row = _with_token(sql.LEASE, values, project, RateBucket.Kind.ASSIGN)
-    return None if row[0] is None else LeasedTask(*row)
+def lease(*, worker: Caller, project: Project) -> LeasedTask | None:
+    """Lease the project's next task; None if there is none for this worker. Raises as `lease_many` does."""
+    leased = lease_many(worker=worker, project_id=project.pk, count=1)
+    return leased.tasks[0] if leased.tasks else None
 
 
-def has_verified_ready(*, project: Project, worker: Worker) -> bool:
-    """Whether tasks are ready that only other workers may still verify."""
-    row = db.one(sql.HAS_VERIFIED_READY, {"project": project.pk, "worker": worker.pk})
-    return bool(row and row[0])
+def lease_many(*, worker: Caller, project_id: int, count: int) -> Leased:
+    """Lease up to so many of the project's tasks.
+
+    Raises UnknownWorker, NoSuchProject, also for one that is hidden from the worker, WorkerPaused and RateLimited.
+    """
+    leased, _ = _lease(sql.LEASE, worker, project_id, count)
+    _refuse(leased.reason, project_id, RateBucket.Kind.ASSIGN, leased.delay)
+    return leased
+
+
+def lease_anywhere(*, worker: Worker, count: int) -> Leased:
+    """Lease up to so many tasks from all projects that the worker may, those with the highest priority first.
+
+    Among projects of one priority, chance decides. Raises WorkerPaused, and RateLimited if all that has tasks is
+    limited.
+    """
+    if worker.paused:
+        raise WorkerPaused
+    tasks: list[LeasedTask] = []
+    refusals: list[RateLimited] = []
+    for project_id in _projects_with_work(worker):
+        try:
+            tasks += lease_many(worker=worker, project_id=project_id, count=count - len(tasks)).tasks
+        except RateLimited as error:
+            refusals.append(error)
+        except NoSuchProject:
+            # It was deleted or hidden at this moment.
+            continue
+        if len(tasks) == count:
+            break
+    if refusals and not tasks:
+        raise min(refusals, key=lambda error: error.delay)
+    return Leased(tasks, None if tasks else "empty")
 
 
 def release(
-    *, worker: Worker, task_id: int, result: Result, verification: int = 0, lease: str | None = None
+    *, worker: Caller, task_id: int, result: Result, verification: int = 0, lease: str | None = None
 ) -> Released:
-    """End the worker's lease of a task. With `lease`, only that one counts, not a later one of the same worker."""
-    statement = {Result.OK: sql.RELEASE_OK, Result.FAIL: sql.RELEASE_FAIL, Result.SKIP: sql.RELEASE_SKIP}[result]
-    row = db.one(statement, {"task": task_id, "worker": worker.pk, "verification": verification, "lease": lease})
-    return Released(held=False) if row is None else Released(held=True, missing=row[0])
+    """End the worker's lease of a task; the rest as in Report. Raises UnknownWorker."""
+    values = {"task_id": task_id, "result": result, "verification": verification, "lease": lease}
+    outcome, missing = db.rows(sql.RELEASE, {**_who(worker), **values})[0]
+    if outcome == "unknown_worker":
+        raise UnknownWorker
+    return Released(held=outcome == "released", missing=missing or 0)
 
 
-def _with_token(statement: str, values: dict[str, Any], project: Project, kind: RateBucket.Kind) -> tuple[Any, ...]:
-    """Run a statement whose row begins with whether there was a token; the rest of its row. Raises RateLimited."""
-    while True:
-        had_token, *row = db.one(statement, values) or ()
-        if had_token or not values["rate"]:
-            return tuple(row)
-        ratelimit.explain_refusal(project, kind)
+def release_many(*, worker: Caller, reports: Sequence[Report]) -> list[Released]:
+    """End leases, all in one transaction; the answers are in the order of the reports. Raises UnknownWorker.
+
+    Of several reports of one task, the first that fits its lease counts; the others find it no longer held.
+    """
+    outcome, missing = db.rows(sql.RELEASE_MANY, {**_who(worker), **_columns(Report, reports)})[0]
+    if outcome == "unknown_worker":
+        raise UnknownWorker
+    return _released(missing)
+
+
+def exchange(
+    *, worker: Caller, project_id: int, count: int, reports: Sequence[Report]
+) -> tuple[list[Released], Leased]:
+    """End leases and then lease up to so many tasks of a project, all in one transaction.
+
+    A lease that is refused leaves the releases as they are; why is told as the reason. Only UnknownWorker and
+    NoSuchProject are raised, and then nothing was done.
+    """
+    leased, (missing,) = _lease(sql.EXCHANGE, worker, project_id, count, **_columns(Report, reports))
+    if leased.reason in ("unknown_worker", "no_project"):
+        _refuse(leased.reason, project_id, RateBucket.Kind.ASSIGN, leased.delay)
+    return _released(missing), leased
+
+
+_frontier = Frontier()
+
+# Where in a row of LEASE the columns of the project begin, those of the task, and those that only EXCHANGE has.
+_PROJECT, _TASK, _MORE = 3, 16, 27
+
+_PROJECTS_AT_ONCE = 8
+
+
+def _lease(
+    statement: str, worker: Caller, project_id: int, count: int, **values: Any
+) -> tuple[Leased, tuple[Any, ...]]:
+    """Run a statement that leases; whatever stands against a lease is the reason. And what else its last row has."""
+    after_priority, after_id = _frontier.after(project_id)
+    values |= {"project": project_id, "count": count, "after_priority": after_priority, "after_id": after_id}
+    began = time.monotonic()
+    *rows, last = db.rows(statement, {**_who(worker), **values})
+    seconds = time.monotonic() - began
+    outcome, delay, pages = last[:_PROJECT]
+    project = ProjectFields(*last[_PROJECT:_TASK])
+    tasks = [LeasedTask._make((*row[_TASK:_MORE], project)) for row in rows]
+    tasks.sort(key=lambda task: (-task.priority, task.id))
+    if pages is not None:
+        last_place = (tasks[-1].priority, tasks[-1].id) if tasks else None
+        _frontier.note(project_id, place=last_place, pages=pages, seconds=seconds)
+    return Leased(tasks, None if tasks else outcome, delay), last[_MORE:]
+
+
+def _projects_with_work(worker: Worker) -> Iterator[int]:
+    tried: list[int] = []
+    while found := db.rows(sql.PROJECTS_WITH_WORK, {"worker": worker.pk, "tried": tried, "limit": _PROJECTS_AT_ONCE}):
+        tried += [project_id for (project_id,) in found]
+        yield from tried[-len(found) :]
+
+
+def _refuse(outcome: str | None, project_id: int, kind: RateBucket.Kind, delay: float | None) -> None:
+    """Raise the error that an outcome is, if it is one."""
+    match outcome:
+        case "unknown_worker":
+            raise UnknownWorker
+        case "no_project":
+            raise NoSuchProject(f"There is no project {project_id}.")
+        case "may_not_submit":
+            raise MayNotSubmit(project_id)
+        case "worker_paused":
+            raise WorkerPaused
+        case "rate_limited":
+            raise ratelimit.refusal(project_id, kind, delay or 0.0)
+
+
+def _released(missing: list[int | None] | None) -> list[Released]:
+    return [Released(held=one is not None, missing=one or 0) for one in missing or []]
+
+
+def _who(worker: Caller) -> dict[str, Any]:
+    return {"worker": worker.pk, "digest": worker.secret_digest}
+
+
+def _columns(kind: type[NewTask] | type[Report], rows: Sequence[NewTask] | Sequence[Report]) -> dict[str, list[Any]]:
+    """An array for each field."""
+    return {field: [row[place] for row in rows] for place, field in enumerate(kind._fields)}
 
 
 def _ids_by_hash(project: Project, hashes: list[int | None]) -> dict[int | None, int]:

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from django.db import models, transaction
 from django.utils.translation import gettext_lazy as _
 
+from tasks.sql import READY_TASKS
 from tracker import db
 from tracker.keyset import Place
 
@@ -301,20 +302,20 @@ _WALK = {
             ORDER BY id DESC
         ) AS task
     """,
-    # By task_ready.
-    "ready": """
+    # By task_fresh and task_voted.
+    "ready": f"""
         SELECT task.* FROM unnest(%(part)s::bigint[], %(highest)s::int[]) AS part (project, highest)
         CROSS JOIN LATERAL (
-            SELECT *, priority::text AS key FROM tasks_task
-            WHERE project_id = part.project AND status = 1 AND assignee_id IS NULL
+            SELECT *, priority::text AS key FROM {READY_TASKS}
+            WHERE project_id = part.project
               AND priority BETWEEN %(lowest)s AND part.highest AND id <= %(newest)s
             ORDER BY priority DESC, id
         ) AS task
     """,
-    # By task_ready.
-    "same_priority": """
-        SELECT *, priority::text AS key FROM tasks_task
-        WHERE project_id = %(project)s AND status = 1 AND assignee_id IS NULL
+    # By task_fresh and task_voted.
+    "same_priority": f"""
+        SELECT *, priority::text AS key FROM {READY_TASKS}
+        WHERE project_id = %(project)s
           AND priority = %(at_priority)s AND id > %(above)s AND id <= %(newest)s
         ORDER BY id
     """,
@@ -325,7 +326,7 @@ _FIND = {
 SELECT id, project_id, key FROM ({walk} LIMIT %(bound)s) AS looked
 WHERE {MATCHING}
 OFFSET %(skip)s LIMIT %(limit)s
-"""  # noqa: S608
+"""
     for name, walk in _WALK.items()
 }
 
@@ -334,6 +335,6 @@ _COUNT = {
 SELECT project_id, count(*) FILTER (WHERE {MATCHING}), count(*)
 FROM ({walk} LIMIT %(bound)s) AS looked
 GROUP BY project_id
-"""  # noqa: S608
+"""
     for name, walk in _WALK.items()
 }

@@ -1,17 +1,19 @@
 """How tasks look on the wire."""
 
 import hashlib
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
-from rest_framework.fields import BooleanField, CharField, IntegerField, UUIDField
+from rest_framework.fields import BooleanField, CharField, ChoiceField, FloatField, IntegerField, UUIDField
 
-from projects.models import Project
 from projects.serializers import ProjectContent, project_content
-from tasks.queue import BULK_LIMIT, LeasedTask, NewTask, Result
+from tasks.queue import BATCH_LIMIT, BULK_LIMIT, Leased, NewTask, Released, Report, Result
 from tracker.api.description import Content
 from tracker.api.errors import BadInput, InvalidField
 from tracker.api.fields import INT16, INT32, Hash64, Id, LeaseId, Text, WholeNumber, shown
 from tracker.api.serializers import RequestSerializer
+
+Item = TypeVar("Item")
 
 
 class SubmitRequest(RequestSerializer):
@@ -45,16 +47,32 @@ class ReleaseRequest(RequestSerializer):
     lease = LeaseId(required=False, help_text="Which lease is meant, as /task/get answered it.")
 
 
-# The bulk as a schema, since it may be an array; see parse_bulk_submit.
-_BULK_ITEMS = {
-    "type": "array",
-    "items": {"$ref": "#/components/schemas/SubmitRequest"},
-    "minItems": 1,
-    "maxItems": BULK_LIMIT,
-}
-BULK_SUBMIT = {
-    "oneOf": [_BULK_ITEMS, {"type": "object", "properties": {"requests": _BULK_ITEMS}, "required": ["requests"]}]
-}
+class LeaseQuery(RequestSerializer):
+    count = WholeNumber(
+        low=1, high=BATCH_LIMIT, required=False, help_text="Lease up to so many, and answer `tasks` instead of `task`."
+    )
+
+
+class ExchangeRequest(RequestSerializer):
+    project = Id()
+    count = WholeNumber(low=1, high=BATCH_LIMIT, help_text="Lease up to so many.")
+
+
+def _items(declaration: str, limit: int, fewest: int = 1) -> dict[str, Any]:
+    items = {"$ref": f"#/components/schemas/{declaration}"}
+    return {"type": "array", "items": items, "minItems": fewest, "maxItems": limit}
+
+
+def _array_or(key: str, items: dict[str, Any]) -> dict[str, Any]:
+    return {"oneOf": [items, {"type": "object", "properties": {key: items}, "required": [key]}]}
+
+
+# The bulks as schemas, since they may be arrays; see `_parsed_items`.
+BULK_SUBMIT = _array_or("requests", _items("SubmitRequest", BULK_LIMIT))
+BULK_RELEASE = _array_or("releases", _items("ReleaseRequest", BATCH_LIMIT))
+
+# Why there is no task.
+REASONS = ["empty", "project_paused", "no_access", "verified_all"]
 
 
 class TaskContent(Content):
@@ -70,6 +88,28 @@ class TaskContent(Content):
     verification_count = IntegerField(help_text="How many different workers have to agree.")
     lease = UUIDField(help_text="Names this lease; for /task/release.")
     project = ProjectContent()
+
+
+class LeasedContent(Content):
+    task = TaskContent(required=False, help_text="Without `count`.")
+    tasks = TaskContent(many=True, required=False, help_text="With `count`, in the order of leasing.")
+
+
+class ReportResultContent(Content):
+    id = Id(help_text="The task's.")
+    updated = BooleanField()
+    message = CharField(required=False)
+
+
+class ReleasedContent(Content):
+    updated = IntegerField(help_text="How many were updated.")
+    results = ReportResultContent(many=True)
+
+
+class ExchangedContent(ReleasedContent):
+    tasks = TaskContent(many=True)
+    reason = ChoiceField([*REASONS, "worker_paused", "rate_limited"], required=False, help_text="Why no tasks.")
+    rate_limit_delay = FloatField(required=False, help_text="Seconds until the project gives tasks again.")
 
 
 class SubmittedContent(Content):
@@ -102,22 +142,55 @@ def parse_submit(body: Any) -> tuple[int, NewTask]:
 
 def parse_bulk_submit(body: Any) -> tuple[int, list[NewTask]]:
     """The project's id and the tasks of a bulk submit. Raises BadInput, naming the index of the item at fault."""
-    items = body.get("requests") if isinstance(body, dict) else body
-    if not isinstance(items, list):
-        raise BadInput(f'The body must be an array of submits or {{"requests": […]}}, not {shown(items)}.')
-    if not 0 < len(items) <= BULK_LIMIT:
-        raise InvalidField("requests", f"must hold 1 to {BULK_LIMIT} items, not {len(items)}.")
-    project_id, tasks = 0, []
-    for index, item in enumerate(items):
-        try:
-            item_project_id, task = parse_submit(item)
-            if index and item_project_id != project_id:
-                raise InvalidField("project", f"must be {project_id} as in item 0; a bulk is for one project.")
-        except BadInput as error:
-            raise BadInput(f"Item {index}: {error}") from error
-        project_id = item_project_id
-        tasks.append(task)
-    return project_id, tasks
+    submits = _each(parse_submit, _checked_items(body, "requests", "submits", BULK_LIMIT))
+    project_id = submits[0][0]
+    for index, (other, _) in enumerate(submits):
+        if other != project_id:
+            raise BadInput(f"Item {index}: project: must be {project_id} as in item 0; a bulk is for one project.")
+    return project_id, [task for _, task in submits]
+
+
+def parse_release(body: Any) -> Report:
+    """One report. Raises BadInput."""
+    return Report(**ReleaseRequest.parse(body))
+
+
+def parse_bulk_release(body: Any) -> list[Report]:
+    """The reports of a bulk release. Raises BadInput, naming the index of the item at fault."""
+    return _each(parse_release, _checked_items(body, "releases", "releases", BATCH_LIMIT))
+
+
+def parse_exchange(body: Any) -> tuple[int, int, list[Report]]:
+    """The project's id, the count and the reports of an exchange. Raises BadInput."""
+    values = ExchangeRequest.parse(body)
+    releases = body.get("releases")
+    if releases is None:
+        releases = []
+    if type(releases) is not list or len(releases) > BATCH_LIMIT:
+        found = f"{len(releases)} of them" if type(releases) is list else shown(releases)
+        raise InvalidField("releases", f"must be an array of at most {BATCH_LIMIT} releases, not {found}.")
+    return values["project"], values["count"], _each(parse_release, releases)
+
+
+def _checked_items(body: Any, key: str, name: str, limit: int) -> list[Any]:
+    """The items of a bulk, which is an array or has one under the key."""
+    items = body.get(key) if type(body) is dict else body
+    if type(items) is not list:
+        raise BadInput(f'The body must be an array of {name} or {{"{key}": […]}}, not {shown(items)}.')
+    if not 0 < len(items) <= limit:
+        raise InvalidField(key, f"must hold 1 to {limit} items, not {len(items)}.")
+    return items
+
+
+def _each(parse: Callable[[Any], Item], items: list[Any]) -> list[Item]:
+    """All items, parsed; an error names the index of the item at fault."""
+    parsed = []
+    try:
+        for item in items:
+            parsed.append(parse(item))
+    except BadInput as error:
+        raise BadInput(f"Item {len(parsed)}: {error}") from error
+    return parsed
 
 
 def hash_of(unique_string: str) -> int:
@@ -125,11 +198,27 @@ def hash_of(unique_string: str) -> int:
     return int.from_bytes(hashlib.blake2b(unique_string.encode(), digest_size=8).digest(), signed=True) or 1
 
 
-def task_content(task: LeasedTask, project: Project) -> dict[str, Any]:
-    """The task object of the API."""
-    return {
-        **task._asdict(),
-        "assign_time": int(task.assign_time.timestamp()),
-        "lease": str(task.lease),
-        "project": project_content(project),
-    }
+def tasks_content(leased: Leased) -> list[dict[str, Any]]:
+    """The task objects of the API."""
+    projects = {task.project.pk: task.project for task in leased.tasks}
+    contents = {pk: project_content(project) for pk, project in projects.items()}
+    return [{**task._asdict(), "project": contents[task.project.pk]} for task in leased.tasks]
+
+
+def released_content(reports: Sequence[Report], released: Sequence[Released]) -> dict[str, Any]:
+    """What became of each report."""
+    results = []
+    for report, one in zip(reports, released, strict=True):
+        result = {"id": report.task_id, "updated": one.updated}
+        message = release_message(one)
+        results.append(result if message is None else {**result, "message": message})
+    return {"updated": sum(one.updated for one in released), "results": results}
+
+
+def release_message(released: Released) -> str | None:
+    """Why a release updated nothing; None if it did."""
+    if not released.held:
+        return "This worker does not hold this task, or no longer: nothing was changed."
+    if released.missing:
+        return f"Verification noted; {released.missing} more with the same hash from other workers are needed."
+    return None

@@ -5,7 +5,10 @@ from tasks import maintenance, pages, views
 # What workers call with their headers alone; see tracker.api.shortcut.
 worker_urlpatterns = [
     path("task/get/<id:project_id>", views.GetTaskView.as_view()),
+    path("task/get", views.GetAnyTaskView.as_view()),
+    path("task/exchange", views.ExchangeView.as_view()),
     path("task/release", views.ReleaseView.as_view()),
+    path("task/bulk_release", views.BulkReleaseView.as_view()),
     path("task/submit", views.SubmitView.as_view()),
     path("task/bulk_submit", views.BulkSubmitView.as_view()),
 ]

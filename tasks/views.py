@@ -1,5 +1,7 @@
 """The API of tasks."""
 
+import math
+
 from django.conf import settings
 from rest_framework.fields import BooleanField, ChoiceField, IntegerField
 from rest_framework.request import Request
@@ -10,28 +12,38 @@ from projects.roles import Role, require
 from projects.views import visible_project
 from tasks import maintenance, queries, queue
 from tasks.serializers import (
+    BULK_RELEASE,
     BULK_SUBMIT,
+    REASONS,
     AssigneeContent,
     BulkResultContent,
+    ExchangedContent,
+    ExchangeRequest,
+    LeasedContent,
+    LeaseQuery,
+    ReleasedContent,
     ReleaseRequest,
     SubmitRequest,
     SubmittedContent,
-    TaskContent,
     WorkerStatsContent,
+    parse_bulk_release,
     parse_bulk_submit,
+    parse_exchange,
+    parse_release,
     parse_submit,
-    task_content,
+    release_message,
+    released_content,
+    tasks_content,
 )
 from tracker.api.body import is_large
 from tracker.api.description import describe
 from tracker.api.envelope import Envelope
-from tracker.api.errors import Forbidden
 from tracker.api.views import ApiView
-from workers.access import Standing, require_submit_anywhere, standing, standing_to_submit
-from workers.authentication import WorkerView
+from workers.access import require_submit_anywhere, standing_to_submit
+from workers.authentication import CallerView, WorkerView
 
 
-class SubmitView(WorkerView):
+class SubmitView(CallerView):
     """POST /task/submit."""
 
     @describe(
@@ -43,8 +55,7 @@ class SubmitView(WorkerView):
     )
     def post(self, request: Request) -> Envelope:
         project_id, task = parse_submit(self.json())
-        found = standing_to_submit(worker=self.worker, project_id=project_id)
-        task_id = queue.submit(project=found.project, task=task)
+        task_id = queue.submit(worker=self.caller, project_id=project_id, task=task)
         return Envelope({"task": {"id": task_id}})
 
 
@@ -83,47 +94,45 @@ class BulkSubmitView(WorkerView):
         return Envelope({"created": len(stored) - duplicates, "duplicates": duplicates, "results": results})
 
 
-class GetTaskView(WorkerView):
+class GetTaskView(CallerView):
     """GET /task/get/:project."""
 
     @describe(
-        "Lease a task",
+        "Lease a task, or with `count` several",
         details=(
-            "The one with the highest priority, the oldest first, and never one that this worker has verified already. "
+            "Those with the highest priority, the oldest first, and never one that this worker has verified already. "
             "When there is none, Retry-After says how many seconds to wait."
         ),
-        content={"task": TaskContent},
-        refusal={"reason": ChoiceField(["empty", "project_paused", "no_access", "verified_all"])},
+        query=LeaseQuery,
+        content=LeasedContent,
+        refusal={"reason": ChoiceField(REASONS)},
         errors={403: None, 429: None},
     )
     def get(self, request: Request, project_id: int) -> Envelope:
-        found = standing(worker=self.worker, project_id=project_id)
-        if self.worker.paused:
-            raise Forbidden("This worker is paused; a tracker admin can resume it.")
-        task = queue.lease(project=found.project, worker=self.worker) if _may_lease(found) else None
-        if task is None:
-            return self._nothing(found)
-        return Envelope({"task": task_content(task, found.project)})
-
-    def _nothing(self, found: Standing) -> Envelope:
-        if not found.may_assign:
-            reason = "no_access"
-        elif found.project.paused:
-            reason = "project_paused"
-        elif queue.has_verified_ready(project=found.project, worker=self.worker):
-            reason = "verified_all"
-        else:
-            reason = "empty"
-        # Existing clients recognise this text to the letter; with any other they would ask again without a pause.
-        return Envelope(
-            {"reason": reason},
-            ok=False,
-            message="No task available",
-            headers={"Retry-After": str(settings.EMPTY_RETRY_AFTER)},
-        )
+        count = self.query(LeaseQuery)["count"]
+        return lease_answer(queue.lease_many(worker=self.caller, project_id=project_id, count=count or 1), count)
 
 
-class ReleaseView(WorkerView):
+class GetAnyTaskView(WorkerView):
+    """GET /task/get."""
+
+    @describe(
+        "Lease a task, or with `count` several, from any project",
+        details=(
+            "From the projects that this worker may lease from, those with the highest priority first, and by chance "
+            "among equal ones; within a project as above."
+        ),
+        query=LeaseQuery,
+        content=LeasedContent,
+        refusal={"reason": ChoiceField(["empty"])},
+        errors={403: None, 429: None},
+    )
+    def get(self, request: Request) -> Envelope:
+        count = self.query(LeaseQuery)["count"]
+        return lease_answer(queue.lease_anywhere(worker=self.worker, count=count or 1), count)
+
+
+class ReleaseView(CallerView):
     """POST /task/release."""
 
     @describe(
@@ -133,21 +142,66 @@ class ReleaseView(WorkerView):
         content={"updated": BooleanField()},
     )
     def post(self, request: Request) -> Envelope:
-        fields = self.parsed(ReleaseRequest)
-        released = queue.release(
-            worker=self.worker,
-            task_id=fields["task_id"],
-            result=queue.Result(fields["result"]),
-            verification=fields["verification"],
-            lease=fields["lease"],
+        report = parse_release(self.json())
+        released = queue.release(worker=self.caller, **report._asdict())
+        return Envelope({"updated": released.updated}, message=release_message(released))
+
+
+class BulkReleaseView(CallerView):
+    """POST /task/bulk_release."""
+
+    max_body_bytes = settings.MAX_BULK_BODY_BYTES
+
+    @describe(
+        "Report many leased tasks at once",
+        details="All in one transaction. `results` has one entry for each report, in the order sent.",
+        body=BULK_RELEASE,
+        content=ReleasedContent,
+    )
+    def post(self, request: Request) -> Envelope:
+        reports = parse_bulk_release(self.json())
+        return Envelope(released_content(reports, queue.release_many(worker=self.caller, reports=reports)))
+
+
+class ExchangeView(CallerView):
+    """POST /task/exchange."""
+
+    max_body_bytes = settings.MAX_BULK_BODY_BYTES
+
+    @describe(
+        "Report leased tasks and lease the next ones",
+        details=(
+            "As /task/bulk_release and then /task/get with `count`, in one transaction. What stands against a lease "
+            "doesn't stand against the reports: then there are no tasks, but a `reason`, and Retry-After."
+        ),
+        body=ExchangeRequest,
+        content=ExchangedContent,
+        errors={404: None},
+    )
+    def post(self, request: Request) -> Envelope:
+        project_id, count, reports = parse_exchange(self.json())
+        released, leased = queue.exchange(worker=self.caller, project_id=project_id, count=count, reports=reports)
+        content = released_content(reports, released) | {"tasks": tasks_content(leased)}
+        if leased.tasks:
+            return Envelope(content)
+        content["reason"] = leased.reason
+        if leased.delay is not None:
+            content["rate_limit_delay"] = leased.delay
+        return Envelope(content, headers={"Retry-After": str(math.ceil(leased.delay or settings.EMPTY_RETRY_AFTER))})
+
+
+def lease_answer(leased: queue.Leased, count: int | None) -> Envelope:
+    """How a lease is answered: with one task, or with a list of them if a `count` was asked for."""
+    if not leased.tasks:
+        # Existing clients recognise this text to the letter; with any other they would ask again without a pause.
+        return Envelope(
+            {"reason": leased.reason},
+            ok=False,
+            message="No task available",
+            headers={"Retry-After": str(settings.EMPTY_RETRY_AFTER)},
         )
-        if not released.held:
-            message = "This worker does not hold this task, or no longer: nothing was changed."
-        elif released.missing:
-            message = f"Verification noted; {released.missing} more with the same hash from other workers are needed."
-        else:
-            message = None
-        return Envelope({"updated": released.updated}, message=message)
+    tasks = tasks_content(leased)
+    return Envelope({"task": tasks[0]} if count is None else {"tasks": tasks})
 
 
 class WorkerStatsView(ApiView):
@@ -179,7 +233,3 @@ class MaintenanceView(ManagerView):
     def post(self, request: Request, project_id: int) -> Envelope:
         project = require(manager_of(request), project_id, Role.MAINTENANCE)
         return Envelope({"affected_tasks": self.action(project=project)})
-
-
-def _may_lease(found: Standing) -> bool:
-    return found.may_assign and not found.project.paused

@@ -1,10 +1,32 @@
 """Running the statements that stand whole in the apps: one round trip, plain tuples, no ORM in between."""
 
+import select
 from typing import Any
 
 from django.db import connection
+from psycopg2 import InterfaceError
 
 Values = dict[str, Any]
+
+
+def ensure_alive() -> None:
+    """Let go of a connection that the database has ended since its last use, so that the next query opens a new one.
+
+    An idle connection has nothing to read but its end. Looking for that costs no round trip, as Django's trial query
+    before each request does; and a query that may have done its work can't simply be tried again.
+    """
+    if connection.connection is None or connection.in_atomic_block:
+        return
+    connection.health_check_done = True  # type: ignore[attr-defined]
+    watch = select.poll()
+    try:
+        watch.register(connection.connection.fileno(), select.POLLIN)
+    except InterfaceError:
+        # It is closed on our side.
+        connection.close()
+        return
+    if watch.poll(0):
+        connection.close()
 
 
 def one(statement: str, values: Values | None = None) -> tuple[Any, ...] | None:

@@ -18,6 +18,15 @@ from tracker.api.errors import Forbidden
 from workers.models import Worker, WorkerAccess
 
 
+class MayNotSubmit(Forbidden):
+    """The worker lacks SUBMIT."""
+
+    def __init__(self, project_id: int) -> None:
+        super().__init__(
+            f"This worker may not submit to project {project_id}; ask for SUBMIT with /project/request_access."
+        )
+
+
 class Standing(NamedTuple):
     """A project as one worker sees it."""
 
@@ -57,9 +66,7 @@ def standing_to_submit(*, worker: Worker, project_id: int) -> Standing:
     """The same, for a worker that wants to submit. Raises Forbidden if it may not."""
     found = standing(worker=worker, project_id=project_id)
     if not found.may_submit:
-        raise Forbidden(
-            f"This worker may not submit to project {project_id}; ask for SUBMIT with /project/request_access."
-        )
+        raise MayNotSubmit(project_id)
     return found
 
 

@@ -94,6 +94,10 @@ def played() -> dict[str, Any]:
     task = get(f"/task/get/{project}", worker=worker)["task"]
     done = {"task_id": task["id"], "result": 0, "verification": 1234567890123456789, "lease": task["lease"]}
     post("/task/release", done, worker=worker)
+    (task,) = get("/task/get?count=1", worker=worker)["tasks"]
+    report = {"task_id": task["id"], "result": 1}
+    (task,) = post("/task/exchange", {"project": project, "count": 10, "releases": [report]}, worker=worker)["tasks"]
+    post("/task/bulk_release", {"releases": [{"task_id": task["id"], "result": 2}]}, worker=worker)
     get(f"/task/get/{project}", worker=worker)
     for level in ("trace", "info", "warn", "error"):
         body = {"scope": "simulate", "message": "Out of memory.", "timestamp": 1_790_000_000}

@@ -15,8 +15,7 @@ def test_nothing_but_the_worker_is_looked_at(api, project, worker, prefix, djang
     TaskFactory(project=project)
     api.client.cookies["sessionid"] = "a" * 32
     api.client.cookies["django_language"] = "fr"
-    # The worker, its standing, the lease.
-    with django_assert_num_queries(3):
+    with django_assert_num_queries(1):
         answer = api.get(f"{prefix}/task/get/{project.pk}", worker=worker)
     assert answer.ok
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
@@ -29,7 +28,7 @@ def test_a_host_that_is_not_ours(api, project, worker):
 
 
 def test_an_unforeseen_error_is_told_as_ever(api, project, worker, monkeypatch):
-    monkeypatch.setattr("tasks.queue.lease", lambda **_: 1 / 0)
+    monkeypatch.setattr("tasks.queue.lease_many", lambda **_: 1 / 0)
     answer = api.get(f"/task/get/{project.pk}", worker=worker)
     assert answer.status == 500
     assert "log" in answer.message

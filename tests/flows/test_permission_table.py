@@ -46,7 +46,14 @@ TABLE = [
     ("worker/stats", "GET", None, ANYBODY),
     ("worker/set_paused", "POST", {"worker": "W", "paused": True}, ADMIN),
     ("task/get/P", "GET", None, {"public": ANY_WORKER - {"paused worker"}, "private": GRANTED, "hidden": GRANTED}),
+    ("task/get", "GET", None, {"public": ANY_WORKER - {"paused worker"}, "private": GRANTED, "hidden": GRANTED}),
     ("task/release", "POST", {"task_id": 1, "result": 0}, ANY_WORKER),
+    ("task/bulk_release", "POST", [{"task_id": 1, "result": 0}], ANY_WORKER),
+    # A paused worker may still report.
+    (
+        *("task/exchange", "POST", {"project": "P", "count": 1}),
+        {"public": ANY_WORKER, "private": ANY_WORKER, "hidden": GRANTED},
+    ),
     ("task/submit", "POST", {"project": "P", "recipe": "x"}, {"worker SUBMIT"}),
     ("task/bulk_submit", "POST", [{"project": "P", "recipe": "x"}], {"worker SUBMIT"}),
     *(

@@ -252,11 +252,11 @@ def test_access_granted_and_taken_counts_at_once(api, worker):
     assert not api.get(url(project), worker=worker).ok
 
 
-def test_only_a_lease_does_not_wait_for_the_disk(project, worker):
+def test_only_a_lease_does_not_wait_for_the_disk(project, worker, submitter):
     def waits():
         return db.one("SHOW synchronous_commit")[0] == "on"
 
-    queue.submit(project=project, task=queue.NewTask("x"))
+    queue.submit(worker=submitter.worker, project_id=project.pk, task=queue.NewTask("x"))
     assert waits()
     with transaction.atomic():
         task = queue.lease(project=project, worker=worker.worker)

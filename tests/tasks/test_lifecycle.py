@@ -28,8 +28,8 @@ def cells():
 class Scene:
     """One task, the worker that calls, and another."""
 
-    def __init__(self, api, project, caller, other):
-        self.api, self.project, self.caller, self.other = api, project, caller, other
+    def __init__(self, api, project, caller, other, *, many=False):
+        self.api, self.project, self.caller, self.other, self.many = api, project, caller, other, many
         self.task = TaskFactory(project=project, hash64=HASH, max_retries=2)
 
     def put_in(self, state):
@@ -48,11 +48,16 @@ class Scene:
                 self.release(self.other, 0)
 
     def lease(self, worker):
-        return self.api.get(f"/task/get/{self.project.pk}", worker=worker)
+        return self.api.get(f"/task/get/{self.project.pk}" + "?count=10" * self.many, worker=worker)
 
     def release(self, worker, result):
+        """Whether it was updated, and what is said to it."""
         body = {"task_id": self.task.pk, "result": result, "verification": 1}
-        return self.api.post("/task/release", body, worker=worker)
+        if self.many:
+            (told,) = self.api.post("/task/bulk_release", [body], worker=worker).content["results"]
+            return told["updated"], told.get("message")
+        answer = self.api.post("/task/release", body, worker=worker)
+        return answer.content["updated"], answer.json.get("message")
 
     @property
     def state(self):
@@ -83,27 +88,28 @@ class Scene:
                 return None
             case "release OK, 1 of 2 votes":
                 Task.objects.update(verification_count=2)
-                answer = self.release(self.caller, 0)
+                updated, message = self.release(self.caller, 0)
             case "release OK":
-                answer = self.release(self.caller, 0)
+                updated, message = self.release(self.caller, 0)
             case "release FAIL, retries left":
-                answer = self.release(self.caller, 1)
+                updated, message = self.release(self.caller, 1)
             case "release FAIL, the last":
                 Task.objects.update(retries=1)
-                answer = self.release(self.caller, 1)
+                updated, message = self.release(self.caller, 1)
             case "release SKIP":
-                answer = self.release(self.caller, 2)
+                updated, message = self.release(self.caller, 2)
         expire_leases()
-        if answer.content["updated"]:
+        if updated:
             return "updated"
-        return "not held" if "does not hold" in answer.message else "1 missing"
+        return "not held" if "does not hold" in message else "1 missing"
 
 
+@pytest.mark.parametrize("many", [False, True], ids=["one", "many"])
 @pytest.mark.parametrize(("call", "state", "expected"), list(cells()))
-def test_table(api, project, worker, other_worker, call, state, expected):
+def test_table(api, project, worker, other_worker, call, state, expected, many):
     for registration in (worker, other_worker):
         grant(registration, project, submit=True)
-    scene = Scene(api, project, worker, other_worker)
+    scene = Scene(api, project, worker, other_worker, many=many)
     scene.put_in(state)
     assert scene.state == state
     told = scene.run(call)

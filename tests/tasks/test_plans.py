@@ -54,10 +54,6 @@ def scans_of_tasks(statement, values):
 @pytest.mark.parametrize(
     ("statement", "indexes"),
     [
-        ("LEASE", {"task_ready", "tasks_task_pkey"}),
-        ("RELEASE_OK", {"tasks_task_pkey"}),
-        ("RELEASE_FAIL", {"tasks_task_pkey"}),
-        ("RELEASE_SKIP", {"tasks_task_pkey"}),
         ("FIND_BY_HASH", {"task_hash_unique"}),
         ("EXPIRE", {"task_leased", "tasks_task_pkey"}),
     ],
@@ -69,18 +65,6 @@ def test_it_reads_by_index(values, statement, indexes, analysed):
     scans = scans_of_tasks(getattr(sql, statement), values)
     assert {index for _, index in scans} <= indexes
     assert {kind for kind, _ in scans} <= {"Index Scan", "Index Only Scan"}
-
-
-def test_lease_of_an_expired_task_reads_by_index(values):
-    Task.objects.update(
-        assignee=values["worker"],
-        lease="00000000-0000-0000-0000-000000000001",
-        assign_time="2020-01-01T00:00:00Z",
-        lease_expires="2020-01-01T00:00:00Z",
-    )
-    scans = scans_of_tasks(sql.LEASE, values)
-    assert ("Index Scan", "task_leased") in scans
-    assert {kind for kind, _ in scans} == {"Index Scan"}
 
 
 def test_how_projects_stand_is_counted_along_indexes(values):

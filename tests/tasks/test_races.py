@@ -7,7 +7,7 @@ import pytest
 from tasks import queue
 from tasks.chores import expire_leases
 from tasks.models import ClosedEntry, ClosedTask, Task
-from tests.factories import ProjectFactory, TaskFactory, expire, register
+from tests.factories import ProjectFactory, TaskFactory, expire, grant, register
 from tracker.api.errors import RateLimited
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -115,10 +115,12 @@ def test_verifications_that_race(racing):
 
 
 def test_racing_duplicate_submits_and_one_row(racing):
-    project = ProjectFactory()
+    project, submitter = ProjectFactory(), register()
+    grant(submitter, project, submit=True)
     for hash64 in range(1, 11):
         task = queue.NewTask(recipe="x", hash64=hash64)
-        outcomes = racing([partial(queue.submit, project=project, task=task)] * 10)
+        submit = partial(queue.submit, worker=submitter.worker, project_id=project.pk, task=task)
+        outcomes = racing([submit] * 10)
         stored = Task.objects.get(hash64=hash64)
         duplicates = errors(outcomes)
         assert len(duplicates) == 9
@@ -161,7 +163,9 @@ def test_rate_limit_lets_one_of_ten_lease(racing):
 
 
 def test_rate_limit_lets_one_of_ten_submit(racing):
-    project = ProjectFactory(submit_rate=0.01)
-    outcomes = racing([partial(queue.submit, project=project, task=queue.NewTask(recipe="x"))] * 10)
+    project, submitter = ProjectFactory(submit_rate=0.01), register()
+    grant(submitter, project, submit=True)
+    task = queue.NewTask(recipe="x")
+    outcomes = racing([partial(queue.submit, worker=submitter.worker, project_id=project.pk, task=task)] * 10)
     assert sum(isinstance(outcome, RateLimited) for outcome in outcomes) == 9
     assert project.tasks.count() == 1

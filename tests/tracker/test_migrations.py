@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from django.conf import settings
 from django.core.management import call_command
 from django.db.migrations.loader import MigrationLoader
 
+from tasks import functions
 from tracker import db
 
 OUR_APPS = [app.label for app in apps.get_app_configs() if (settings.BASE_DIR / app.label) == Path(app.path)]
@@ -118,10 +120,18 @@ def test_queue_is_vacuumed_early(table):
 
 @pytest.mark.django_db
 @pytest.mark.parametrize(
-    "index", ["task_ready", "task_leased", "task_failed", "task_hash_unique", "closedtask_by_time"]
+    "index",
+    ["task_fresh", "task_voted", "task_voters", "task_leased", "task_failed", "task_hash_unique", "closedtask_by_time"],
 )
 def test_index_of_the_queue_is_there_and_valid(index):
     found = db.one(
         "SELECT indisvalid, indpred IS NOT NULL FROM pg_index WHERE indexrelid = %(index)s::regclass", {"index": index}
     )
     assert found == (True, index != "closedtask_by_time")
+
+
+def test_the_queues_functions_are_installed_as_they_are():
+    """A change of tasks.functions takes a migration, or databases that are there already would keep the old ones."""
+    names = sorted(name for label, name in MigrationLoader(None).disk_migrations if label == "tasks")
+    digests = [getattr(import_module(f"tasks.migrations.{name}"), "DIGEST", None) for name in names]
+    assert [digest for digest in digests if digest][-1] == functions.DIGEST

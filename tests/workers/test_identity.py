@@ -1,15 +1,17 @@
 """X-Worker-ID and X-Secret."""
 
-from contextlib import suppress
+from contextlib import closing, suppress
 from types import SimpleNamespace
 
+import psycopg2
 import pytest
-from django.db import InterfaceError, OperationalError
+from django.db import OperationalError, connection
 from django.forms.models import model_to_dict
+from django.test.utils import CaptureQueriesContext
 
 from tests.client import Api
 from tracker import db
-from workers import authentication
+from workers import identity
 from workers.models import Worker
 from workers.services import Registration, digest
 
@@ -138,7 +140,7 @@ def test_empty_digest_lets_nobody_in(api, worker):
 def test_digest_for_nobody_is_nobodys(api):
     # An unknown worker is compared with this digest; finding its secret must not help.
     for number in ("1", "999999999"):
-        assert sent(api, {"X-Worker-ID": number, "X-Secret": authentication._NO_DIGEST.decode()}).status == 401
+        assert sent(api, {"X-Worker-ID": number, "X-Secret": identity._NO_DIGEST.decode()}).status == 401
 
 
 def test_message_of_a_malformed_id_tells_what_is_wrong(api, worker):
@@ -164,10 +166,10 @@ def test_secret_is_compared_in_constant_time(api, worker, monkeypatch):
         compared.append((first, second))
         return first == second
 
-    monkeypatch.setattr(authentication, "hmac", SimpleNamespace(compare_digest=compare_digest))
+    monkeypatch.setattr(identity, "hmac", SimpleNamespace(compare_digest=compare_digest))
     sent(api, {"X-Worker-ID": str(worker.worker.pk), "X-Secret": "wrong"})
     sent(api, {"X-Worker-ID": "999999999", "X-Secret": "wrong"})
-    assert compared == [(digest("wrong"), digest(worker.secret)), (digest("wrong"), authentication._NO_DIGEST)]
+    assert compared == [(digest("wrong"), digest(worker.secret)), (digest("wrong"), identity._NO_DIGEST)]
 
 
 def test_secret_is_never_stored(worker):
@@ -207,41 +209,44 @@ def test_every_call_of_workers_asks_for_it(api, worker, method, path, prefix):
     assert call(prefix + path, worker=Registration(worker.worker, "wrong")).status == 401
 
 
-@pytest.mark.parametrize("error", [OperationalError, InterfaceError])
-def test_tries_again_when_the_connection_has_died(api, worker, monkeypatch, error):
-    closed, really = [], authentication.identified
-
-    def identified(number, secret):
-        if not closed:
-            raise error("server closed the connection unexpectedly")
-        return really(number, secret)
-
-    monkeypatch.setattr(authentication, "identified", identified)
-    monkeypatch.setattr(authentication, "connection", SimpleNamespace(close=lambda: closed.append(True)))
-    assert api.post(URL, {"alias": "seen"}, worker=worker).status == 200
-    assert closed == [True]
-
-
-def test_tries_only_once_more(api, worker, monkeypatch):
-    tried = []
-
-    def identified(number, secret):
-        tried.append(number)
-        raise OperationalError("gone")
-
-    monkeypatch.setattr(authentication, "identified", identified)
-    monkeypatch.setattr(authentication, "connection", SimpleNamespace(close=lambda: None))
-    assert api.post(URL, {"alias": "seen"}, worker=worker).status == 503
-    assert len(tried) == 2
-
-
 @pytest.mark.django_db(transaction=True)
-def test_connection_that_has_really_died(worker, racing):
+@pytest.mark.parametrize("path", [URL, "/task/release"])
+def test_connection_that_has_died_is_replaced(worker, racing, path):
     def call():
         Api().post(URL, {"alias": "first"}, worker=worker)
         with suppress(OperationalError):
             db.one("SELECT pg_terminate_backend(pg_backend_pid())")
-        return Api().post(URL, {"alias": "second"}, worker=worker).status
+        return Api().post(path, {"alias": "second", "task_id": 1, "result": 0}, worker=worker).status
 
     assert racing([call]) == [200]
-    assert Worker.objects.get().alias == "second"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_connection_that_was_ended_while_idle_is_replaced(worker, racing):
+    def call():
+        (first,) = db.one("SELECT pg_backend_pid()")
+        with closing(psycopg2.connect(connection.connection.dsn)) as other, other.cursor() as cursor:
+            cursor.execute("SELECT pg_terminate_backend(%s, 5000)", [first])
+            (terminated,) = cursor.fetchone()
+        return terminated, Api().post("/task/release", {"task_id": 1, "result": 0}, worker=worker).status
+
+    assert racing([call]) == [(True, 200)]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_living_connection_is_kept_without_asking_it(worker, racing):
+    def call():
+        db.ensure_alive()
+        (first,) = db.one("SELECT pg_backend_pid()")
+        with CaptureQueriesContext(connection) as queries:
+            Api().post("/task/release", {"task_id": 1, "result": 0}, worker=worker)
+        return db.one("SELECT pg_backend_pid()") == (first,), len(queries)
+
+    assert racing([call]) == [(True, 1)]
+
+
+@pytest.mark.parametrize("path", ["/task/submit", "/task/release", "/task/bulk_release", "/task/exchange"])
+def test_faults_are_told_to_workers_only(api, worker, path):
+    for body in (b"{", [1], {"x": 1}, b"x" * 2_000_000):
+        assert api.post(path, body, worker=worker).status in (400, 413)
+        assert api.post(path, body, worker=Registration(worker.worker, "wrong")).status == 401

@@ -1,0 +1,244 @@
+"""What a call reads of the queue does not grow with the queue.
+
+Counted in pages that the database visits, since times would be of this machine and this moment. In each test the
+session has made its plans while the queue was empty.
+"""
+
+from contextlib import closing, contextmanager
+from functools import partial
+
+import psycopg2
+import pytest
+from django.db import connection, transaction
+
+from tasks import frontier, queue
+from tasks.models import Task
+from tests.factories import SOMEBODY, ProjectFactory, grant, register
+from tracker import db
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+# Pages of the table of tasks and its indexes that a call may visit; MANY tasks fill twice as many.
+FEW = 150
+MANY = 20_000
+
+FILL = """
+INSERT INTO tasks_task
+    (project_id, recipe, priority, verification_count, voters, votes,
+     assignee_id, lease, assign_time, lease_expires)
+SELECT %(project)s, 'x', %(priority)s, 2 * cardinality(%(voters)s::bigint[]), %(voters)s, %(voters)s,
+       %(assignee)s, CASE WHEN %(leased)s THEN gen_random_uuid() END, CASE WHEN %(leased)s THEN now() END,
+       CASE WHEN %(leased)s THEN now() + interval '1 hour' END
+FROM generate_series(1, %(count)s)
+"""
+
+VISITED = """
+SELECT sum(pg_stat_get_xact_blocks_fetched(oid))::bigint FROM pg_class
+WHERE oid = 'tasks_task'::regclass
+   OR oid IN (SELECT indexrelid FROM pg_index WHERE indrelid = 'tasks_task'::regclass)
+"""
+
+
+def fill(project, count=MANY, *, priority=0, voters=(), assignee=None):
+    values = {"project": project.pk, "count": count, "priority": priority, "voters": list(voters)}
+    with connection.cursor() as cursor:
+        cursor.execute(FILL, values | {"assignee": assignee, "leased": assignee is not None})
+
+
+def visited(call):
+    """The call's result and how many pages of the queue it visited."""
+    with transaction.atomic():
+        (before,) = db.one(VISITED)
+        result = call()
+        (after,) = db.one(VISITED)
+    return result, after - before
+
+
+class Caller:
+    """A worker that may do everything in a project, and the calls it makes."""
+
+    def __init__(self, project):
+        self.project, registration = project, register()
+        grant(registration, project, submit=True)
+        self.worker = registration.worker
+
+    def submit(self, **columns):
+        return queue.submit(worker=self.worker, project_id=self.project.pk, task=queue.NewTask("x", **columns))
+
+    def lease(self, count=1):
+        return queue.lease_many(worker=self.worker, project_id=self.project.pk, count=count).tasks
+
+    def release(self, task, result=queue.Result.OK):
+        return queue.release(worker=self.worker, task_id=task.id, result=result, verification=1)
+
+    def exchange(self, tasks, count):
+        reports = [queue.Report(task.id, queue.Result.OK) for task in tasks]
+        return queue.exchange(worker=self.worker, project_id=self.project.pk, count=count, reports=reports)
+
+    def pages(self):
+        """What each call visits, by its name."""
+        pages = {"submit": visited(self.submit)[1], "submit with hash": visited(partial(self.submit, hash64=7))[1]}
+        for result in (queue.Result.SKIP, queue.Result.FAIL, queue.Result.OK):
+            (task,), pages[f"lease before {result.name}"] = visited(self.lease)
+            released, pages[result.name] = visited(partial(self.release, task, result))
+            assert released.held
+        tasks, pages["lease 3"] = visited(partial(self.lease, 3))
+        (released, _), pages["exchange 3"] = visited(partial(self.exchange, tasks, 3))
+        assert [one.held for one in released] == [True] * len(tasks)
+        return pages
+
+
+@pytest.fixture
+def caller(project):
+    """A caller whose session has made its plans while the queue was empty."""
+    caller = Caller(project)
+    for _ in range(8):
+        caller.submit()
+    caller.pages()
+    Task.objects.all().delete()
+    assert caller.lease() == []
+    with connection.cursor() as cursor:
+        cursor.execute("VACUUM ANALYZE tasks_task")
+    return caller
+
+
+def assert_few(pages):
+    assert max(pages.values()) < FEW, pages
+    # It does count them.
+    assert min(pages.values()) > 0, pages
+
+
+def test_many_tasks(caller, project):
+    fill(project)
+    assert_few(caller.pages())
+
+
+def test_many_leased(caller, project):
+    fill(project, assignee=register().worker.pk)
+    fill(project, 100)
+    assert_few(caller.pages())
+    Task.objects.filter(assignee=None).delete()
+    assert visited(caller.lease)[1] < FEW
+
+
+def test_many_other_projects(caller, project):
+    for _ in range(200):
+        fill(ProjectFactory(), MANY // 200)
+    fill(project, 100)
+    assert_few(caller.pages())
+
+
+def test_many_that_it_has_verified_at_the_head(caller, project):
+    fill(project, voters=[caller.worker.pk], priority=9)
+    fill(project, 10, voters=[SOMEBODY], priority=8)
+    fill(project, 100)
+    task, pages = visited(caller.lease)
+    assert task[0].priority == 8
+    assert pages < FEW
+    assert_few(caller.pages())
+
+
+def test_nothing_but_what_it_has_verified(caller, project):
+    fill(project, voters=[caller.worker.pk])
+    leased, pages = visited(
+        partial(queue.lease_many, worker=caller.worker, project_id=project.pk, count=1),
+    )
+    assert leased.reason == "verified_all"
+    assert pages < FEW
+
+
+def test_many_that_others_have_verified(caller, project):
+    for voter in range(-20, 0):
+        fill(project, MANY // 20, voters=[voter])
+    fill(project, 100)
+    assert_few(caller.pages())
+
+
+def test_releases_of_a_large_batch(caller, project):
+    fill(project)
+    caller.lease(1000)
+    Task.objects.filter(assignee__isnull=False).update(verification_count=2)
+    ids = list(Task.objects.filter(assignee__isnull=False).values_list("pk", flat=True))
+    reports = [queue.Report(task_id, queue.Result.OK, 1) for task_id in ids]
+    released, pages = visited(partial(queue.release_many, worker=caller.worker, reports=reports))
+    assert [one.missing for one in released] == [1] * 1000
+    # Each task is looked up a few times and written to six indexes, and none is looked for among others.
+    assert pages < 60 * 1000
+
+
+class TestDeadEntries:
+    """While an old snapshot keeps dead entries at the head of the queue, as a vacuum that is late does."""
+
+    @pytest.fixture
+    def clock(self, monkeypatch):
+        clock = Clock()
+        monkeypatch.setattr(queue, "_frontier", frontier.Frontier(clock))
+        return clock
+
+    @pytest.fixture
+    def worn(self, caller, project, clock):
+        """The queue after so many leases that none of their traces could be removed."""
+        fill(project)
+        with old_snapshot():
+            with connection.cursor() as cursor:
+                cursor.execute(LEASE_MOST, {"count": MANY * 3 // 4, "worker": caller.worker.pk})
+            yield
+
+    @pytest.mark.usefixtures("worn")
+    def test_are_stepped_over_once(self, caller, project, clock):
+        first, pages = visited(caller.lease)
+        assert pages > frontier.PAGES
+        second, pages = visited(caller.lease)
+        assert pages < FEW
+        assert second[0].id == first[0].id + 1
+        assert_few(caller.pages())
+
+    @pytest.mark.usefixtures("worn")
+    def test_what_comes_before_is_found_a_little_later(self, caller, project, clock):
+        caller.lease()
+        urgent = caller.submit(priority=5)
+        assert caller.lease()[0].priority == 0
+        clock.now += frontier.LONGEST_SECONDS
+        assert caller.lease()[0].id == urgent
+
+    @pytest.mark.usefixtures("worn")
+    def test_all_the_others_are_found(self, caller, project, clock):
+        fill(project, 10, priority=-1)
+        rest = MANY - MANY * 3 // 4
+        found = [task for _ in range(6) for task in caller.lease(1000)]
+        assert [task.priority for task in found] == [0] * rest + [-1] * 10
+        assert len({task.id for task in found}) == rest + 10
+        assert caller.lease() == []
+
+    @pytest.mark.usefixtures("worn")
+    def test_an_empty_queue_is_not_searched_again_and_again(self, caller, project, clock):
+        Task.objects.filter(assignee=None).delete()
+        assert visited(caller.lease)[1] > frontier.PAGES
+        assert visited(caller.lease)[1] < FEW
+        clock.now += frontier.LONGEST_SECONDS
+        caller.submit()
+        assert len(caller.lease()) == 1
+
+
+class Clock:
+    def __init__(self):
+        self.now = 100.0
+
+    def __call__(self):
+        return self.now
+
+
+LEASE_MOST = """
+UPDATE tasks_task
+SET assignee_id = %(worker)s, lease = gen_random_uuid(), assign_time = now(), lease_expires = now() + interval '1 hour'
+WHERE id = ANY (ARRAY(SELECT id FROM tasks_task ORDER BY priority DESC, id LIMIT %(count)s))
+"""
+
+
+@contextmanager
+def old_snapshot():
+    """Another session that sees the tables as they are now, until the end."""
+    with closing(psycopg2.connect(connection.connection.dsn)) as other, other.cursor() as cursor:
+        other.set_session(isolation_level="REPEATABLE READ", readonly=True)
+        cursor.execute("SELECT count(*) FROM tasks_task")
+        yield

@@ -1,0 +1,109 @@
+"""GET /task/get."""
+
+from collections import Counter
+
+import pytest
+
+from tasks.models import Task
+from tests.factories import ProjectFactory, TaskFactory, expire, grant
+
+pytestmark = pytest.mark.django_db
+
+URL = "/task/get"
+
+
+@pytest.fixture
+def filled():
+    """A project with settings and a task of its name."""
+
+    def filled(name, tasks=1, **settings):
+        project = ProjectFactory(name=name, **settings)
+        TaskFactory.create_batch(tasks, project=project, recipe=name)
+        return project
+
+    return filled
+
+
+def test_it_works(api, worker, filled):
+    project = filled("only")
+    answer = api.get(URL, worker=worker)
+    assert answer.status == 200
+    assert answer.content["task"]["recipe"] == "only"
+    assert answer.content["task"]["project"]["id"] == project.pk
+    assert Task.objects.get().assignee_id == worker.worker.pk
+    nothing = api.get(URL, worker=worker)
+    assert (nothing.ok, nothing.message) == (False, "No task available")
+    assert nothing.content == {"reason": "empty"}
+    assert int(nothing.headers["Retry-After"]) > 0
+
+
+def test_highest_project_first(api, worker, filled):
+    for priority in (3, 9, 0, 5):
+        TaskFactory(project=filled(f"p{priority}", priority=priority), priority=5, recipe=f"first of p{priority}")
+    answer = api.get(f"{URL}?count=5", worker=worker)
+    assert [task["recipe"] for task in answer.content["tasks"]] == [
+        *("first of p9", "p9", "first of p5", "p5", "first of p3"),
+    ]
+    assert [task["project"]["name"] for task in answer.content["tasks"]] == ["p9", "p9", "p5", "p5", "p3"]
+
+
+def test_equal_projects_take_turns(api, worker, filled):
+    for name in "abcd":
+        filled(name, tasks=40)
+    given = Counter(api.get(URL, worker=worker).content["task"]["recipe"] for _ in range(80))
+    # One of four has 0 of 80 by chance once in ten thousand million times.
+    assert set(given) == {"a", "b", "c", "d"}
+
+
+def test_only_where_it_may(api, worker, filled):
+    filled("private", private=True)
+    filled("hidden", secluded=True)
+    filled("paused", paused=True)
+    assert not api.get(URL, worker=worker).ok
+    granted = {filled("my private", private=True), filled("my hidden", secluded=True)}
+    for project in granted:
+        grant(worker, project, assign=True)
+    answer = api.get(f"{URL}?count=10", worker=worker)
+    assert {task["recipe"] for task in answer.content["tasks"]} == {"my private", "my hidden"}
+
+
+def test_a_limited_project_is_passed_over(api, worker, filled):
+    filled("limited", tasks=3, priority=9, assign_rate=0.01)
+    filled("other", tasks=1)
+    given = [api.get(URL, worker=worker).content["task"]["recipe"] for _ in range(2)]
+    assert given == ["limited", "other"]
+    refused = api.get(URL, worker=worker)
+    assert refused.status == 429
+    assert 90 < refused.json["rate_limit_delay"] <= 100
+
+
+def test_a_project_that_it_has_verified(api, worker, filled):
+    mine = ProjectFactory(priority=9)
+    TaskFactory(project=mine, verification_count=2, voters=[worker.worker.pk], votes=[1])
+    filled("other")
+    assert api.get(URL, worker=worker).content["task"]["recipe"] == "other"
+    assert api.get(URL, worker=worker).content == {"reason": "empty"}
+
+
+def test_many_projects_that_it_has_verified(api, worker, filled):
+    for _ in range(30):
+        TaskFactory(project__priority=9, verification_count=2, voters=[worker.worker.pk], votes=[1])
+    filled("other")
+    assert api.get(URL, worker=worker).content["task"]["recipe"] == "other"
+
+
+def test_an_expired_lease_is_work(api, worker, other_worker, filled):
+    filled("left")
+    task = api.get(URL, worker=other_worker).content["task"]
+    assert not api.get(URL, worker=worker).ok
+    expire(task["id"])
+    assert api.get(URL, worker=worker).content["task"]["id"] == task["id"]
+
+
+def test_paused_worker(api, worker, filled):
+    filled("any")
+    worker.worker.paused = True
+    worker.worker.save()
+    answer = api.get(URL, worker=worker)
+    assert answer.status == 403
+    assert "paused" in answer.message
