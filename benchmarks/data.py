@@ -98,6 +98,11 @@ def settle(tracker: Tracker) -> None:
         tracker.sql(f"VACUUM (ANALYZE) {table}")
 
 
+def checkpoint(tracker: Tracker) -> None:
+    """Write at once what was filled in, or the disk is busy with it for minutes, while others wait for their commit."""
+    tracker.sql("CHECKPOINT")
+
+
 def empty(tracker: Tracker) -> None:
     """Take all tasks away, and the closed ones with them, so that the next row finds tables like new."""
     tracker.sql("TRUNCATE tasks_task, tasks_closedtask, tasks_closedentry, tasks_closedtotal")

@@ -53,7 +53,7 @@ def verified_head(bench: Bench, scale: Scale) -> States:
     voter = f"ARRAY[{bench.workers.first}::bigint]"
     columns = {"priority": "1", "verification_count": "2", "voters": voter, "votes": "ARRAY[1::bigint]"}
     data.fill(bench.tracker, project, scale.verified, **columns)
-    data.settle(bench.tracker)
+    _settle(bench)
     yield State("verified-head", f"{scale.verified:,} tasks at the head verified by this worker", project)
 
 
@@ -85,7 +85,7 @@ def large(bench: Bench, scale: Scale) -> States:
         holder = bench.workers.first + data.WORKERS - 1
         lease = {"lease": "gen_random_uuid()", "assign_time": "now()", "lease_expires": "now() + interval '1 day'"}
         data.fill(bench.tracker, project, scale.leased, assignee_id=str(holder), **lease)
-        data.settle(bench.tracker)
+        _settle(bench)
         yield State("leased", f"the same and {scale.leased:,} leased ones", project)
 
 
@@ -152,5 +152,10 @@ def _filled(bench: Bench, tasks: int) -> int:
     (project,) = data.create_projects(bench.tracker, "flat")
     for start in range(0, tasks, _FILL_STEP):
         data.fill(bench.tracker, project, min(_FILL_STEP, tasks - start))
-    data.settle(bench.tracker)
+    _settle(bench)
     return project
+
+
+def _settle(bench: Bench) -> None:
+    data.settle(bench.tracker)
+    data.checkpoint(bench.tracker)

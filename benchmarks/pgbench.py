@@ -116,9 +116,9 @@ def by_phase(lines: list[str], phases: list[str]) -> dict[str, list[float]]:
     """Read pgbench's log of transactions: how many seconds each took, by which statement it ran."""
     latencies: dict[str, list[float]] = {phase: [] for phase in phases}
     for line in lines:
-        # Its fields are client, number of the client's transaction from 0 on, microseconds, and more.
+        # Its fields are client, number of the client's transaction from 1 on, microseconds, and more.
         _, number, microseconds, *_ = line.split()
-        latencies[phases[int(number) % len(phases)]].append(int(microseconds) / 1e6)
+        latencies[phases[(int(number) - 1) % len(phases)]].append(int(microseconds) / 1e6)
     return latencies
 
 

@@ -5,7 +5,7 @@ from benchmarks.client import SCRIPTS
 
 
 def test_it_works() -> None:
-    lines = ["0 0 1000 0 1700000000 1", "0 1 250 0 1700000000 2", "1 0 3000 0 1700000000 3", "0 2 2000 0 1700000000 4"]
+    lines = ["0 1 1000 0 1700000000 1", "0 2 250 0 1700000000 2", "1 1 3000 0 1700000000 3", "0 3 2000 0 1700000000 4"]
     assert pgbench.by_phase(lines, ["lease", "release"]) == {"lease": [0.001, 0.003, 0.002], "release": [0.00025]}
 
 
