@@ -39,6 +39,11 @@ class Small(NamedTuple):
     project: int
 
 
+def control(bench: Bench, scale: Scale) -> States:
+    """There is no more than in the small tracker, so whatever differs has other reasons."""
+    yield State("control", f"{scale.small:,} tasks here as well", _filled(bench, scale.small))
+
+
 def projects(bench: Bench, scale: Scale) -> States:
     """Many other projects have tasks."""
     for other in data.create_projects(bench.tracker, "other", scale.projects):
@@ -91,6 +96,7 @@ def large(bench: Bench, scale: Scale) -> States:
 
 # In this order, since the tasks of some rows stay for the next.
 STATES: dict[str, Callable[[Bench, Scale], States]] = {
+    "control": control,
     "projects": projects,
     "verified-head": verified_head,
     "million-leases": million_leases,
@@ -114,10 +120,11 @@ def measure(name: str, bench: Bench, small: Small, scale: Scale) -> Iterator[Res
 def _compare(state: State, bench: Bench, small: Small, scale: Scale) -> list[Result]:
     here: dict[str, list[Count]] = {"over_http": [], "by_pgbench": []}
     there: dict[str, list[Count]] = {"over_http": [], "by_pgbench": []}
-    for _ in range(scale.rounds):
+    places = [(there, small.bench, small.project), (here, bench, state.project)]
+    for number in range(scale.rounds):
         for side in here:
-            there[side].append(getattr(small.bench, side)(_CYCLE, small.project, scale.flat_seconds))
-            here[side].append(getattr(bench, side)(_CYCLE, state.project, scale.flat_seconds))
+            for counts, where, project in places if number % 2 == 0 else reversed(places):
+                counts[side].append(getattr(where, side)(_CYCLE, project, scale.flat_seconds))
     return [
         Result(
             "flatness",

@@ -23,7 +23,7 @@ class Scale(NamedTuple):
 
 FULL = Scale(
     rounds=5,
-    seconds=3,
+    seconds=2,
     flat_seconds=2,
     rows=(),
     small=10_000,
@@ -41,7 +41,7 @@ QUICK = Scale(
     seconds=1,
     flat_seconds=0.5,
     rows=(
-        *("submit", "bulk-submit", "lease-8", "batch-100", "exchange-100"),
+        *("submit", "lease-8", "batch-100", "exchange-100"),
         *("verified-head", "old-snapshot", "large", "memory", "snapshots", "pages"),
     ),
     small=10_000,
@@ -51,5 +51,5 @@ QUICK = Scale(
     tasks_per_project=100,
     verified=20_000,
     leases=20_000,
-    snapshot_seconds=8,
+    snapshot_seconds=6,
 )
