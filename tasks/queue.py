@@ -272,9 +272,9 @@ def _who(worker: Caller) -> dict[str, Any]:
     return {"worker": worker.pk, "digest": worker.secret_digest}
 
 
-def _columns(kind: type[NewTask] | type[Report], rows: Sequence[NewTask] | Sequence[Report]) -> dict[str, list[Any]]:
+def _columns(kind: type[NewTask] | type[Report], rows: Sequence[NewTask] | Sequence[Report]) -> dict[str, str]:
     """An array for each field."""
-    return {field: [row[place] for row in rows] for place, field in enumerate(kind._fields)}
+    return {field: db.array([row[place] for row in rows]) for place, field in enumerate(kind._fields)}
 
 
 def _ids_by_hash(project: Project, hashes: list[int | None]) -> dict[int | None, int]:

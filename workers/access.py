@@ -19,7 +19,7 @@ from workers.models import Worker, WorkerAccess
 
 
 class MayNotSubmit(Forbidden):
-    """The worker lacks SUBMIT."""
+    """This worker may not submit to this project; ask for SUBMIT with /project/request_access."""
 
     def __init__(self, project_id: int) -> None:
         super().__init__(

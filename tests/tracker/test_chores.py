@@ -11,7 +11,7 @@ from tasks import chores
 from tasks.models import ClosedEntry, ClosedTask, ClosedTotal, Task
 from tasks.queries import project_statuses, worker_stats
 from tasks.queue import Result, lease, release
-from tests.factories import ProjectFactory, TaskFactory, expire, register
+from tests.factories import ProjectFactory, TaskFactory, expire, grant, register
 from tracker.cache import drop_expired_counters
 from tracker.models import Counter
 
@@ -94,13 +94,15 @@ def test_votes_are_kept_when_a_lease_expires(project, worker, other_worker):
 
 
 def test_leases_expire_in_all_projects(worker):
-    projects = [ProjectFactory(), ProjectFactory(paused=True), ProjectFactory(secluded=True)]
+    projects = [ProjectFactory(), ProjectFactory(), ProjectFactory(secluded=True)]
     for project in projects:
+        grant(worker, project, assign=True)
         for _ in range(2):
             TaskFactory(project=project)
             expire(lease(project=project, worker=worker.worker).id)
         TaskFactory(project=project)
         lease(project=project, worker=worker.worker)
+    Project.objects.filter(pk=projects[1].pk).update(paused=True)
     assert chores.expire_leases() == 6
     assert Task.objects.filter(assignee=None).count() == 6
     assert Task.objects.exclude(assignee=None).count() == 3

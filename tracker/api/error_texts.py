@@ -38,6 +38,8 @@ FOR_PROGRAMS = (
     "Send the headers X-Worker-ID and X-Secret of a registered worker.",
     "The request body ended before its announced length, came too slowly or was not properly chunked.",
     "The request body is too large.",
+    "This worker is paused; a tracker admin can resume it.",
+    "This worker may not submit to this project; ask for SUBMIT with /project/request_access.",
     "The signature is missing or not made with the project's webhook secret.",
     "There is no worker with this X-Worker-ID and X-Secret.",
     "Too many requests; wait for rate_limit_delay seconds.",

@@ -28,14 +28,18 @@ class RequestSerializer(serializers.Serializer[Any]):
         if type(body) is not dict:
             raise BadInput(f"The body must be a JSON object, not {shown(body)}.")
         values = {}
+        # Most of what a bulk costs here is this loop.
         for name, field, required, default in cls._wire:
-            if field.also is None:
-                value = _parsed(name, field, body.get(name))
-            else:
+            value = body.get(name)
+            if field.also is not None and field.also in body:
                 value = _either(name, field.also, field, body)
-            if value is None and required:
-                raise InvalidField(name, "is missing.")
-            values[name] = default if value is None else value
+            elif value is not None:
+                value = _parsed(name, field, value)
+            if value is None:
+                if required:
+                    raise InvalidField(name, "is missing.")
+                value = default
+            values[name] = value
         cls.check(values)
         return values
 
