@@ -86,7 +86,7 @@ def _warm_up(row: Row, bench: Bench, project: int, scale: Scale) -> int:
     """Run both sides for a moment. Returns how many tasks have to be there for the faster one not to run out."""
     load = row.load
     if not load.counts_stored:
-        _prepare(row, bench, project, _WARM_UP_TASKS * 2)
+        _prepare(row, bench, project, _WARM_UP_REQUESTS * 4 if load.size == 1 else _WARM_UP_TASKS * 2)
     requests = max(_WARM_UP_REQUESTS if load.size == 1 else _WARM_UP_TASKS // load.size, 4 * load.clients)
     limit = bench.by_pgbench(load, project, transactions=requests)
     bench.over_http(load, project, min(scale.seconds, 0.5))
