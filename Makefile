@@ -4,10 +4,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PYTEST_ARGS ?=
+BENCH_ARGS ?=
 
 .DEFAULT_GOAL := help
 
-.PHONY: help run demo test lint format examples messages screenshot clean
+.PHONY: help run demo test bench bench-quick lint format examples messages screenshot clean
 
 help:  ## list the targets
 	@sed -nE 's/^([a-z-]+):.*  ## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|' 2>/dev/null \
@@ -21,6 +22,12 @@ demo: $(VENV)/.run  ## watch six workers drain a queue; needs no server and leav
 
 test: $(VENV)/.dev  ## run the tests; PYTEST_ARGS=tests/tasks runs some of them
 	@exec $(BIN)/python -m pytest $(PYTEST_ARGS)
+
+bench: $(VENV)/.run  ## measure the tracker beside its database's own limit, in about 25 minutes
+	@exec $(BIN)/python -m benchmarks $(BENCH_ARGS)
+
+bench-quick: $(VENV)/.run  ## the most important rows of it at a smaller size, in two minutes
+	@exec $(BIN)/python -m benchmarks --quick $(BENCH_ARGS)
 
 lint: $(VENV)/.dev  ## check style, types and that no migration is missing
 	@export TRACKER_DATA_DIR=$$(mktemp -d) && trap 'rm -rf "$$TRACKER_DATA_DIR"' EXIT && set -ex \

@@ -1,0 +1,1 @@
+"""How fast the tracker is, beside what its database can do alone."""

@@ -1,0 +1,85 @@
+"""A client process: many connections in one loop.
+
+Run as `python -m benchmarks.load` with a Job as JSON on standard input; prints a Count as JSON.
+"""
+
+import json
+import resource
+import selectors
+import sys
+import time
+from typing import NamedTuple
+
+from benchmarks.client import Connection, Job, LoadError
+
+
+class Count(NamedTuple):
+    """What was done in `seconds`: how many tasks, how long each request took, and what the clients cost.
+
+    `latencies` are in seconds, by what the request is called; `cpu_seconds` is the processor time of the client.
+    """
+
+    tasks: int
+    seconds: float
+    latencies: dict[str, list[float]]
+    cpu_seconds: float = 0
+
+    @property
+    def rate(self) -> float:
+        """Tasks per second."""
+        return self.tasks / self.seconds
+
+
+def run(job: Job) -> Count:
+    """Keep all connections busy for so long. What is answered later does not count."""
+    connections = [Connection(job, worker) for worker in job.workers]
+    time.sleep(max(0, job.starts - time.monotonic()))
+    cpu = _cpu_seconds()
+    started = time.monotonic()
+    _drive(connections, keep_alive=job.keep_alive, end=started + job.seconds)
+    seconds, cpu = time.monotonic() - started, _cpu_seconds() - cpu
+    latencies: dict[str, list[float]] = {}
+    for connection in connections:
+        # Left alone, it would be answered while something else is measured.
+        connection.finish()
+        for called, each in connection.latencies.items():
+            latencies.setdefault(called, []).extend(each)
+    return Count(sum(connection.done for connection in connections), seconds, latencies, cpu)
+
+
+def _drive(connections: list[Connection], *, keep_alive: bool, end: float) -> None:
+    with selectors.DefaultSelector() as selector:
+        for connection in connections:
+            connection.send()
+            selector.register(connection.socket, selectors.EVENT_READ, connection)
+        while (now := time.monotonic()) < end:
+            for key, _ in selector.select(timeout=end - now):
+                connection = key.data
+                if not connection.receive():
+                    continue
+                if keep_alive:
+                    connection.send()
+                else:
+                    selector.unregister(connection.socket)
+                    connection.close()
+                    connection.send()
+                    selector.register(connection.socket, selectors.EVENT_READ, connection)
+
+
+def _cpu_seconds() -> float:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
+
+
+def main() -> None:
+    try:
+        count = run(Job(**json.load(sys.stdin)))
+    except (LoadError, OSError) as error:
+        sys.exit(str(error))
+    except KeyboardInterrupt:
+        sys.exit(130)
+    sys.stdout.write(json.dumps(count._asdict()))
+
+
+if __name__ == "__main__":
+    main()

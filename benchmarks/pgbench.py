@@ -1,0 +1,137 @@
+"""pgbench, which runs the tracker's own statements without the tracker: the database's limit."""
+
+import math
+import re
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+from benchmarks.client import RECIPE
+from benchmarks.load import Count
+from benchmarks.server import BenchmarkError, Tracker, run
+from tasks import sql
+from tracker.postgres.server import DATABASE, USER, binaries
+
+# A lease that gives nothing has no row for \gset, which aborts pgbench.
+LEASE = r"SELECT id AS task FROM queue_lease(:worker, :digest, :project, 1) WHERE id IS NOT NULL \gset"
+RELEASE = "SELECT outcome FROM queue_release(:worker, :digest, :task, 0, 1);"
+SUBMIT = "SELECT outcome, id FROM queue_submit(:worker, :digest, :project, :recipe, 0, 0, 0, NULL, 0);"
+
+# So that what was leased can be released, as the arrays that this takes.
+_KEPT = r"""
+SELECT array_agg(id) AS tasks, array_agg(0) AS results, array_agg(1) AS verifications,
+       array_agg(NULL::uuid) AS leases
+FROM {call} WHERE id IS NOT NULL \gset
+"""
+LEASE_MANY = _KEPT.format(call="queue_lease(:worker, :digest, :project, :size)")
+RELEASE_MANY = (
+    "SELECT outcome, missing FROM queue_release_many(:worker, :digest, :tasks, :results, :verifications, :leases);"
+)
+EXCHANGE = _KEPT.format(
+    call="queue_exchange(:worker, :digest, :project, :size, :tasks, :results, :verifications, :leases)"
+)
+
+# The tasks' columns are made once, by the first call of each client.
+SUBMIT_MANY = (
+    r"""
+\if :made = 0
+    SELECT array_fill(:recipe::text, ARRAY[:size::int]) AS recipes, array_fill(0, ARRAY[:size::int]) AS zeros,
+           array_fill(NULL::bigint, ARRAY[:size::int]) AS nulls \gset
+    \set made 1
+\endif
+"""
+    + sql.SUBMIT_MANY
+    % {
+        **dict.fromkeys(("priority", "max_retries", "max_assign_time", "verification_count"), ":zeros"),
+        "recipe": ":recipes",
+        "hash64": ":nulls",
+        "project": ":project",
+        "rate": "0::float8",
+    }
+    + ";"
+)
+
+# What the scripts of benchmarks.client ask of the database.
+PHASES = {
+    "lease_release": {"lease": LEASE, "release": RELEASE},
+    "batch": {"lease": LEASE_MANY, "release": RELEASE_MANY},
+    "exchange": {"exchange": EXCHANGE},
+    "submit": {"submit": SUBMIT},
+    "bulk_submit": {"submit": SUBMIT_MANY},
+    "cycle": {"submit": SUBMIT, "lease": LEASE, "release": RELEASE},
+}
+
+_FIRST_VALUES = {
+    "recipe": RECIPE,
+    "phase": "0",
+    "made": "0",
+    "tasks": "{}",
+    "results": "{}",
+    "verifications": "{}",
+    "leases": "{}",
+}
+
+_PROCESSED = re.compile(r"number of transactions actually processed: (\d+)")
+_RATE = re.compile(r"tps = ([0-9.]+) ")
+
+
+class Run(NamedTuple):
+    """What pgbench is to do: a script as in PHASES, for `seconds`, or for a number of `transactions`."""
+
+    script: str
+    project: int
+    first_worker: int
+    digest: str
+    clients: int
+    seconds: float = 0
+    transactions: int = 0
+    size: int = 1
+
+
+def measure(tracker: Tracker, job: Run) -> Count:
+    """Run pgbench and tell how long each statement took. `tasks` are as many as the last statement was run."""
+    phases = PHASES[job.script]
+    with tempfile.TemporaryDirectory(prefix="task-tracker-pgbench-") as name:
+        folder = Path(name)
+        (folder / "script.sql").write_text(script(list(phases.values())))
+        output = run(_command(tracker, job, folder))
+        lines = [line for path in folder.glob("log.*") for line in path.read_text().splitlines()]
+    processed, rate = _PROCESSED.search(output), _RATE.search(output)
+    if processed is None or rate is None or not float(rate[1]):
+        raise BenchmarkError(f"pgbench did nothing:\n{output}")
+    latencies = by_phase(lines, list(phases))
+    return Count(len(latencies[list(phases)[-1]]), int(processed[1]) / float(rate[1]), latencies)
+
+
+def script(statements: list[str]) -> str:
+    """A script that runs one of the statements in each transaction, in turns, so that each is timed by itself."""
+    lines = ["\\set worker :first_worker + :client_id"]
+    for number, statement in enumerate(statements):
+        lines += [f"\\{'elif' if number else 'if'} :phase = {number}", statement.strip()]
+    lines += ["\\endif", f"\\set phase (:phase + 1) % {len(statements)}"]
+    return "\n".join(lines) + "\n"
+
+
+def by_phase(lines: list[str], phases: list[str]) -> dict[str, list[float]]:
+    """Read pgbench's log of transactions: how many seconds each took, by which statement it ran."""
+    latencies: dict[str, list[float]] = {phase: [] for phase in phases}
+    for line in lines:
+        # Its fields are client, number of the client's transaction from 1 on, microseconds, and more.
+        _, number, microseconds, *_ = line.split()
+        latencies[phases[(int(number) - 1) % len(phases)]].append(int(microseconds) / 1e6)
+    return latencies
+
+
+def _command(tracker: Tracker, job: Run, folder: Path) -> list[str]:
+    variables: dict[str, str | int] = {**_FIRST_VALUES, "digest": job.digest}
+    variables |= {"project": job.project, "first_worker": job.first_worker, "size": job.size}
+    # It takes whole seconds only.
+    until = ["-t", str(job.transactions // job.clients)] if job.transactions else ["-T", str(math.ceil(job.seconds))]
+    return [
+        str(binaries() / "pgbench"),
+        *("-h", str(tracker.database.socket_folder), "-U", USER, "-n", "-M", "prepared"),
+        *("-c", str(job.clients), "-j", str(min(2, job.clients)), *until),
+        *("-l", "--log-prefix", str(folder / "log"), "-f", str(folder / "script.sql")),
+        *(part for name, value in variables.items() for part in ("-D", f"{name}={value}")),
+        DATABASE,
+    ]
