@@ -21,8 +21,8 @@ class Command(OperatorCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         project = project_named(options["project"])
         for task in closed_tasks(project):
-            task |= {name: task[name].timestamp() for name in ("created", "assign_time", "closed")}
-            self.stdout.write(orjson.dumps(task).decode())
+            times = {name: task[name].timestamp() for name in ("created", "assign_time", "closed")}
+            self.stdout.write(orjson.dumps(task | times).decode())
 
 
 def closed_tasks(project: Project, *, batch: int = BATCH) -> Iterator[dict[str, Any]]:

@@ -144,8 +144,8 @@ def _check_database_version() -> None:
 
 def _prepare_database() -> bool:
     """Apply the migrations that are missing. Returns whether the database was new."""
-    # Two machines may start on one database at the same moment. The lock belongs to a transaction, on a connection of its
-    # own: behind a pooler, a session's lock could be left with another session.
+    # Two machines may start on one database at the same moment. The lock belongs to a transaction, on a connection of
+    # its own: behind a pooler, a session's lock could be left with another session.
     with contextlib.closing(connection.get_new_connection(connection.get_connection_params())) as guard:
         guard.cursor().execute("SELECT pg_advisory_xact_lock(%s)", [MIGRATION_LOCK])
         executor = MigrationExecutor(connection)
