@@ -13,12 +13,19 @@ Values = dict[str, Any]
 def ensure_alive() -> None:
     """Let go of a connection that the database has ended since its last use, so that the next query opens a new one.
 
+    For the calls that come past Django's own care for connections, which is by signals around each request.
+
     An idle connection has nothing to read but its end. Looking for that costs no round trip, as Django's trial query
     before each request does; and a query that may have done its work can't simply be tried again.
     """
     if connection.connection is None or connection.in_atomic_block:
         return
     connection.health_check_done = True  # type: ignore[attr-defined]
+    if connection.errors_occurred:
+        # Asks it, and closes it if it doesn't answer.
+        connection.close_if_unusable_or_obsolete()
+        if connection.connection is None:
+            return
     watch = select.poll()
     try:
         watch.register(connection.connection.fileno(), select.POLLIN)

@@ -4,4 +4,9 @@ from django.core.wsgi import get_wsgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tracker.settings")
 
-application = get_wsgi_application()
+_django = get_wsgi_application()
+
+# What it imports needs the settings.
+from tracker.api.shortcut import WorkersFirst  # noqa: E402
+
+application = WorkersFirst(_django)

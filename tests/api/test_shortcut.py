@@ -1,10 +1,13 @@
 """Workers' calls take the short way, past sessions and languages."""
 
 import pytest
+from django.core.wsgi import get_wsgi_application
+from django.test import RequestFactory
 from django.urls import get_resolver
 
 from tests.factories import TaskFactory
 from tests.flows.test_permission_table import TABLE, WORKERS, api_addresses, shape
+from tracker.api.shortcut import WorkersFirst
 from tracker.worker_urls import calls
 
 pytestmark = pytest.mark.django_db
@@ -25,6 +28,66 @@ def test_nothing_but_the_worker_is_looked_at(api, project, worker, prefix, djang
 
 def test_a_host_that_is_not_ours(api, project, worker):
     assert api.get(f"/task/get/{project.pk}", worker=worker, headers={"Host": "evil.example"}).status == 400
+
+
+class FromOutside:
+    """Calls the WSGI application, as the web server does."""
+
+    def __init__(self):
+        self.application = WorkersFirst(get_wsgi_application())
+
+    def __call__(self, method, path, body=b"", headers=None):
+        environ = RequestFactory(headers=headers).generic(method, path, body).environ
+        answered = []
+        parts = self.application(environ, lambda status, headers: answered.extend([status, headers]))
+        status, headers = answered
+        text = b"".join(parts)
+        getattr(parts, "close", lambda: None)()
+        return status, dict(headers), text
+
+
+@pytest.fixture
+def outside():
+    return FromOutside()
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status"),
+    [
+        ("GET", "/task/get/{project}", b"", "200 OK"),
+        ("GET", "/api/task/get/{project}?count=3", b"", "200 OK"),
+        ("GET", "/task/get/999999", b"", "404 Not Found"),
+        ("GET", "/task/get/{project}/", b"", "404 Not Found"),
+        ("HEAD", "/task/get/{project}", b"", "405 Method Not Allowed"),
+        ("POST", "/task/release", b"{", "400 Bad Request"),
+        ("POST", "/task/release", b'{"task_id": 1, "result": 0}', "200 OK"),
+        ("GET", "/", b"", "200 OK"),
+    ],
+)
+def test_past_django_it_is_the_same(outside, api, project, worker, method, path, body, status):
+    path, headers = path.format(project=project.pk), {"X-Worker-ID": str(worker.worker.pk), "X-Secret": worker.secret}
+    told = outside(method, path, body, headers)
+    assert told[0] == status
+    inside = api.client.generic(method, path, body, headers=headers)
+    assert f"{inside.status_code} {inside.reason_phrase}" == status
+    assert {name for name, _ in inside.items()} == set(told[1])
+    if status != "200 OK":
+        assert inside.content == told[2]
+
+
+def test_past_django_a_host_that_is_not_ours(outside, project, worker):
+    headers = {"X-Worker-ID": str(worker.worker.pk), "X-Secret": worker.secret, "Host": "evil.example"}
+    status, _, body = outside("GET", f"/task/get/{project.pk}", headers=headers)
+    assert status == "400 Bad Request"
+    assert b'"ok":false' in body
+
+
+def test_past_django_an_unforeseen_error(outside, project, worker, monkeypatch):
+    monkeypatch.setattr("tasks.queue.lease_many", lambda **_: 1 / 0)
+    headers = {"X-Worker-ID": str(worker.worker.pk), "X-Secret": worker.secret}
+    status, _, body = outside("GET", f"/task/get/{project.pk}", headers=headers)
+    assert status == "500 Internal Server Error"
+    assert b"log" in body
 
 
 def test_an_unforeseen_error_is_told_as_ever(api, project, worker, monkeypatch):
