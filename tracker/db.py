@@ -43,15 +43,15 @@ def array(values: Iterable[int | str | None]) -> str:
     The driver would write ARRAY[…] with an expression for each element, which takes longer to plan than what is done
     with a thousand of them.
     """
-    return "{" + ",".join([_element(value) for value in values]) + "}"
-
-
-def _element(value: int | str | None) -> str:
-    if value is None:
-        return "NULL"
-    if type(value) is str:
-        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
-    return str(int(value))
+    written = [
+        '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+        if type(value) is str
+        else "NULL"
+        if value is None
+        else str(int(value))
+        for value in values
+    ]
+    return "{" + ",".join(written) + "}"
 
 
 def one(statement: str, values: Values | None = None) -> tuple[Any, ...] | None:

@@ -153,6 +153,31 @@ def test_chained_closes_of_one_hash(racing):
     assert ClosedTask.objects.count() == 8
 
 
+def test_exchanges_that_race(racing):
+    target = ProjectFactory()
+    projects = [ProjectFactory(chain=target, assign_rate=rate) for rate in (0, 1e9)]
+    for project in projects:
+        for hash64 in range(1, 151):
+            TaskFactory(project=project, hash64=hash64)
+
+    def work():
+        worker, held = register().worker, []
+        for turn in range(200):
+            reports = [queue.Report(task.id, queue.Result.OK if turn % 3 else queue.Result.SKIP) for task in held]
+            project = projects[turn % 2]
+            released, leased = queue.exchange(worker=worker, project_id=project.pk, count=7, reports=reports[::-1])
+            assert all(one.updated for one in released)
+            held = leased.tasks
+            if turn > 5 and not held and not Task.objects.exclude(project=target).exists():
+                return
+
+    assert not errors(racing([work] * 6))
+    assert not Task.objects.exclude(project=target).exists()
+    assert ClosedTask.objects.count() == 300
+    # Both projects have the same hashes.
+    assert target.tasks.count() == 150
+
+
 def test_rate_limit_lets_one_of_ten_lease(racing):
     project = ProjectFactory(assign_rate=0.01)
     TaskFactory.create_batch(10, project=project)

@@ -12,34 +12,36 @@ from tracker.api.fields import WireField, WrongValue, shown
 class RequestSerializer(serializers.Serializer[Any]):
     """A request body, an object with the declared fields. Unknown keys are ignored; null counts as absent."""
 
-    _wire: ClassVar[list[tuple[str, WireField, bool, Any]]]
+    # By each key that a body may have: the field's name, the field, and the other key for the same, if there is one.
+    _known: ClassVar[dict[str, tuple[str, WireField, str | None]]]
+    _defaults: ClassVar[dict[str, Any]]
+    _required: ClassVar[list[str]]
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
-        cls._wire = [
-            (name, field, field.required, None if field.default is empty else field.default)
-            for name, field in cls._declared_fields.items()
-            if isinstance(field, WireField)
-        ]
+        fields = {name: field for name, field in cls._declared_fields.items() if isinstance(field, WireField)}
+        cls._known = {name: (name, field, field.also) for name, field in fields.items()}
+        cls._known |= {field.also: (name, field, name) for name, field in fields.items() if field.also is not None}
+        cls._defaults = {name: None if field.default is empty else field.default for name, field in fields.items()}
+        cls._required = [name for name, field in fields.items() if field.required]
 
     @classmethod
     def parse(cls, body: Any) -> dict[str, Any]:
         """The checked values by field name, defaults filled in. Raises BadInput, mostly as InvalidField."""
         if type(body) is not dict:
             raise BadInput(f"The body must be a JSON object, not {shown(body)}.")
-        values = {}
-        # Most of what a bulk costs here is this loop.
-        for name, field, required, default in cls._wire:
-            value = body.get(name)
-            if field.also is not None and field.also in body:
-                value = _either(name, field.also, field, body)
-            elif value is not None:
-                value = _parsed(name, field, value)
-            if value is None:
-                if required:
-                    raise InvalidField(name, "is missing.")
-                value = default
-            values[name] = value
+        values = cls._defaults.copy()
+        # Along the body rather than the fields, of which most are mostly left out: a bulk does this 10,000 times.
+        for key, value in body.items():
+            if value is None or key not in cls._known:
+                continue
+            name, field, other = cls._known[key]
+            value = _either(name, field, body) if other is not None and other in body else _parsed(key, field, value)
+            if value is not None:
+                values[name] = value
+        for name in cls._required:
+            if values[name] is None:
+                raise InvalidField(name, "is missing.")
         cls.check(values)
         return values
 
@@ -57,8 +59,9 @@ def _parsed(name: str, field: WireField, value: Any) -> Any:
         raise InvalidField(name, str(error)) from error
 
 
-def _either(name: str, other_name: str, field: WireField, body: dict[str, Any]) -> Any:
+def _either(name: str, field: WireField, body: dict[str, Any]) -> Any:
     """The value of a key that has two names. A zero or an empty text, which some clients always send, yields."""
+    other_name = str(field.also)
     value, other = body.get(name), body.get(other_name)
     if _is_zero(other) and value is not None:
         other = None
