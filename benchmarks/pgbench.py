@@ -9,7 +9,6 @@ from typing import NamedTuple
 from benchmarks.client import RECIPE
 from benchmarks.load import Count
 from benchmarks.server import BenchmarkError, Tracker, run
-from tasks import sql
 from tracker.postgres.server import DATABASE, USER, binaries
 
 # A lease that gives nothing has no row for \gset, which aborts pgbench.
@@ -32,24 +31,15 @@ EXCHANGE = _KEPT.format(
 )
 
 # The tasks' columns are made once, by the first call of each client.
-SUBMIT_MANY = (
-    r"""
+SUBMIT_MANY = r"""
 \if :made = 0
     SELECT array_fill(:recipe::text, ARRAY[:size::int]) AS recipes, array_fill(0, ARRAY[:size::int]) AS zeros,
            array_fill(NULL::bigint, ARRAY[:size::int]) AS nulls \gset
     \set made 1
 \endif
+SELECT outcome, ids
+FROM queue_submit_many(:worker, :digest, :project, :recipes, :zeros, :zeros, :zeros, :nulls, :zeros);
 """
-    + sql.SUBMIT_MANY
-    % {
-        **dict.fromkeys(("priority", "max_retries", "max_assign_time", "verification_count"), ":zeros"),
-        "recipe": ":recipes",
-        "hash64": ":nulls",
-        "project": ":project",
-        "rate": "0::float8",
-    }
-    + ";"
-)
 
 # What the scripts of benchmarks.client ask of the database.
 PHASES = {

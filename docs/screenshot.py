@@ -40,7 +40,7 @@ names = ["attic-3", "basement-gpu", "garage", "laptop", "lab-17.cluster.example"
 workers = [create_worker(alias=name).worker for name in names]
 recipes = [f'{{"protein": "1A{n:03}", "seed": {n}}}' for n in range(2400)]
 tasks = [queue.NewTask(recipe, n % 3, 3, 0, None, 2) for n, recipe in enumerate(recipes)]
-queue.submit_many(project=project, tasks=tasks)
+queue.store_many(project=project, tasks=tasks)
 Task.objects.filter(project=project).update(created=timezone.now() - timedelta(minutes=95))
 for n, worker in enumerate(workers):
     for _ in range(2 + 7 * n % 12):

@@ -7,7 +7,7 @@ from django.utils.translation import gettext_lazy as _
 from projects.forms import Lines
 from projects.models import Project
 from tasks.files import TaskFile
-from tasks.queue import NewTask, submit_many
+from tasks.queue import NewTask, store_many
 from tasks.serializers import hash_of
 from tracker.api.fields import INT16, INT32
 
@@ -59,7 +59,7 @@ class TaskForm(forms.Form):
         values = dict(self.cleaned_data)
         unique_string = values.pop("unique_string")
         task = NewTask(**values, hash64=hash_of(unique_string) if unique_string else None)
-        (stored,) = submit_many(project=project, tasks=[task], limited=False)
+        (stored,) = store_many(project=project, tasks=[task])
         return (0, 1) if stored.duplicate else (1, 0)
 
 
@@ -90,6 +90,6 @@ class FileForm(forms.Form):
         total = sum(1 for _task in tasks)
         created = 0
         for batch in tasks.batches(_BATCH):
-            stored = submit_many(project=project, tasks=batch, limited=False)
+            stored = store_many(project=project, tasks=batch)
             created += sum(not one.duplicate for one in stored)
         return created, total - created

@@ -119,23 +119,21 @@ def submit(*, worker: Caller, project_id: int, task: NewTask) -> int:
     return int(task_id)
 
 
-def submit_many(*, project: Project, tasks: Sequence[NewTask], limited: bool = True) -> list[Stored]:
-    """Store a batch, all in one statement; the answers are in its order. Duplicates are told, not raised.
+def submit_many(*, worker: Caller, project_id: int, tasks: Sequence[NewTask]) -> list[Stored]:
+    """Store a batch, all in one transaction; the answers are in its order. Duplicates are told, not raised.
 
-    Not `limited`, the project's submit rate doesn't count: that is for operators. Raises RateLimited, and then
-    nothing is stored.
+    Raises UnknownWorker, NoSuchProject, MayNotSubmit and RateLimited, and then nothing is stored.
     """
-    values = {"project": project.pk, "rate": project.submit_rate if limited else 0.0, **_columns(NewTask, tasks)}
-    while True:
-        had_token, ids = db.rows(sql.SUBMIT_MANY, values)[0]
-        if had_token or not values["rate"]:
-            break
-        ratelimit.explain_refusal(project, RateBucket.Kind.SUBMIT)
-    taken = _ids_by_hash(project, [task.hash64 for task, task_id in zip(tasks, ids, strict=True) if task_id is None])
-    return [
-        Stored(taken.get(task.hash64), duplicate=True) if task_id is None else Stored(task_id, duplicate=False)
-        for task, task_id in zip(tasks, ids, strict=True)
-    ]
+    values = {**_who(worker), "project": project_id, **_columns(NewTask, tasks)}
+    outcome, delay, ids = db.rows(sql.SUBMIT_MANY, values)[0]
+    _refuse(outcome, project_id, RateBucket.Kind.SUBMIT, delay)
+    return _stored(project_id, tasks, ids)
+
+
+def store_many(*, project: Project, tasks: Sequence[NewTask]) -> list[Stored]:
+    """The same for operators: nobody is asked who it is, and the project's rate doesn't count."""
+    ((ids,),) = db.rows(sql.STORE_MANY, {"project": project.pk, **_columns(NewTask, tasks)})
+    return _stored(project.pk, tasks, ids)
 
 
 def lease(*, worker: Caller, project: Project) -> LeasedTask | None:
@@ -277,5 +275,12 @@ def _columns(kind: type[NewTask] | type[Report], rows: Sequence[NewTask] | Seque
     return {field: db.array([row[place] for row in rows]) for place, field in enumerate(kind._fields)}
 
 
-def _ids_by_hash(project: Project, hashes: list[int | None]) -> dict[int | None, int]:
-    return dict(db.rows(sql.FIND_BY_HASH, {"project": project.pk, "hashes": hashes})) if hashes else {}
+def _stored(project_id: int, tasks: Sequence[NewTask], ids: Sequence[int | None]) -> list[Stored]:
+    hashes = [task.hash64 for task, task_id in zip(tasks, ids, strict=True) if task_id is None]
+    if not hashes:
+        return [Stored(task_id, duplicate=False) for task_id in ids]
+    taken = dict(db.rows(sql.FIND_BY_HASH, {"project": project_id, "hashes": db.array(hashes)}))
+    return [
+        Stored(taken.get(task.hash64), duplicate=True) if task_id is None else Stored(task_id, duplicate=False)
+        for task, task_id in zip(tasks, ids, strict=True)
+    ]

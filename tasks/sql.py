@@ -13,6 +13,21 @@ SELECT outcome, delay, id FROM queue_submit(
 )
 """
 
+SUBMIT_MANY = """
+SELECT outcome, delay, ids FROM queue_submit_many(
+    %(worker)s, %(digest)s, %(project)s, %(recipe)s::text[], %(priority)s::int[], %(max_retries)s::int[],
+    %(max_assign_time)s::int[], %(hash64)s::bigint[], %(verification_count)s::int[]
+)
+"""
+
+# An operator's.
+STORE_MANY = """
+SELECT queue_store_many(
+    %(project)s, %(recipe)s::text[], %(priority)s::int[], %(max_retries)s::int[], %(max_assign_time)s::int[],
+    %(hash64)s::bigint[], %(verification_count)s::int[]
+)
+"""
+
 LEASE = """
 SELECT * FROM queue_lease(
     %(worker)s, %(digest)s, %(project)s, %(count)s, %(after_priority)s, %(after_id)s
@@ -78,45 +93,9 @@ READY_TASKS = """(
     SELECT * FROM tasks_task WHERE status = 1 AND assignee_id IS NULL AND NOT voters = '{}'
 ) AS tasks_task"""
 
-# Stores many, and answers their ids in the order sent, null where the hash was taken. Ids are drawn in the order sent,
-# which is the order of leasing. The rows go in by hash, so that two racing batches with the same hashes meet them in
-# the same order and can't wait for each other.
-#
-# The rate bucket's row is touched only where the project has a rate: `%(rate)s > 0` is a constant to the planner. The
-# last SELECT always gives a row and begins it with whether there was a token, so that "none stored" is told from "too
-# fast" by the same look.
-SUBMIT_MANY = """
-WITH bucket AS MATERIALIZED (
-    SELECT FROM projects_ratebucket
-    WHERE %(rate)s > 0 AND project_id = %(project)s AND kind = 'submit' AND next_at <= now()
-    FOR UPDATE
-), item AS MATERIALIZED (
-    SELECT nextval('tasks_task_id_seq') AS id, sent.*
-    FROM unnest(
-        %(recipe)s::text[], %(priority)s::int[], %(max_retries)s::int[], %(max_assign_time)s::int[],
-        %(hash64)s::bigint[], %(verification_count)s::int[]
-    ) WITH ORDINALITY
-        AS sent (recipe, priority, max_retries, max_assign_time, hash64, verification_count, place)
-    WHERE %(rate)s = 0 OR EXISTS (SELECT FROM bucket)
-), added AS (
-    INSERT INTO tasks_task
-        (id, project_id, recipe, priority, max_retries, max_assign_time, hash64, verification_count)
-    SELECT id, %(project)s, recipe, priority, max_retries, max_assign_time, hash64, verification_count
-    FROM item
-    ORDER BY hash64, place
-    ON CONFLICT (project_id, hash64) WHERE hash64 IS NOT NULL DO NOTHING
-    RETURNING id
-), charged AS (
-    UPDATE projects_ratebucket
-    SET next_at = now() + make_interval(secs => (SELECT count(*) FROM added) / nullif(%(rate)s, 0))
-    WHERE %(rate)s > 0 AND project_id = %(project)s AND kind = 'submit' AND EXISTS (SELECT FROM added)
-)
-SELECT EXISTS (SELECT FROM bucket), (SELECT array_agg(added.id ORDER BY place) FROM item LEFT JOIN added USING (id))
-"""
-
 # By task_hash_unique.
 FIND_BY_HASH = """
-SELECT hash64, id FROM tasks_task WHERE project_id = %(project)s AND hash64 = ANY(%(hashes)s)
+SELECT hash64, id FROM tasks_task WHERE project_id = %(project)s AND hash64 = ANY (%(hashes)s::bigint[])
 """
 
 # Gives back leases that ran out, up to `limit` of each project, by task_leased. Per project, since the index is led

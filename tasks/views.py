@@ -39,7 +39,7 @@ from tracker.api.body import is_large
 from tracker.api.description import describe
 from tracker.api.envelope import Envelope
 from tracker.api.views import ApiView
-from workers.access import require_submit_anywhere, standing_to_submit
+from workers.access import require_submit_anywhere
 from workers.authentication import CallerView, WorkerView
 
 
@@ -59,7 +59,7 @@ class SubmitView(CallerView):
         return Envelope({"task": {"id": task_id}})
 
 
-class BulkSubmitView(WorkerView):
+class BulkSubmitView(CallerView):
     """POST /task/bulk_submit."""
 
     max_body_bytes = settings.MAX_BULK_BODY_BYTES
@@ -80,10 +80,9 @@ class BulkSubmitView(WorkerView):
     )
     def post(self, request: Request) -> Envelope:
         if is_large(request._request):
-            require_submit_anywhere(self.worker)
+            require_submit_anywhere(self.caller)
         project_id, tasks = parse_bulk_submit(self.json())
-        found = standing_to_submit(worker=self.worker, project_id=project_id)
-        stored = queue.submit_many(project=found.project, tasks=tasks)
+        stored = queue.submit_many(worker=self.caller, project_id=project_id, tasks=tasks)
         results = [
             {"ok": False, "id": one.id, "message": queue.DuplicateTask.__doc__}
             if one.duplicate

@@ -5,7 +5,7 @@ from django.conf import settings
 from projects.models import Project
 from projects.services import create_project
 from tasks.models import Task
-from tasks.queue import NewTask, submit_many
+from tasks.queue import NewTask, store_many
 from tracker.postgres.base import uses_embedded_server
 
 SAMPLE_TASKS = 10
@@ -15,7 +15,7 @@ _WILDCARDS = ("0.0.0.0", "::")
 def create_sample_project() -> None:
     """A public project with a few tasks, for a database that was just created."""
     project = create_project(name="hello", public=True, motd="A sample to try things on.")
-    submit_many(project=project, tasks=[NewTask(recipe=f"Say hello, {n}") for n in range(1, SAMPLE_TASKS + 1)])
+    store_many(project=project, tasks=[NewTask(recipe=f"Say hello, {n}") for n in range(1, SAMPLE_TASKS + 1)])
 
 
 def greeting(address: str) -> str:

@@ -15,6 +15,7 @@ from projects.lookup import NoSuchProject
 from projects.models import Project
 from tracker import db
 from tracker.api.errors import Forbidden
+from workers.identity import Caller
 from workers.models import Worker, WorkerAccess
 
 
@@ -62,17 +63,9 @@ def standing(*, worker: Worker, project_id: int) -> Standing:
     raise NoSuchProject(f"There is no project {project_id}.")
 
 
-def standing_to_submit(*, worker: Worker, project_id: int) -> Standing:
-    """The same, for a worker that wants to submit. Raises Forbidden if it may not."""
-    found = standing(worker=worker, project_id=project_id)
-    if not found.may_submit:
-        raise MayNotSubmit(project_id)
-    return found
-
-
-def require_submit_anywhere(worker: Worker) -> None:
+def require_submit_anywhere(worker: Caller) -> None:
     """Raise Forbidden if there is no project that the worker may submit to."""
-    if not WorkerAccess.objects.filter(worker=worker, submit=True).exists():
+    if not WorkerAccess.objects.filter(worker_id=worker.pk, submit=True).exists():
         raise Forbidden("This worker may not submit to any project; ask for SUBMIT with /project/request_access.")
 
 

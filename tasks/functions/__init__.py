@@ -23,7 +23,7 @@ from typing import Any
 from tasks.functions.bucket import CHARGE, WAIT
 from tasks.functions.lease import LEASE, LOCK_VOTED
 from tasks.functions.release import EXCHANGE, RELEASE, RELEASE_MANY, SETTLE
-from tasks.functions.submit import SUBMIT
+from tasks.functions.submit import STORE_MANY, SUBMIT, SUBMIT_MANY
 
 ALL = {
     "queue_wait": WAIT,
@@ -35,6 +35,8 @@ ALL = {
     "queue_release_many": RELEASE_MANY,
     "queue_exchange": EXCHANGE,
     "queue_submit": SUBMIT,
+    "queue_store_many": STORE_MANY,
+    "queue_submit_many": SUBMIT_MANY,
 }
 
 DIGEST = hashlib.sha256("".join(ALL.values()).encode()).hexdigest()[:16]

@@ -524,7 +524,7 @@ def test_deleting_all_that_match_beside_busy_workers(racing, monkeypatch):
                 queue.release(
                     worker=worker, task_id=task.id, result=queue.Result.FAIL if turn % 2 else queue.Result.SKIP
                 )
-            queue.submit_many(project=project, tasks=[queue.NewTask(recipe="new")])
+            queue.store_many(project=project, tasks=[queue.NewTask(recipe="new")])
 
     calls = [partial(work, register().worker) for _ in range(4)]
     outcomes = racing([*calls, partial(maintenance.delete_matching, Criteria([project.pk]))])

@@ -183,11 +183,11 @@ def test_hashes_that_are_there_are_skipped(submit, project):
 def test_batches(submit, monkeypatch, size, batches):
     seen = []
 
-    def submit_many(*, tasks, **options):
+    def store_many(*, tasks, **options):
         seen.append(len(tasks))
-        return queue.submit_many(tasks=tasks, **options)
+        return queue.store_many(tasks=tasks, **options)
 
-    monkeypatch.setattr(module, "submit_many", submit_many)
+    monkeypatch.setattr(module, "store_many", store_many)
     assert submit("a\nb\nc\nd\ne\n", "--batch", size).startswith("Submitted 5 tasks ")
     assert seen == batches
     assert recipes() == ["a", "b", "c", "d", "e"]

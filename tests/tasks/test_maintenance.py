@@ -120,7 +120,7 @@ def test_hard_reset_beside_busy_workers(racing, small_batches):
             task = queue.lease(project=project, worker=worker)
             if task is not None:
                 queue.release(worker=worker, task_id=task.id, result=results[turn % 3])
-            queue.submit_many(project=project, tasks=[queue.NewTask(recipe="new")])
+            queue.store_many(project=project, tasks=[queue.NewTask(recipe="new")])
 
     calls = [partial(work, register().worker) for _ in range(4)]
     outcomes = racing([*calls, partial(maintenance.delete_all, project=project)])

@@ -131,7 +131,7 @@ def test_racing_duplicate_submits_and_one_row(racing):
 def test_racing_bulks_with_the_same_hashes_in_other_orders(racing):
     project = ProjectFactory()
     forth = [queue.NewTask(recipe="x", hash64=n) for n in range(1, 301)]
-    outcomes = racing([partial(queue.submit_many, project=project, tasks=order) for order in (forth, forth[::-1]) * 4])
+    outcomes = racing([partial(queue.store_many, project=project, tasks=order) for order in (forth, forth[::-1]) * 4])
     assert not errors(outcomes)
     assert project.tasks.count() == 300
     assert sum(not one.duplicate for stored in outcomes for one in stored) == 300

@@ -10,7 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from projects.lookup import project_named
 from tasks.files import TaskFile
-from tasks.queue import BULK_LIMIT, submit_many
+from tasks.queue import BULK_LIMIT, store_many
 from tracker.api.errors import BadInput
 from tracker.commands import OperatorCommand
 
@@ -49,7 +49,7 @@ class Command(OperatorCommand):
             with _progress() as progress:
                 bar = progress.add_task(project.name, total=total)
                 for batch in tasks.batches(options["batch"]):
-                    stored = submit_many(project=project, tasks=batch, limited=False)
+                    stored = store_many(project=project, tasks=batch)
                     created += sum(not one.duplicate for one in stored)
                     progress.advance(bar, len(batch))
         duplicates = f", {total - created} were there already" if created < total else ""
