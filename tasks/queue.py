@@ -8,13 +8,15 @@ from collections.abc import Iterator, Sequence
 from enum import IntEnum
 from typing import Any, NamedTuple
 
+from django.db import DatabaseError
+
 from projects import ratelimit
 from projects.lookup import NoSuchProject, ProjectFields
 from projects.models import Project, RateBucket
 from tasks import sql
 from tasks.frontier import Frontier
 from tracker import db
-from tracker.api.errors import Conflict, Forbidden, RateLimited
+from tracker.api.errors import ApiError, Conflict, Forbidden, RateLimited
 from workers.access import MayNotSubmit
 from workers.identity import Caller, UnknownWorker
 from workers.models import Worker
@@ -125,14 +127,14 @@ def submit_many(*, worker: Caller, project_id: int, tasks: Sequence[NewTask]) ->
     Raises UnknownWorker, NoSuchProject, MayNotSubmit and RateLimited, and then nothing is stored.
     """
     values = {**_who(worker), "project": project_id, **_columns(NewTask, tasks)}
-    outcome, delay, ids = db.rows(sql.SUBMIT_MANY, values)[0]
+    outcome, delay, ids = db.rows_again(sql.SUBMIT_MANY, values)[0]
     _refuse(outcome, project_id, RateBucket.Kind.SUBMIT, delay)
     return _stored(project_id, tasks, ids)
 
 
 def store_many(*, project: Project, tasks: Sequence[NewTask]) -> list[Stored]:
     """The same for operators: nobody is asked who it is, and the project's rate doesn't count."""
-    ((ids,),) = db.rows(sql.STORE_MANY, {"project": project.pk, **_columns(NewTask, tasks)})
+    ((ids,),) = db.rows_again(sql.STORE_MANY, {"project": project.pk, **_columns(NewTask, tasks)})
     return _stored(project.pk, tasks, ids)
 
 
@@ -170,6 +172,11 @@ def lease_anywhere(*, worker: Worker, count: int) -> Leased:
         except NoSuchProject:
             # It was deleted or hidden at this moment.
             continue
+        except (ApiError, DatabaseError):
+            # What has been leased is the worker's already.
+            if not tasks:
+                raise
+            break
         if len(tasks) == count:
             break
     if refusals and not tasks:
@@ -193,7 +200,7 @@ def release_many(*, worker: Caller, reports: Sequence[Report]) -> list[Released]
 
     Of several reports of one task, the first that fits its lease counts; the others find it no longer held.
     """
-    outcome, missing = db.rows(sql.RELEASE_MANY, {**_who(worker), **_columns(Report, reports)})[0]
+    outcome, missing = db.rows_again(sql.RELEASE_MANY, {**_who(worker), **_columns(Report, reports)})[0]
     if outcome == "unknown_worker":
         raise UnknownWorker
     return _released(missing)
@@ -208,15 +215,18 @@ def exchange(
     NoSuchProject are raised, and then nothing was done.
     """
     leased, (missing,) = _lease(sql.EXCHANGE, worker, project_id, count, **_columns(Report, reports))
-    if leased.reason in ("unknown_worker", "no_project"):
+    if missing is None:
         _refuse(leased.reason, project_id, RateBucket.Kind.ASSIGN, leased.delay)
+    if leased.reason in ("unknown_worker", "no_project"):
+        # Since the releases, a moment ago.
+        leased = Leased([], "no_access")
     return _released(missing), leased
 
 
 _frontier = Frontier()
 
 # Where in a row of LEASE the columns of the project begin, those of the task, and those that only EXCHANGE has.
-_PROJECT, _TASK, _MORE = 3, 16, 27
+_PROJECT, _TASK, _MORE = 4, 17, 28
 
 _PROJECTS_AT_ONCE = 8
 
@@ -228,15 +238,15 @@ def _lease(
     after_priority, after_id = _frontier.after(project_id)
     values |= {"project": project_id, "count": count, "after_priority": after_priority, "after_id": after_id}
     began = time.monotonic()
-    *rows, last = db.rows(statement, {**_who(worker), **values})
+    *rows, last = db.rows_again(statement, {**_who(worker), **values})
     seconds = time.monotonic() - began
-    outcome, delay, pages = last[:_PROJECT]
+    outcome, delay, pages, last_fresh = last[:_PROJECT]
     project = ProjectFields(*last[_PROJECT:_TASK])
     tasks = [LeasedTask._make((*row[_TASK:_MORE], project)) for row in rows]
     tasks.sort(key=lambda task: (-task.priority, task.id))
-    if pages is not None:
-        last_place = (tasks[-1].priority, tasks[-1].id) if tasks else None
-        _frontier.note(project_id, place=last_place, pages=pages, seconds=seconds)
+    if pages is not None and (last_fresh is not None or not tasks):
+        place = next(((task.priority, task.id) for task in tasks if task.id == last_fresh), None)
+        _frontier.note(project_id, place=place, pages=pages, seconds=seconds)
     return Leased(tasks, None if tasks else outcome, delay), last[_MORE:]
 
 

@@ -149,8 +149,6 @@ class ReleaseView(CallerView):
 class BulkReleaseView(CallerView):
     """POST /task/bulk_release."""
 
-    max_body_bytes = settings.MAX_BULK_BODY_BYTES
-
     @describe(
         "Report many leased tasks at once",
         details="All in one transaction. `results` has one entry for each report, in the order sent.",
@@ -164,8 +162,6 @@ class BulkReleaseView(CallerView):
 
 class ExchangeView(CallerView):
     """POST /task/exchange."""
-
-    max_body_bytes = settings.MAX_BULK_BODY_BYTES
 
     @describe(
         "Report leased tasks and lease the next ones",

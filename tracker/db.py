@@ -4,8 +4,9 @@ import select
 from collections.abc import Iterable
 from typing import Any
 
-from django.db import connection
+from django.db import OperationalError, connection
 from psycopg2 import InterfaceError
+from psycopg2.errors import DeadlockDetected
 
 Values = dict[str, Any]
 
@@ -67,6 +68,16 @@ def rows(statement: str, values: Values | None = None) -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
         cursor.execute(statement, values)
         return list(cursor.fetchall())
+
+
+def rows_again(statement: str, values: Values | None = None) -> list[tuple[Any, ...]]:
+    """As `rows`, and once more if the database has ended the statement since two waited for each other."""
+    try:
+        return rows(statement, values)
+    except OperationalError as error:
+        if not isinstance(error.__cause__, DeadlockDetected) or connection.in_atomic_block:
+            raise
+    return rows(statement, values)
 
 
 def affected(statement: str, values: Values | None = None) -> int:

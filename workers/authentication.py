@@ -5,11 +5,10 @@ from typing import Any, ClassVar
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 
-from tracker import db
 from tracker.api.body import is_large
 from tracker.api.errors import BadInput, NotIdentified, TooLarge, UnsupportedMedia
 from tracker.api.views import ApiView
-from workers.identity import Credentials, UnknownWorker, credentials, identified
+from workers.identity import Credentials, credentials, identified
 from workers.models import Worker
 
 
@@ -41,7 +40,6 @@ class WorkerView(ApiView):
     worker: Worker
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        db.ensure_alive()
         super().initial(request, *args, **kwargs)
         if not isinstance(request.user, Worker):
             raise NotIdentified
@@ -58,7 +56,6 @@ class CallerView(ApiView):
     caller: Credentials
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        db.ensure_alive()
         super().initial(request, *args, **kwargs)
         if not isinstance(request.user, Credentials):
             raise NotIdentified
@@ -72,6 +69,6 @@ class CallerView(ApiView):
         if isinstance(exc, (BadInput, TooLarge, UnsupportedMedia)):
             try:
                 identified(self.caller)
-            except UnknownWorker as unknown:
-                return super().handle_exception(unknown)
+            except Exception as worse:
+                return super().handle_exception(worse)
         return super().handle_exception(exc)

@@ -9,9 +9,10 @@ Common to all:
 - READ COMMITTED. A row that another session changed between our snapshot and our lock is looked at again in its newest
   version, so every condition that guards a transition is on the row itself.
 - `now()` is the database's clock at the start of the call.
-- Locks are taken in the order bucket of submits, tasks that are released (by id), hashes of tasks that are stored (an
-  INSERT that meets the same hash waits for the other inserter), bucket of leases. Nobody who holds a later one asks for
-  an earlier one. A lease waits for no task: it passes over those that are locked.
+- Locks are taken in the order bucket of submits, tasks that are released (by id), hashes of tasks that are stored (by
+  hash), bucket of leases. A lease waits for no task: it passes over those that are locked. One circle is left: an
+  INSERT also waits for whoever is deleting the task that has its hash. So a bulk may have to be done again; see
+  tracker.db.rows_again.
 - Names beginning with _ are parameters and variables, others are columns.
 
 A change takes a migration that installs them anew and has the new DIGEST.

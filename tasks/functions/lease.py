@@ -2,10 +2,11 @@
 
 from tasks.functions.parts import FIRST, FRESH, IDENTIFIED, IN_ORDER, SALT, VOTED
 
-# What a lease answers: a row for each task, in any order, and at last one that says how it went, with the project.
+# What a lease answers: a row for each task, in any order, and at last one that says how it went, with the project and
+# the id of the last of the tasks that was fresh.
 # `assign_time` in Unix seconds.
 COLUMNS = """
-    outcome text, delay float8, visited bigint,
+    outcome text, delay float8, visited bigint, last_fresh bigint,
     project_id bigint, project_priority int, name varchar, clone_url varchar, git_repo varchar, version varchar,
     motd text, public bool, hidden bool, chain_id bigint, paused bool, assign_rate float8, submit_rate float8,
     id bigint, priority smallint, assignee_id bigint, retries int, max_retries int, status smallint, recipe text,
@@ -15,7 +16,7 @@ COLUMNS = """
 # Leases up to `_wanted` tasks of a project: those with the highest priority, the oldest first; where there are not
 # enough, those whose lease ran out.
 #
-# `_after_…`: of the fresh tasks, look only at those behind this place, and at no others if there are none. Each lease
+# `_after_…`: of the fresh tasks, look only at those behind this place, even if there are none. Each lease
 # leaves a dead entry at the head of task_fresh; while a vacuum is late, or has to leave them for the old snapshot of
 # another session, each lease steps over all of them. `visited` tells how many pages of the index were read, of which
 # tasks.frontier makes such a place.
@@ -38,6 +39,7 @@ DECLARE
     _seconds int;
     _any_voted bool;
     _ids bigint[] := '{{}}';
+    _fresh bigint[] := '{{}}';
 BEGIN
     IF NOT _durable THEN
         PERFORM set_config('synchronous_commit', 'off', true);
@@ -78,40 +80,42 @@ BEGIN
     END IF;
 
     IF _any_voted THEN
-        _ids := queue_lock_voted(_worker, _project, _wanted, _after_priority, _after_id, true);
+        _ids := queue_lock_voted(_worker, _project, _wanted, _after_priority, _after_id, true, '{{}}');
     END IF;
     IF _after_id IS NULL THEN
         IF cardinality(_ids) < _wanted THEN
-            _ids := _ids || ARRAY(
+            _fresh := ARRAY(
                 SELECT task.id FROM tasks_task AS task WHERE {FRESH}
                 {FIRST} LIMIT _wanted - cardinality(_ids) FOR UPDATE SKIP LOCKED
             );
         END IF;
+        _ids := _ids || _fresh;
         IF cardinality(_ids) < _wanted AND _any_voted THEN
-            _ids := _ids || queue_lock_voted(_worker, _project, _wanted - cardinality(_ids), NULL, NULL, false);
-        END IF;
-        IF cardinality(_ids) < _wanted THEN
-            _ids := _ids || ARRAY(
-                SELECT task.id FROM tasks_task AS task
-                WHERE task.project_id = _project AND task.assignee_id IS NOT NULL AND task.lease_expires <= now()
-                  AND _worker <> ALL (task.voters)
-                ORDER BY task.lease_expires LIMIT _wanted - cardinality(_ids) FOR UPDATE SKIP LOCKED
-            );
+            _ids := _ids || queue_lock_voted(_worker, _project, _wanted - cardinality(_ids), NULL, NULL, false, _ids);
         END IF;
     ELSE
         IF cardinality(_ids) < _wanted THEN
-            _ids := _ids || ARRAY(
+            _fresh := ARRAY(
                 SELECT task.id FROM tasks_task AS task WHERE {FRESH}
                   AND task.priority = _after_priority AND task.id > _after_id
                 {FIRST} LIMIT _wanted - cardinality(_ids) FOR UPDATE SKIP LOCKED
             );
         END IF;
-        IF cardinality(_ids) < _wanted THEN
-            _ids := _ids || ARRAY(
+        IF cardinality(_ids) + cardinality(_fresh) < _wanted THEN
+            _fresh := _fresh || ARRAY(
                 SELECT task.id FROM tasks_task AS task WHERE {FRESH} AND task.priority < _after_priority
-                {FIRST} LIMIT _wanted - cardinality(_ids) FOR UPDATE SKIP LOCKED
+                {FIRST} LIMIT _wanted - cardinality(_ids) - cardinality(_fresh) FOR UPDATE SKIP LOCKED
             );
         END IF;
+        _ids := _ids || _fresh;
+    END IF;
+    IF cardinality(_ids) < _wanted THEN
+        _ids := _ids || ARRAY(
+            SELECT task.id FROM tasks_task AS task
+            WHERE task.project_id = _project AND task.assignee_id IS NOT NULL AND task.lease_expires <= now()
+              AND _worker <> ALL (task.voters)
+            ORDER BY task.lease_expires LIMIT _wanted - cardinality(_ids) FOR UPDATE SKIP LOCKED
+        );
     END IF;
 
     RETURN QUERY
@@ -123,7 +127,7 @@ BEGIN
             secs => CASE WHEN task.max_assign_time > 0 THEN task.max_assign_time ELSE _seconds END
         )
     WHERE task.id = ANY (_ids)
-    RETURNING NULL::text, NULL::float8, NULL::bigint,
+    RETURNING NULL::text, NULL::float8, NULL::bigint, NULL::bigint,
               NULL::bigint, NULL::int, NULL::varchar, NULL::varchar, NULL::varchar, NULL::varchar,
               NULL::text, NULL::bool, NULL::bool, NULL::bigint, NULL::bool, NULL::float8, NULL::float8,
               task.id, task.priority, task.assignee_id, task.retries, task.max_retries, task.status, task.recipe,
@@ -133,6 +137,7 @@ BEGIN
         PERFORM queue_charge(_project, 'assign', assign_rate, cardinality(_ids));
     END IF;
     outcome := CASE WHEN cardinality(_ids) > 0 THEN 'leased' WHEN _any_voted THEN 'verified_all' ELSE 'empty' END;
+    last_fresh := _fresh[cardinality(_fresh)];
     visited := pg_stat_get_xact_blocks_fetched('task_fresh'::regclass) - _pages;
     RETURN NEXT;
 END
@@ -148,22 +153,23 @@ $$
 # locking the same tasks at this moment, so it looks again for others.
 LOCK_VOTED = f"""
 CREATE OR REPLACE FUNCTION queue_lock_voted(
-    _worker bigint, _project bigint, _wanted int, _after_priority int, _after_id bigint, _in_order bool
+    _worker bigint, _project bigint, _wanted int, _after_priority int, _after_id bigint, _in_order bool, _taken bigint[]
 ) RETURNS bigint[]
 {IN_ORDER}
 AS $$
 DECLARE
     _by_groups bool := false;
-    _tried bigint[] := '{{}}';
+    -- What the caller has locked would be found again.
+    _tried bigint[] := _taken;
     _locked bigint[] := '{{}}';
     _candidates bigint[];
 BEGIN
-    WHILE cardinality(_locked) < _wanted AND cardinality(_tried) < 16 + 2 * _wanted LOOP
+    WHILE cardinality(_locked) < _wanted AND cardinality(_tried) < cardinality(_taken) + 16 + 2 * _wanted LOOP
         IF NOT _by_groups THEN
             _candidates := ARRAY(
                 SELECT nearest.id FROM (
                     SELECT task.id, task.priority, task.voters FROM tasks_task AS task WHERE {VOTED}
-                    {FIRST} LIMIT 100 + 2 * _wanted
+                    {FIRST} LIMIT 100 + 2 * _wanted + cardinality(_taken)
                 ) AS nearest
                 WHERE _worker <> ALL (nearest.voters) AND nearest.id <> ALL (_tried)
                 ORDER BY nearest.priority DESC, nearest.id

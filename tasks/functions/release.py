@@ -85,9 +85,9 @@ $$
 # The same for many at once, as arrays of the same length. Answers for each what it still needs (0: done), null where
 # the task was not held: also a second time in the same batch.
 #
-# The rows are locked in the order of their ids, in a statement of its own: what follows sees them as they are then, and
-# nobody changes them any more. Whatever is joined has as many rows as are sent, so a nested loop would go through their
-# square.
+# The rows are locked in the order of their ids, in a statement of its own: what follows sees these as they are then,
+# and nobody changes them any more. It looks at no others, since what this worker has leased in between is not locked.
+# Whatever is joined has as many rows as are sent, so a nested loop would go through their square.
 SETTLE = f"""
 CREATE OR REPLACE FUNCTION queue_settle(
     _worker bigint, _tasks bigint[], _results int[], _verifications bigint[], _leases uuid[]
@@ -96,11 +96,14 @@ CREATE OR REPLACE FUNCTION queue_settle(
 SET enable_nestloop = off
 AS $$
 DECLARE
+    _held bigint[];
     _missing int[];
 BEGIN
-    PERFORM FROM tasks_task AS task
-    WHERE task.id = ANY (_tasks) AND task.assignee_id IS NOT DISTINCT FROM _worker
-    ORDER BY task.id FOR UPDATE;
+    _held := ARRAY(
+        SELECT task.id FROM tasks_task AS task
+        WHERE task.id = ANY (_tasks) AND task.assignee_id IS NOT DISTINCT FROM _worker
+        ORDER BY task.id FOR UPDATE
+    );
 
     WITH report AS MATERIALIZED (
         SELECT DISTINCT ON (task.id)
@@ -111,12 +114,11 @@ BEGIN
         FROM unnest(_tasks, _results, _verifications, _leases) WITH ORDINALITY
             AS sent (task_id, result, verification, lease, place)
         JOIN tasks_task AS task ON task.id = sent.task_id
-        WHERE task.id = ANY (_tasks) AND task.assignee_id IS NOT DISTINCT FROM _worker
-          AND task.lease = coalesce(sent.lease, task.lease)
+        WHERE task.id = ANY (_held) AND task.lease = coalesce(sent.lease, task.lease)
         ORDER BY task.id, sent.place
     ), closed AS (
         DELETE FROM tasks_task AS task USING report
-        WHERE task.id = ANY (_tasks) AND task.id = report.id AND report.result = 0 AND report.missing = 0
+        WHERE task.id = ANY (_held) AND task.id = report.id AND report.result = 0 AND report.missing = 0
         RETURNING task.*, report.verification
     ), project AS MATERIALIZED (
         SELECT project.id, project.retention_days, project.chain_id FROM projects_project AS project
@@ -148,9 +150,9 @@ BEGIN
             status = CASE WHEN report.result = 1 AND task.retries + 1 >= task.max_retries THEN 2 ELSE 1 END,
             {UNLEASED}
         FROM report
-        WHERE task.id = ANY (_tasks) AND task.id = report.id AND NOT (report.result = 0 AND report.missing = 0)
+        WHERE task.id = ANY (_held) AND task.id = report.id AND NOT (report.result = 0 AND report.missing = 0)
     )
-    SELECT array_agg(report.missing ORDER BY sent.place) INTO _missing
+    SELECT coalesce(array_agg(report.missing ORDER BY sent.place), '{{}}') INTO _missing
     FROM unnest(_tasks) WITH ORDINALITY AS sent (task_id, place) LEFT JOIN report ON report.place = sent.place;
     RETURN _missing;
 END
@@ -179,7 +181,7 @@ $$
 """
 
 # Releases, then leases. What refuses the lease doesn't refuse the releases, except that the project must be known to
-# the worker. `missing` as above, in the last row.
+# the worker. `missing` as above, in the last row; null if nothing was done.
 EXCHANGE = f"""
 CREATE OR REPLACE FUNCTION queue_exchange(
     _worker bigint, _digest bytea, _project bigint, _wanted int,
@@ -190,15 +192,20 @@ CREATE OR REPLACE FUNCTION queue_exchange(
 AS $$
 DECLARE
     {SALT}
+    _known bool;
     _missing int[];
 BEGIN
-    PERFORM FROM workers_worker AS worker
-    JOIN projects_project AS project ON project.id = _project
+    SELECT NOT project.hidden OR access.assign OR access.submit INTO _known
+    FROM workers_worker AS worker
+    LEFT JOIN projects_project AS project ON project.id = _project
     LEFT JOIN workers_workeraccess AS access ON access.project_id = _project AND access.worker_id = _worker
-    WHERE {IDENTIFIED} AND (NOT project.hidden OR access.assign OR access.submit);
-    IF FOUND THEN
-        _missing := queue_settle(_worker, _tasks, _results, _verifications, _leases);
+    WHERE {IDENTIFIED};
+    outcome := CASE WHEN NOT FOUND THEN 'unknown_worker' WHEN _known IS NOT TRUE THEN 'no_project' END;
+    IF outcome IS NOT NULL THEN
+        RETURN NEXT;
+        RETURN;
     END IF;
+    _missing := queue_settle(_worker, _tasks, _results, _verifications, _leases);
     RETURN QUERY
     SELECT leased.*, CASE WHEN leased.outcome IS NOT NULL THEN _missing END
     FROM queue_lease(_worker, _digest, _project, _wanted, _after_priority, _after_id, true) AS leased;

@@ -13,7 +13,7 @@ from django.db import connection, transaction
 
 from tasks import frontier, queue
 from tasks.models import Task
-from tests.factories import SOMEBODY, ProjectFactory, grant, register
+from tests.factories import SOMEBODY, ProjectFactory, expire, grant, register
 from tracker import db
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -208,6 +208,14 @@ class TestDeadEntries:
         found = [task for _ in range(6) for task in caller.lease(1000)]
         assert [task.priority for task in found] == [0] * rest + [-1] * 10
         assert len({task.id for task in found}) == rest + 10
+        assert caller.lease() == []
+
+    @pytest.mark.usefixtures("worn")
+    def test_an_expired_lease_is_found_at_once(self, caller, project, clock):
+        first = caller.lease()[0]
+        Task.objects.filter(assignee=None).delete()
+        expire(first.id)
+        assert caller.lease()[0].id == first.id
         assert caller.lease() == []
 
     @pytest.mark.usefixtures("worn")

@@ -4,6 +4,7 @@ from collections import Counter
 
 import pytest
 
+from tasks import queue
 from tasks.models import Task
 from tests.factories import ProjectFactory, TaskFactory, expire, grant
 
@@ -107,3 +108,18 @@ def test_paused_worker(api, worker, filled):
     answer = api.get(URL, worker=worker)
     assert answer.status == 403
     assert "paused" in answer.message
+
+
+def test_what_was_leased_is_not_lost_by_what_follows(api, worker, filled, monkeypatch):
+    first, second = filled("first", priority=2), filled("second", priority=1)
+    really = queue.lease_many
+
+    def lease_many(*, project_id, **options):
+        if project_id == second.pk:
+            raise queue.WorkerPaused
+        return really(project_id=project_id, **options)
+
+    monkeypatch.setattr(queue, "lease_many", lease_many)
+    answer = api.get(f"{URL}?count=5", worker=worker)
+    assert [task["project"]["id"] for task in answer.content["tasks"]] == [first.pk]
+    assert api.get(URL, worker=worker).status == 403

@@ -1,7 +1,9 @@
 """GET /task/get/:project?count=."""
 
 import pytest
+from django.utils import timezone
 
+from projects.models import RateBucket
 from tasks import queue
 from tasks.models import Task
 from tests.factories import SOMEBODY, SOMEBODY_ELSE, ProjectFactory, TaskFactory, expire, register
@@ -106,6 +108,17 @@ class TestVerified:
         fill(project, 5, 3)
         fill(project, 4, 2, verification_count=2, voters=[SOMEBODY], votes=[1])
         assert [recipes(get(1))[0] for _ in range(4)] == ["5.0", "4.0", "3.1", "2.1"]
+
+    def test_count_once(self, get, project, other_worker):
+        """Towards what is asked for, and for the rate."""
+        project.assign_rate = 0.5
+        project.save()
+        TaskFactory(project=project, recipe="left")
+        expire(queue.lease(project=project, worker=other_worker.worker).id)
+        RateBucket.objects.update(next_at=timezone.now())
+        fill(project, 4, 2, verification_count=2, voters=[SOMEBODY], votes=[1])
+        assert recipes(get(3)) == ["4.0", "2.1", "left"]
+        assert 5 < get(1).json["rate_limit_delay"] <= 6
 
     def test_own_ones_are_passed_over(self, get, project, worker):
         mine = {"verification_count": 3, "votes": [1]}

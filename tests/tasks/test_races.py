@@ -153,6 +153,34 @@ def test_chained_closes_of_one_hash(racing):
     assert ClosedTask.objects.count() == 8
 
 
+def test_a_chained_release_and_a_bulk_that_wait_for_each_other(racing):
+    """The release deletes what the bulk's second task duplicates, and stores what duplicates its first."""
+    for _ in range(4):
+        target = ProjectFactory()
+        source = ProjectFactory(chain=target)
+        worker = register().worker
+        for hash64 in range(51, 101):
+            TaskFactory(project=target, hash64=hash64)
+        for hash64 in range(1, 51):
+            TaskFactory(project=source, hash64=hash64)
+        tasks = [
+            task
+            for project in (target, source)
+            for task in queue.lease_many(worker=worker, project_id=project.pk, count=50).tasks
+        ]
+        reports = [queue.Report(task.id, queue.Result.OK) for task in tasks]
+        bulk = [queue.NewTask("x", hash64=hash64) for hash64 in range(1, 101)]
+        outcomes = racing(
+            [
+                partial(queue.release_many, worker=worker, reports=reports),
+                partial(queue.store_many, project=target, tasks=bulk),
+            ]
+        )
+        assert not errors(outcomes)
+        assert all(one.updated for one in outcomes[0])
+        assert set(range(1, 51)) <= set(target.tasks.values_list("hash64", flat=True))
+
+
 def test_exchanges_that_race(racing):
     target = ProjectFactory()
     projects = [ProjectFactory(chain=target, assign_rate=rate) for rate in (0, 1e9)]

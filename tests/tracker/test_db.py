@@ -1,10 +1,40 @@
 """Running statements."""
 
+from types import SimpleNamespace
+
 import pytest
+from django.db import OperationalError
+from psycopg2.errors import DeadlockDetected
 
 from tracker import db
 
 pytestmark = pytest.mark.django_db
+
+
+def deadlock():
+    error = OperationalError("deadlock detected")
+    error.__cause__ = DeadlockDetected()
+    return error
+
+
+@pytest.mark.parametrize(("errors", "raised"), [([deadlock()], 0), ([deadlock()] * 2, 1), ([OperationalError()], 1)])
+def test_a_statement_that_met_a_deadlock_is_run_once_more(monkeypatch, errors, raised):
+    left = list(errors)
+
+    def rows(statement, values):
+        if left:
+            raise left.pop()
+        return [(statement,)]
+
+    monkeypatch.setattr(db, "rows", rows)
+    monkeypatch.setattr(db, "connection", SimpleNamespace(in_atomic_block=False))
+    if raised:
+        with pytest.raises(OperationalError):
+            db.rows_again("SELECT")
+    else:
+        assert db.rows_again("SELECT") == [("SELECT",)]
+    assert not left
+
 
 TEXTS = [
     "",

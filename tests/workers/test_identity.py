@@ -11,7 +11,7 @@ from django.test.utils import CaptureQueriesContext
 
 from tests.client import Api
 from tracker import db
-from workers import identity
+from workers import authentication, identity
 from workers.models import Worker
 from workers.services import Registration, digest
 
@@ -210,7 +210,7 @@ def test_every_call_of_workers_asks_for_it(api, worker, method, path, prefix):
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("path", [URL, "/task/release"])
+@pytest.mark.parametrize("path", [URL, "/task/release", "/worker/create"])
 def test_connection_that_has_died_is_replaced(worker, racing, path):
     def call():
         Api().post(URL, {"alias": "first"}, worker=worker)
@@ -250,3 +250,11 @@ def test_faults_are_told_to_workers_only(api, worker, path):
     for body in (b"{", [1], {"x": 1}, b"x" * 2_000_000):
         assert api.post(path, body, worker=worker).status in (400, 413)
         assert api.post(path, body, worker=Registration(worker.worker, "wrong")).status == 401
+
+
+def test_a_fault_is_told_while_the_database_is_away(api, worker, monkeypatch):
+    def identified(caller):
+        raise OperationalError("gone")
+
+    monkeypatch.setattr(authentication, "identified", identified)
+    assert api.post("/task/release", b"{", worker=worker).status == 503

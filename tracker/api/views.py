@@ -9,6 +9,7 @@ from rest_framework.fields import CharField
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
+from tracker import db
 from tracker.api.body import read_bytes, read_json
 from tracker.api.description import describe
 from tracker.api.envelope import Envelope
@@ -23,6 +24,7 @@ class ApiView(APIView):
     max_body_bytes = settings.MAX_BODY_BYTES
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        db.ensure_alive()
         # Before asking who it is: what nobody may do needs no identity.
         if request.method not in self.allowed_methods:
             self.http_method_not_allowed(request)

@@ -7,6 +7,7 @@ from django.core.management.base import CommandParser
 from projects.lookup import project_named
 from projects.models import Project
 from tasks.models import ClosedTask
+from tracker import db
 from tracker.commands import OperatorCommand
 
 BATCH = 2_000
@@ -29,9 +30,11 @@ def closed_tasks(project: Project, *, batch: int = BATCH) -> Iterator[dict[str, 
     """The closed tasks, the oldest first, by closedtask_by_time.
 
     In batches rather than by one long query: that would hold a snapshot for which the whole database keeps what is
-    dead, and it needs a cursor that poolers do not keep.
+    dead, and it needs a cursor that poolers do not keep. Up to now: workers may be closing faster than it prints. What
+    is being closed at this moment may be missing.
     """
-    closed = ClosedTask.objects.filter(project=project).order_by("closed", "id").values(*_COLUMNS)
+    ((began,),) = db.rows("SELECT clock_timestamp()")
+    closed = ClosedTask.objects.filter(project=project, closed__lte=began).order_by("closed", "id").values(*_COLUMNS)
     found = list(closed[:batch])
     while found:
         yield from found
