@@ -93,7 +93,8 @@ def measured(
 def main() -> int:
     options = arguments(sys.argv[1:])
     # `kill` and a closed terminal end it as Ctrl-C does, through the clean-up.
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    # SIGINT, too: whoever starts it in the background may have it ignored.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
     console = Console()
     if not console.is_terminal:

@@ -4,7 +4,6 @@ from typing import Any
 
 from django.templatetags.static import static
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import gettext_noop
 
 UNFOLD: dict[str, Any] = {
     "SITE_TITLE": _("Task tracker"),
@@ -34,36 +33,3 @@ UNFOLD: dict[str, Any] = {
         }
     },
 }
-
-# What django-unfold says itself, which it brings no translations of.
-UNFOLD_TEXTS = (
-    gettext_noop("All applications"),
-    gettext_noop("Apply Filters"),
-    gettext_noop("Date from"),
-    gettext_noop("Date to"),
-    gettext_noop("Expand row"),
-    gettext_noop("From"),
-    gettext_noop("General"),
-    gettext_noop("Go back"),
-    gettext_noop("Loading more results..."),
-    gettext_noop("More actions"),
-    gettext_noop("No data"),
-    gettext_noop("No recent searches"),
-    gettext_noop("No results found"),
-    gettext_noop("No results matching your query"),
-    gettext_noop("Recent searches"),
-    gettext_noop("Reset filters"),
-    gettext_noop("Return to site"),
-    gettext_noop("Run"),
-    gettext_noop("Search apps and models..."),
-    gettext_noop("Select action"),
-    gettext_noop("Select action to run"),
-    gettext_noop("Select all rows"),
-    gettext_noop("Select record"),
-    gettext_noop("Select value"),
-    gettext_noop("System"),
-    gettext_noop("This page yielded into no results. Create a new item or reset your filters."),
-    gettext_noop("To"),
-    gettext_noop("Type to search"),
-    gettext_noop("Welcome"),
-)

@@ -159,7 +159,7 @@ def test_the_admin_has_the_theme_that_was_chosen_on_a_page(window, scene):
 def test_the_api_is_described_and_can_be_tried(window, scene):
     browser = window()
     page = browser.open("/api/docs")
-    page.get_by_text("Lease a task", exact=True).wait_for()
+    page.get_by_text("Report a leased task", exact=True).wait_for()
     page.locator("#operations-worker-stats-worker_stats, #operations-tasks-worker_stats").get_by_role(
         "button"
     ).first.click()

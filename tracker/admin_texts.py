@@ -1,0 +1,35 @@
+"""What django-unfold says itself, for the translations: it brings none. Nothing imports this."""
+
+from django.utils.translation import gettext_noop as _
+
+UNFOLD_TEXTS = (
+    _("All applications"),
+    _("Apply Filters"),
+    _("Date from"),
+    _("Date to"),
+    _("Expand row"),
+    _("From"),
+    _("General"),
+    _("Go back"),
+    _("Loading more results..."),
+    _("More actions"),
+    _("No data"),
+    _("No recent searches"),
+    _("No results found"),
+    _("No results matching your query"),
+    _("Recent searches"),
+    _("Reset filters"),
+    _("Return to site"),
+    _("Run"),
+    _("Search apps and models..."),
+    _("Select action"),
+    _("Select action to run"),
+    _("Select all rows"),
+    _("Select record"),
+    _("Select value"),
+    _("System"),
+    _("This page yielded into no results. Create a new item or reset your filters."),
+    _("To"),
+    _("Type to search"),
+    _("Welcome"),
+)
