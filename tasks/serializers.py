@@ -4,13 +4,13 @@ import hashlib
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from rest_framework.fields import BooleanField, CharField, ChoiceField, FloatField, IntegerField, UUIDField
+from rest_framework.fields import BooleanField, CharField, ChoiceField, FloatField, IntegerField, ListField, UUIDField
 
 from projects.serializers import ProjectContent, project_content
 from tasks.queue import BATCH_LIMIT, BULK_LIMIT, Leased, NewTask, Released, Report, Result
 from tracker.api.description import Content
 from tracker.api.errors import BadInput, InvalidField
-from tracker.api.fields import INT16, INT32, Hash64, Id, LeaseId, Text, WholeNumber, shown
+from tracker.api.fields import INT16, INT32, Hash64, Id, LeaseId, Text, WholeNumber, WireField, WrongValue, shown
 from tracker.api.serializers import RequestSerializer
 
 Item = TypeVar("Item")
@@ -53,21 +53,35 @@ class LeaseQuery(RequestSerializer):
     )
 
 
+class Reports(WireField, ListField):
+    """Up to BATCH_LIMIT reports; an item at fault is named as in a bulk."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(child=ReleaseRequest(), max_length=BATCH_LIMIT, **options)
+
+    def parse(self, value: Any) -> list[Report]:
+        if type(value) is not list or len(value) > BATCH_LIMIT:
+            found = f"{len(value)} of them" if type(value) is list else shown(value)
+            raise WrongValue(f"must be an array of at most {BATCH_LIMIT} releases, not {found}.")
+        return _each(parse_release, value)
+
+
 class ExchangeRequest(RequestSerializer):
     project = Id()
     count = WholeNumber(low=1, high=BATCH_LIMIT, help_text="Lease up to so many.")
+    releases = Reports(required=False, help_text="What to report before.")
 
 
-def _items(declaration: str, limit: int, fewest: int = 1) -> dict[str, Any]:
+def _items(declaration: str, limit: int) -> dict[str, Any]:
     items = {"$ref": f"#/components/schemas/{declaration}"}
-    return {"type": "array", "items": items, "minItems": fewest, "maxItems": limit}
+    return {"type": "array", "items": items, "minItems": 1, "maxItems": limit}
 
 
 def _array_or(key: str, items: dict[str, Any]) -> dict[str, Any]:
     return {"oneOf": [items, {"type": "object", "properties": {key: items}, "required": [key]}]}
 
 
-# The bulks as schemas, since they may be arrays; see `_parsed_items`.
+# The bulks as schemas, since they may be arrays; see `_checked_items`.
 BULK_SUBMIT = _array_or("requests", _items("SubmitRequest", BULK_LIMIT))
 BULK_RELEASE = _array_or("releases", _items("ReleaseRequest", BATCH_LIMIT))
 
@@ -163,13 +177,7 @@ def parse_bulk_release(body: Any) -> list[Report]:
 def parse_exchange(body: Any) -> tuple[int, int, list[Report]]:
     """The project's id, the count and the reports of an exchange. Raises BadInput."""
     values = ExchangeRequest.parse(body)
-    releases = body.get("releases")
-    if releases is None:
-        releases = []
-    if type(releases) is not list or len(releases) > BATCH_LIMIT:
-        found = f"{len(releases)} of them" if type(releases) is list else shown(releases)
-        raise InvalidField("releases", f"must be an array of at most {BATCH_LIMIT} releases, not {found}.")
-    return values["project"], values["count"], _each(parse_release, releases)
+    return values["project"], values["count"], values["releases"] or []
 
 
 def _checked_items(body: Any, key: str, name: str, limit: int) -> list[Any]:

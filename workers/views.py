@@ -13,7 +13,7 @@ from tracker.api.fields import Text
 from tracker.api.throttle import throttled
 from tracker.api.views import ApiView
 from workers import queries, services
-from workers.access import standing_to_read_secret
+from workers.access import project_with_secret
 from workers.authentication import WorkerAuthentication, WorkerView
 from workers.models import Worker
 from workers.serializers import (
@@ -121,7 +121,7 @@ class ProjectSecretView(ApiView):
     )
     def get(self, request: Request, project_id: int) -> Envelope:
         if isinstance(request.user, Worker):
-            project = standing_to_read_secret(worker=request.user, project_id=project_id).project
+            project = project_with_secret(worker=request.user, project_id=project_id)
         else:
             project = require(manager_of(request), project_id, Role.SECRET)
         return Envelope({"secret": project.secret})

@@ -3,8 +3,7 @@
 from tasks.functions.parts import FIRST, FRESH, IDENTIFIED, IN_ORDER, SALT, VOTED
 
 # What a lease answers: a row for each task, in any order, and at last one that says how it went, with the project and
-# the id of the last of the tasks that was fresh.
-# `assign_time` in Unix seconds.
+# the id of the last of the tasks that was fresh. `assign_time` in Unix seconds.
 COLUMNS = """
     outcome text, delay float8, visited bigint, last_fresh bigint,
     project_id bigint, project_priority int, name varchar, clone_url varchar, git_repo varchar, version varchar,
@@ -16,10 +15,10 @@ COLUMNS = """
 # Leases up to `_wanted` tasks of a project: those with the highest priority, the oldest first; where there are not
 # enough, those whose lease ran out.
 #
-# `_after_…`: of the fresh tasks, look only at those behind this place, even if there are none. Each lease
-# leaves a dead entry at the head of task_fresh; while a vacuum is late, or has to leave them for the old snapshot of
-# another session, each lease steps over all of them. `visited` tells how many pages of the index were read, of which
-# tasks.frontier makes such a place.
+# `_after_…`: of the fresh tasks, look only at those behind this place, even if there are none. Each lease leaves a dead
+# entry at the head of task_fresh; while a vacuum is late, or has to leave them for the old snapshot of another session,
+# each lease steps over all of them. `visited` tells how many pages of the index were read, of which tasks.frontier
+# makes such a place.
 #
 # Its commit does not wait for the disk, unless it is `_durable`. A lease that a crash of the database takes away is a
 # task that is given twice, which at-least-once allows; and the disk is most of what a lease would wait for. The setting

@@ -10,6 +10,7 @@ from drf_spectacular.validation import validate_schema
 from tests.contract import check_described, described
 from tests.flows.test_permission_table import api_addresses, shape
 from tracker.api import docs
+from tracker.api.errors import BadInput
 from tracker.api.fields import WrongValue
 from tracker.api.serializers import RequestSerializer
 from tracker.urls import api as _every_declaration  # noqa: F401
@@ -87,7 +88,8 @@ FIELDS = [
 
 @pytest.mark.parametrize(("request_class", "name"), FIELDS, ids=lambda value: getattr(value, "__name__", value))
 def test_fields_take_what_is_described(request_class, name):
-    schema = DECLARED[request_class.__name__]["properties"][name]
+    # With what it refers to.
+    schema = DECLARED[request_class.__name__]["properties"][name] | {"components": {"schemas": DECLARED}}
     validator = jsonschema.Draft202012Validator(schema, format_checker=jsonschema.FormatChecker(["uuid"]))
     # Without line breaks, of which JSON Schema knows nothing.
     for value in [*NUMBERS, *TEXTS, *OTHERS]:
@@ -100,7 +102,7 @@ def is_taken(request_class, name, value):
         return not field.required
     try:
         field.parse(value)
-    except WrongValue:
+    except (WrongValue, BadInput):
         return False
     return True
 
