@@ -36,8 +36,8 @@ def require_submit_anywhere(worker: Caller) -> None:
 def project_with_secret(*, worker: Worker, project_id: int) -> Project:
     """The project, for a worker that wants its secret.
 
-    Raises NoSuchProject, also for one hidden from this worker, and Forbidden if it holds no ASSIGN: leasing as everybody
-    may is not enough.
+    Raises NoSuchProject, also for one hidden from this worker, and Forbidden if it holds no ASSIGN: leasing as
+    everybody may is not enough.
     """
     project = Project.objects.filter(pk=project_id).first()
     granted = WorkerAccess.objects.filter(
