@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PYTEST_ARGS ?=
+JOBS ?= 2
 BENCH_ARGS ?=
 
 .DEFAULT_GOAL := help
@@ -20,8 +21,8 @@ run: $(VENV)/.run  ## start the tracker on HOST:PORT (127.0.0.1:3010), with its 
 demo: $(VENV)/.run  ## watch six workers drain a queue; needs no server and leaves nothing behind
 	@exec $(BIN)/python -m demo
 
-test: $(VENV)/.dev  ## run the tests; PYTEST_ARGS=tests/tasks runs some of them
-	@exec $(BIN)/python -m pytest $(PYTEST_ARGS)
+test: $(VENV)/.dev  ## run the tests, in JOBS=2 processes; PYTEST_ARGS=tests/tasks runs some of them
+	@exec $(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(PYTEST_ARGS)
 
 bench: $(VENV)/.run  ## measure the tracker beside its database's own limit, in about 25 minutes
 	@exec $(BIN)/python -m benchmarks $(BENCH_ARGS)

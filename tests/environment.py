@@ -1,10 +1,15 @@
-"""Loaded before the settings: gives the run a data folder, and with it a database server, of its own."""
+"""Loaded before the settings: gives the run a data folder, and with it a database server, of its own.
+
+Spread over processes by xdist, each of them has its folder within that of the first.
+"""
 
 import atexit
 import os
 import shutil
 import tempfile
 from pathlib import Path
+
+from tracker.postgres.server import EmbeddedServer
 
 _SETTINGS = (
     *("DEBUG", "SECRET_KEY", "ALLOWED_HOSTS", "TRUSTED_ORIGINS", "TRUSTED_PROXIES", "BEHIND_TLS", "CACHE_URL"),
@@ -16,10 +21,28 @@ _SETTINGS = (
 for name in _SETTINGS:
     os.environ.pop(name, None)
 
-folder = tempfile.mkdtemp(prefix="task-tracker-tests-")
-os.environ["TRACKER_DATA_DIR"] = folder
-(Path(folder) / "static").mkdir()
+worker = os.environ.get("PYTEST_XDIST_WORKER")
+if worker:
+    folder = Path(os.environ["TRACKER_DATA_DIR"]) / worker
+    folder.mkdir()
+else:
+    folder = Path(tempfile.mkdtemp(prefix="task-tracker-tests-"))
+os.environ["TRACKER_DATA_DIR"] = str(folder)
+(folder / "static").mkdir()
 # Nothing in it outlives the run, so it need not reach the disk.
 os.environ["EMBEDDED_POSTGRES_OPTIONS"] = "-c fsync=off -c full_page_writes=off -c autovacuum=off"
-# Registered before the server's own farewell, so it runs after it.
-atexit.register(shutil.rmtree, folder, ignore_errors=True)
+
+
+def clear_up() -> None:
+    """Remove the folder, and before that stop the servers of processes that xdist had to kill."""
+    for data in folder.glob("gw*/postgres"):
+        server = EmbeddedServer(data)
+        if server.is_running():
+            server.attach()
+            server.detach()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+if not worker:
+    # Registered before the server's own farewell, so it runs after it.
+    atexit.register(clear_up)
