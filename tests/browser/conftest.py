@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 import requests
+from django.db import connections
 from playwright.sync_api import sync_playwright
 
 from tests.flows.server import Server
@@ -53,6 +54,8 @@ def chromium() -> Iterator[object]:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=options)
         yield browser
         browser.close()
+        # While playwright's loop runs, this thread has connections of its own, which nobody else would close.
+        connections.close_all()
 
 
 class Browser:
