@@ -22,7 +22,7 @@ demo: $(VENV)/.run  ## watch six workers drain a queue; needs no server and leav
 	@exec $(BIN)/python -m demo
 
 test: $(VENV)/.dev  ## run the tests, in JOBS=2 processes; PYTEST_ARGS=tests/tasks runs some of them
-	@exec $(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(PYTEST_ARGS)
+	@exec $(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(PYTEST_ARGS)
 
 bench: $(VENV)/.run  ## measure the tracker beside its database's own limit, in about 25 minutes
 	@exec $(BIN)/python -m benchmarks $(BENCH_ARGS)
