@@ -1,13 +1,14 @@
 """The personas, and what every test may need."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 import pytest
 from django.core.cache import cache
 from django.db import connections
+from django.utils import translation
 
 from accounts.models import User
 from projects.models import Project
@@ -22,6 +23,13 @@ Outcome = TypeVar("Outcome")
 def quick_passwords(settings: Any) -> None:
     """The real hasher takes a quarter of a second by design."""
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
+@pytest.fixture(autouse=True)
+def english() -> Iterator[None]:
+    """A page in French leaves its language active in this thread."""
+    yield
+    translation.deactivate()
 
 
 @pytest.fixture

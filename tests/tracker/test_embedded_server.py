@@ -42,6 +42,17 @@ def folder(tmp_path_factory):
     return server.folder
 
 
+def kill(server):
+    """End a server that should have ended by itself, and wait until it has."""
+    while server.is_running():
+        # None while it shuts down: the postmaster removes its pid file before it exits.
+        pid = server.postmaster_pid()
+        if pid is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGQUIT)
+        time.sleep(0.01)
+
+
 @pytest.fixture
 def new_server():
     """Makes servers that are stopped after the test, however it ends."""
@@ -55,8 +66,7 @@ def new_server():
     for server in made:
         server.detach()
     for server in made:
-        if server.is_running():
-            os.kill(server.postmaster_pid(), signal.SIGQUIT)
+        kill(server)
         if server.socket_folder.parent != server.folder:
             shutil.rmtree(server.socket_folder, ignore_errors=True)
 
