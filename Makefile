@@ -30,11 +30,12 @@ bench: $(VENV)/.run  ## measure the tracker beside its database's own limit, in 
 bench-quick: $(VENV)/.run  ## the most important rows of it at a smaller size, in two minutes
 	@exec $(BIN)/python -m benchmarks --quick $(BENCH_ARGS)
 
-lint: $(VENV)/.dev  ## check style, types and that no migration is missing
+lint: $(VENV)/.dev  ## check style, types, the direction of imports and that no migration is missing
 	@export TRACKER_DATA_DIR=$$(mktemp -d) && trap 'rm -rf "$$TRACKER_DATA_DIR"' EXIT && set -ex \
 		&& $(BIN)/ruff check . \
 		&& $(BIN)/ruff format --check . \
 		&& $(BIN)/mypy \
+		&& $(BIN)/lint-imports --no-logo --no-cache \
 		&& $(BIN)/python manage.py makemigrations --check --dry-run
 
 format: $(VENV)/.dev  ## lay out the code as `make lint` wants it

@@ -8,7 +8,7 @@ import orjson
 from gunicorn import util
 
 from tracker import env
-from tracker.supervisor import follow_supervisor
+from tracker.serve.supervisor import follow_supervisor
 
 follow_supervisor()
 

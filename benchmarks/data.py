@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 from benchmarks.client import RECIPE
 from benchmarks.server import Tracker
-from tasks import sql
 
 WORKERS = 32
 
@@ -90,10 +89,18 @@ def fill(tracker: Tracker, project: int, count: int, **columns: str) -> None:
     )
 
 
+_FOLD = """
+from tasks.queue import upkeep
+upkeep.BATCH = 1_000_000
+while upkeep.fold_closed():
+    pass
+"""
+
+
 def settle(tracker: Tracker) -> None:
     """Do at once what the upkeep would do during the next measurement because of the last one."""
-    while tracker.sql(sql.FOLD_CLOSED, {"limit": 1_000_000}) != [(0,)]:
-        pass
+    if tracker.sql("SELECT FROM tasks_closedentry LIMIT 1"):
+        tracker.python(_FOLD)
     for table in ("tasks_task", "tasks_closedentry", "tasks_closedtask"):
         tracker.sql(f"VACUUM (ANALYZE) {table}")
 

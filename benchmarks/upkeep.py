@@ -15,9 +15,9 @@ from benchmarks.sides import Bench
 
 _SNAPSHOTS = """
 import sys, time
-from tasks import chores
+from tasks.queue import upkeep
 started = time.perf_counter()
-chores.take_snapshots()
+upkeep.take_snapshots()
 sys.stdout.write(str(1000 * (time.perf_counter() - started)))
 """
 

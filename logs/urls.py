@@ -1,6 +1,6 @@
 from django.urls import path
 
-from logs import pages, views
+from logs import views
 from logs.models import Level
 
 worker_urlpatterns = [
@@ -13,8 +13,4 @@ worker_urlpatterns = [
 urlpatterns = [
     *worker_urlpatterns,
     path("logs", views.ListLogsView.as_view()),
-]
-
-page_urlpatterns = [
-    path("logs/", pages.logs),
 ]

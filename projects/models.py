@@ -2,7 +2,7 @@
 
 import math
 import secrets
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from django.contrib.auth.models import AnonymousUser
 from django.core.exceptions import ValidationError
@@ -11,7 +11,9 @@ from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
 from guardian.models import GroupObjectPermissionBase, UserObjectPermissionBase
+from guardian.shortcuts import get_objects_for_user
 
+from projects.roles import CODENAMES, Role
 from tracker.api.fields import is_one_line
 
 if TYPE_CHECKING:
@@ -45,11 +47,20 @@ def check_rate(rate: float) -> None:
 class ProjectQuerySet(models.QuerySet["Project"]):
     def visible_to(self, viewer: "User | AnonymousUser") -> "ProjectQuerySet":
         """The projects that the viewer may know of: all but the hidden ones without its READ role."""
-        from projects.roles import Role, projects_with
+        from projects.roles import Role
 
         if not viewer.is_authenticated:
             return self.filter(hidden=False)
-        return self.filter(Q(hidden=False) | Q(pk__in=projects_with(viewer, Role.READ).values("pk")))
+        return self.filter(Q(hidden=False) | Q(pk__in=Project.objects.with_role(viewer, Role.READ).values("pk")))
+
+    def with_role(self, viewer: "User | AnonymousUser", role: Role) -> "ProjectQuerySet":
+        """The projects in which the viewer has this one role, itself or through a group; tracker admins have all."""
+        if not viewer.is_authenticated:
+            return self.none()
+        return cast(
+            ProjectQuerySet,
+            get_objects_for_user(viewer, f"projects.{CODENAMES[role]}", self, accept_global_perms=False),
+        )
 
 
 class Project(models.Model):

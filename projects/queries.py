@@ -1,10 +1,15 @@
 """Questions about projects. They read only."""
 
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 from projects.models import Project, Snapshot
+from tracker import db
 
 MOST_SNAPSHOTS = 10_000
+
+#: Parts into which `history` divides its time.
+POINTS = 300
 
 
 def newest_snapshots(project: Project, *, count: int) -> list[Snapshot]:
@@ -16,3 +21,45 @@ def snapshots_between(project: Project, *, begin: int, end: int) -> list[Snapsho
     """The snapshots between two Unix times, both included, newest first; MOST_SNAPSHOTS at most."""
     times = datetime.fromtimestamp(begin, UTC), datetime.fromtimestamp(end, UTC)
     return list(Snapshot.objects.filter(project=project, taken__range=times).order_by("-taken")[:MOST_SNAPSHOTS])
+
+
+class Point(NamedTuple):
+    """What a project's snapshot told. `closed` counts from the beginning of time."""
+
+    taken: datetime
+    ready: int
+    leased: int
+    failed: int
+    awaiting: int
+    closed: int
+    version: str
+
+
+def history(project: Project, *, seconds: int) -> list[Point]:
+    """The snapshots of the last `seconds`, the oldest first: of each 300th of that time the last one.
+
+    The snapshot before them comes first, if there is one, so that a line begins where the chart does.
+    """
+    values = {"project": project.pk, "seconds": seconds, "width": seconds / POINTS}
+    return [Point(*row) for row in db.rows(HISTORY, values)]
+
+
+# By snapshot_newest.
+HISTORY = """
+(
+    SELECT taken, new_task_count - leased_task_count, leased_task_count, failed_task_count,
+           awaiting_verification_count, closed_task_count, version
+    FROM projects_snapshot
+    WHERE project_id = %(project)s AND taken <= now() - make_interval(secs => %(seconds)s)
+    ORDER BY taken DESC
+    LIMIT 1
+) UNION ALL (
+    SELECT DISTINCT ON (floor(extract(epoch FROM taken) / %(width)s))
+           taken, new_task_count - leased_task_count, leased_task_count, failed_task_count,
+           awaiting_verification_count, closed_task_count, version
+    FROM projects_snapshot
+    WHERE project_id = %(project)s AND taken > now() - make_interval(secs => %(seconds)s)
+    ORDER BY floor(extract(epoch FROM taken) / %(width)s), taken DESC
+)
+ORDER BY taken
+"""

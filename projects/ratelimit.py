@@ -1,4 +1,4 @@
-"""The rate limits of projects. Taking a token is part of what stores or leases: tasks/functions/bucket.py."""
+"""The rate limits of projects. Taking a token is part of what stores or leases: tasks/queue/functions/bucket.py."""
 
 from projects.models import RateBucket
 from tracker.api.errors import RateLimited

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 
+from projects.access import require, set_roles
 from projects.models import Project, random_secret
-from projects.roles import ALL_ROLES, Role, require, set_roles
+from projects.roles import ALL_ROLES, Role
 from tracker import db
 from tracker.api.errors import Conflict, Forbidden, InvalidField
 

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from projects import pages, views
+from projects import views
 
 urlpatterns = [
     path("project/get/<id:project_id>", views.GetProjectView.as_view()),
@@ -13,12 +13,4 @@ urlpatterns = [
     path("git/receivehook", views.ReceiveHookView.as_view()),
     path("manager/list_for_project/<id:project_id>", views.ListProjectManagersView.as_view()),
     path("manager/set_role_for_project/<id:project_id>", views.SetRoleView.as_view()),
-]
-
-page_urlpatterns = [
-    path("projects/new/", pages.create),
-    path("projects/<id:project_id>/edit/", pages.edit),
-    path("projects/<id:project_id>/pause/", pages.pause, {"paused": True}),
-    path("projects/<id:project_id>/resume/", pages.pause, {"paused": False}),
-    path("projects/<id:project_id>/secrets/", pages.secrets),
 ]

@@ -9,10 +9,11 @@ from accounts.authentication import SessionAuthentication, manager_of, viewer_of
 from accounts.models import User
 from accounts.services import NoSuchManager
 from accounts.views import ManagerView
-from projects import queries, roles, services, webhooks
+from projects import access, queries, services, webhooks
+from projects.access import require
 from projects.lookup import NoSuchProject
 from projects.models import Project
-from projects.roles import Role, require
+from projects.roles import Role
 from projects.serializers import (
     CreateProjectRequest,
     ManagerRoleContent,
@@ -118,7 +119,7 @@ class ListProjectManagersView(ManagerView):
     @describe("Managers with roles in a project", content={"managers": ManagerRoleContent(many=True)})
     def get(self, request: Request, project_id: int) -> Envelope:
         project = visible_project(request, project_id)
-        content = [manager_role_content(manager, role) for manager, role in roles.managers_of(project)]
+        content = [manager_role_content(manager, role) for manager, role in access.managers_of(project)]
         return Envelope({"managers": content})
 
 
@@ -132,7 +133,7 @@ class SetRoleView(ManagerView):
         manager = User.objects.filter(pk=fields["manager"]).first()
         if manager is None:
             raise NoSuchManager(f"manager: there is no manager {fields['manager']}.")
-        roles.set_roles(manager=manager, project=project, roles=Role(fields["role"]))
+        access.set_roles(manager=manager, project=project, roles=Role(fields["role"]))
         return Envelope()
 
 

@@ -7,9 +7,9 @@ what was there at the beginning is touched, so the work ends however fast others
 from typing import Any
 
 from projects.models import Project
-from tasks import search
-from tasks.search import MATCHING, Criteria
-from tasks.sql import READY_TASKS
+from tasks.models import READY_TASKS
+from tasks.queries import search
+from tasks.queries.search import MATCHING, Criteria
 from tracker import db
 from workers.models import Worker
 

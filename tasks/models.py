@@ -1,7 +1,7 @@
 """Tasks: the queue, and what is kept of the closed ones.
 
-The life of a task is drawn in docs/task-lifecycle.md; the transitions are tasks.functions, and tasks.sql has those that
-no worker's call makes.
+The life of a task is drawn in docs/task-lifecycle.md; the transitions are in tasks.queue and, those that
+managers make, in tasks.maintenance.
 """
 
 from django.contrib.postgres.fields import ArrayField
@@ -11,6 +11,13 @@ from django.db.models.functions import Now
 
 from projects.models import Project
 from workers.models import Worker
+
+# Each task that may be leased, by task_fresh and task_voted: a table to read from in their order.
+READY_TASKS = """(
+    SELECT * FROM tasks_task WHERE status = 1 AND assignee_id IS NULL AND voters = '{}'
+    UNION ALL
+    SELECT * FROM tasks_task WHERE status = 1 AND assignee_id IS NULL AND NOT voters = '{}'
+) AS tasks_task"""
 
 READY = Q(status=1) & Q(assignee__isnull=True)
 LEASED = Q(assignee__isnull=False)

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from tasks import maintenance, pages, views
+from tasks import maintenance, views
 
 # What workers call with their headers alone; see tracker.api.shortcut.
 worker_urlpatterns = [
@@ -26,16 +26,4 @@ urlpatterns = [
     ),
     path("project/assignees/<id:project_id>", views.AssigneesView.as_view()),
     path("worker/stats", views.WorkerStatsView.as_view()),
-]
-
-page_urlpatterns = [
-    path("projects/", pages.project_list),
-    path("projects/<id:project_id>/", pages.dashboard),
-    path("projects/<id:project_id>/numbers/", pages.numbers),
-    path("projects/<id:project_id>/start/", pages.start),
-    path("projects/<id:project_id>/console/", pages.console),
-    path("projects/<id:project_id>/reset-failed/", pages.maintain, {"chore": pages.RESET_FAILED}),
-    path("projects/<id:project_id>/reclaim/", pages.maintain, {"chore": pages.RECLAIM}),
-    path("projects/<id:project_id>/hard-reset/", pages.maintain, {"chore": pages.HARD_RESET}),
-    path("workers/", pages.workers),
 ]

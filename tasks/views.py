@@ -8,7 +8,8 @@ from rest_framework.request import Request
 
 from accounts.authentication import SessionAuthentication, manager_of
 from accounts.views import ManagerView
-from projects.roles import Role, require
+from projects.access import require
+from projects.roles import Role
 from projects.views import visible_project
 from tasks import maintenance, queries, queue
 from tasks.serializers import (

@@ -55,6 +55,13 @@ def array(values: Iterable[int | str | None]) -> str:
     return "{" + ",".join(written) + "}"
 
 
+def containing(text: str | None) -> str | None:
+    """The pattern for LIKE and ILIKE that matches what contains this text; None for None."""
+    if text is None:
+        return None
+    return "%" + text.replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_") + "%"
+
+
 def one(statement: str, values: Values | None = None) -> tuple[Any, ...] | None:
     """The first row of the result; None if there is none."""
     with connection.cursor() as cursor:

@@ -1,137 +1,32 @@
-"""Paging by keys: a page begins after the last row of the one before, so it opens as fast however deep it lies.
-
-The address holds where the page begins (`after`) and where the pages before it began (`trail`), which is the way back.
-"""
+"""Keyset pagination: each page begins after the last row of the one before it, so any page opens equally fast."""
 
 import base64
 import binascii
 import json
 from datetime import datetime
-from typing import Any, NamedTuple, TypeVar
+from typing import Any
 
-from django.core.exceptions import ValidationError
-from django.db.models import Model, Q, QuerySet
-from django.http import HttpRequest
-from unfold.views import ChangeList
-
-Row = TypeVar("Row", bound=Model)
-
-AFTER, TRAIL = "after", "trail"
-# Addresses have an end: so many pages can be gone back one by one.
-LONGEST_TRAIL = 40
-_FIRST = "-"
-
-Place = list[Any]
+#: Where a page begins: the values that the row before it has in the columns by which the list is sorted.
+Cursor = list[Any]
 
 
-class Page(NamedTuple):
-    """Rows of a list, and the place after which it goes on; None at its end.
-
-    `looked` is how many rows were looked through where a bound, not the page's length, ended the page; `down_to` says
-    in words how far that was.
-    """
-
-    rows: list[Any]
-    following: Place | None = None
-    looked: int | None = None
-    down_to: str = ""
-
-
-def to_text(place: Place) -> str:
-    """A place as it stands in an address."""
-    text = json.dumps(place, separators=(",", ":"), default=datetime.isoformat)
+def encode(cursor: Cursor) -> str:
+    """The cursor as text for a query string."""
+    text = json.dumps(cursor, separators=(",", ":"), default=datetime.isoformat)
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
-def from_text(text: str) -> Place | None:
-    """The place that stands in an address; None for what is none."""
+def decode(text: str) -> Cursor | None:
+    """The cursor that `encode` wrote; None for any other text."""
     try:
-        place = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+        cursor = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
     except (binascii.Error, ValueError):
         return None
-    plain = isinstance(place, list) and all(_is_plain(value) for value in place)
-    return place if plain else None
+    plain = isinstance(cursor, list) and all(_is_plain(value) for value in cursor)
+    return cursor if plain else None
 
 
 def _is_plain(value: Any) -> bool:
     if isinstance(value, str):
         return "\0" not in value
     return value is None or (type(value) is int and -(2**63) <= value < 2**63)
-
-
-def page_by(rows: "QuerySet[Row]", keys: tuple[str, ...], after: Place | None, limit: int) -> Page:
-    """A page of the rows in the order of `keys`, columns without nulls that are unique together; "-" is descending."""
-    try:
-        found = list(_beyond(rows, keys, after).order_by(*keys)[: limit + 1])
-    except (ValidationError, ValueError, TypeError):
-        found = list(rows.order_by(*keys)[: limit + 1])
-    following = [getattr(found[limit - 1], key.removeprefix("-")) for key in keys] if len(found) > limit else None
-    return Page(found[:limit], following)
-
-
-def _beyond(rows: "QuerySet[Row]", keys: tuple[str, ...], after: Place | None) -> "QuerySet[Row]":
-    if after is None or len(after) != len(keys):
-        return rows
-    condition: Q | None = None
-    for key, value in zip(reversed(keys), reversed(after), strict=True):
-        name = key.removeprefix("-")
-        beyond = Q(**{f"{name}__{'lt' if key.startswith('-') else 'gt'}": value})
-        condition = beyond if condition is None else beyond | (Q(**{name: value}) & condition)
-    # The first key alone, since it lets an index be entered at the right place.
-    first = keys[0].removeprefix("-")
-    entered = rows.filter(**{f"{first}__{'lte' if keys[0].startswith('-') else 'gte'}": after[0]})
-    return entered.filter(condition)
-
-
-class KeysetChangeList(ChangeList):
-    """A list of the admin that neither counts its rows nor numbers its pages."""
-
-    def get_results(self, request: HttpRequest) -> None:
-        paging: Any = request
-        self.after, self.trail = paging.tracker_after, paging.tracker_trail
-        place = from_text(self.after) if self.after else None
-        page = self.model_admin.find_page(request, self.queryset, place, self.list_per_page)
-        self.page = page
-        self.result_list = page.rows
-        # More than there are on the page, so that the actions offer to select all that match.
-        self.result_count = len(page.rows) + (page.following is not None or bool(self.after))
-        self.full_result_count = self.result_count
-        self.show_full_result_count = False
-        self.show_admin_actions = True
-        self.can_show_all = self.multi_page = False
-
-    @property
-    def next_query(self) -> str | None:
-        """The address of the next page; None on the last one."""
-        if self.page.following is None:
-            return None
-        trail = [*self.trail, self.after or _FIRST][-LONGEST_TRAIL:]
-        return self._query(to_text(self.page.following), trail)
-
-    @property
-    def previous_query(self) -> str | None:
-        """The address of the page before; None on the first one, and where the way back isn't known."""
-        if not self.trail:
-            return None
-        *trail, before = self.trail
-        return self._query("" if before == _FIRST else before, trail)
-
-    @property
-    def first_query(self) -> str | None:
-        """The address of the first page; None on itself."""
-        return self._query("", []) if self.after else None
-
-    def _query(self, after: str, trail: list[str]) -> str:
-        fields = ({AFTER: after} if after else {}) | ({TRAIL: "~".join(trail)} if trail else {})
-        query: str = self.get_query_string(fields)
-        return query
-
-
-def take_paging(request: HttpRequest) -> None:
-    """Move `after` and `trail` from the request's query, where the admin would take them for filters."""
-    paging: Any = request
-    query = request.GET.copy()
-    paging.tracker_after = (query.pop(AFTER, None) or [""])[-1][:500]
-    trail = (query.pop(TRAIL, None) or [""])[-1]
-    paging.tracker_trail = [part for part in trail.split("~") if part][-LONGEST_TRAIL:]
-    paging.GET = query

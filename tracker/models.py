@@ -22,7 +22,7 @@ class Counter(models.Model):
 
 
 class Chore(models.Model):
-    """When a chore of the scheduler is due next. Whoever holds the row's lock does it; see tracker.scheduler."""
+    """When a chore of the scheduler is due next. Whoever holds the row's lock does it; see tracker.serve.scheduler."""
 
     name = models.CharField(primary_key=True, max_length=100)
     next_at = models.DateTimeField(db_default=Now())

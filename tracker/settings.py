@@ -9,7 +9,7 @@ from typing import Any
 import dj_database_url
 
 from tracker import __version__, env
-from tracker.appearance import UNFOLD as UNFOLD
+from webui.appearance import UNFOLD as UNFOLD
 
 VERSION = __version__
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -46,7 +46,7 @@ BEHIND_TLS = env.flag("BEHIND_TLS")
 if BEHIND_TLS:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = BEHIND_TLS
-CSRF_FAILURE_VIEW = "tracker.pages.csrf_failure"
+CSRF_FAILURE_VIEW = "webui.errors.csrf_failure"
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 # The proxies, by address or network, whose X-Forwarded-For is believed.
 TRUSTED_PROXIES = env.networks("TRUSTED_PROXIES")
@@ -57,7 +57,7 @@ INSTALLED_APPS = [
     # Before the admin, whose templates it replaces.
     "unfold.apps.BasicAppConfig",
     "unfold.contrib.filters",
-    "tracker.apps.AdminConfig",
+    "webui.apps.AdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.humanize",
@@ -74,6 +74,7 @@ INSTALLED_APPS = [
     "workers",
     "tasks",
     "logs",
+    "webui",
 ]
 
 MIDDLEWARE = [
@@ -81,15 +82,15 @@ MIDDLEWARE = [
     "tracker.api.shortcut.answer_workers",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "tracker.pages.content_security_policy",
-    "tracker.pages.limited_forms",
+    "webui.middleware.content_security_policy",
+    "webui.middleware.limited_forms",
     "django.contrib.sessions.middleware.SessionMiddleware",
-    "tracker.pages.PageLocaleMiddleware",
+    "webui.middleware.PageLocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
-    "tracker.pages.ErrorPages",
+    "webui.middleware.ErrorPages",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 
@@ -106,7 +107,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
-                "tracker.pages.page_context",
+                "webui.navigation.page_context",
             ]
         },
     }
@@ -229,7 +230,7 @@ LOGS_PUBLIC = env.flag("LOGS_PUBLIC")
 
 STATIC_URL = "static/"
 STATIC_ROOT = DATA_DIR / "static"
-STATICFILES_DIRS = [BASE_DIR / "tracker" / "assets"]
+STATICFILES_DIRS = [BASE_DIR / "webui" / "assets"]
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
@@ -240,7 +241,7 @@ if DEBUG or "pytest" in sys.modules:
 
 LANGUAGE_CODE = "en"
 LANGUAGES = [("en", "English"), ("fr", "Français")]
-LOCALE_PATHS = [BASE_DIR / "tracker" / "locale"]
+LOCALE_PATHS = [BASE_DIR / "webui" / "locale"]
 TIME_ZONE = "UTC"
 USE_TZ = True
 
@@ -253,7 +254,7 @@ LOGGING: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {
-        "json": {"()": "tracker.jsonlog.JsonFormatter"},
+        "json": {"()": "tracker.serve.jsonlog.JsonFormatter"},
         "plain": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"},
     },
     "handlers": {
@@ -273,7 +274,7 @@ LOGGING: dict[str, Any] = {
 }
 if LOG_FILE:
     LOGGING["handlers"]["file"] = {
-        "class": "tracker.jsonlog.SharedFileHandler",
+        "class": "tracker.serve.jsonlog.SharedFileHandler",
         "filename": LOG_FILE,
         "formatter": "json",
         "delay": True,

@@ -6,7 +6,7 @@
 | ASSIGN   | assign, read         | assign, read         | assign         |
 | SUBMIT   | assign, submit, read | assign, submit, read | assign, submit |
 
-SUBMIT carries ASSIGN with it. Leases and submits find out themselves, in tasks.functions; here is what else asks.
+SUBMIT carries ASSIGN with it. Leases and submits find out themselves, in tasks.queue.functions; here is what else asks.
 """
 
 from django.db.models import Q

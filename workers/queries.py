@@ -1,7 +1,12 @@
-"""Questions about workers."""
+"""Questions about workers. They only read."""
+
+from django.db.models import Q
 
 from projects.models import Project
 from workers.models import WorkerAccess
+
+#: Accesses with something that a manager has to decide on.
+PENDING = Q(wants_assign=True) | Q(wants_submit=True)
 
 
 def accesses_of(project: Project) -> list[WorkerAccess]:

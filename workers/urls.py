@@ -1,6 +1,6 @@
 from django.urls import path
 
-from workers import pages, views
+from workers import views
 
 worker_urlpatterns = [
     path("worker/create", views.CreateWorkerView.as_view()),
@@ -17,12 +17,4 @@ urlpatterns = [
     path("project/accept_request/<id:project_id>/<id:worker_id>", views.AcceptRequestView.as_view()),
     path("project/reject_request/<id:project_id>/<id:worker_id>", views.RejectRequestView.as_view()),
     path("project/secret/<id:project_id>", views.ProjectSecretView.as_view()),
-]
-
-page_urlpatterns = [
-    path("projects/<id:project_id>/permissions/", pages.permissions),
-    path("projects/<id:project_id>/permissions/grant/", pages.grant),
-    path("projects/<id:project_id>/permissions/roles/", pages.roles),
-    path("projects/<id:project_id>/permissions/<id:worker_id>/accept/", pages.decide, {"accept": True}),
-    path("projects/<id:project_id>/permissions/<id:worker_id>/reject/", pages.decide, {"accept": False}),
 ]

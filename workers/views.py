@@ -4,8 +4,9 @@ from rest_framework.request import Request
 
 from accounts.authentication import IsTrackerAdmin, SessionAuthentication, manager_of
 from accounts.views import ManagerView
+from projects.access import require
 from projects.models import Project
-from projects.roles import Role, require
+from projects.roles import Role
 from tracker.api.description import describe
 from tracker.api.envelope import Envelope
 from tracker.api.errors import NotFound

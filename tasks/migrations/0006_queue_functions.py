@@ -1,13 +1,13 @@
 from django.db import migrations, models
 
-from tasks import functions
+from tasks.queue import functions
 
 READY = (("status", 1), ("assignee__isnull", True))
 FRESH = models.Q(*READY, ("voters", []))
 VOTED = models.Q(*READY, models.Q(("voters", []), _negated=True))
 ORDER = (models.OrderBy(models.F("priority"), descending=True), models.F("id"))
 
-#: The state of tasks.functions that this migration installs; a test holds the newest one against it.
+#: The state of tasks.queue.functions that this migration installs; a test holds the newest one against it.
 DIGEST = "3b9b9196fb5bdc8f"
 
 

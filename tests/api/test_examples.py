@@ -13,7 +13,7 @@ import pytest
 
 from accounts.models import User
 from projects.models import Project
-from tasks.chores import take_snapshots
+from tasks.queue.upkeep import take_snapshots
 from tests.client import Api
 from tests.contract import described, operation_for
 from tracker.api.openapi import EXAMPLES

@@ -194,5 +194,5 @@ def scene(site):
     asking.post("/project/request_access", {"project": ids["private"], "assign": True})
     message = "Traceback:\n" + "\n".join(f"  line {n}" for n in range(20))
     submitter.post("/log/error", {"scope": "render", "message": message, "timestamp": 1_790_000_000})
-    site.manage("shell", "-v0", "-c", "from tasks.chores import take_snapshots; take_snapshots()")
+    site.manage("shell", "-v0", "-c", "from tasks.queue.upkeep import take_snapshots; take_snapshots()")
     return ids

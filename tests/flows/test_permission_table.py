@@ -5,7 +5,8 @@ import pytest
 from django.db import transaction
 from django.urls import get_resolver
 
-from projects.roles import Role, set_roles
+from projects.access import set_roles
+from projects.roles import Role
 from tests.client import Answer, Api
 from tests.factories import ProjectFactory, TaskFactory, UserFactory, grant, register
 

@@ -8,7 +8,7 @@ from django.db.models.functions import Now
 from logs import services
 from logs.models import Level, LogEntry
 from logs.services import drop_old_entries
-from tracker.scheduler import DUTIES
+from tracker.serve.scheduler import JOBS
 
 pytestmark = pytest.mark.django_db
 
@@ -81,4 +81,4 @@ def test_entries_of_a_deleted_worker(entry, worker):
 
 
 def test_the_scheduler_does_it():
-    assert drop_old_entries in [duty.function for duty in DUTIES]
+    assert drop_old_entries in [job.function for job in JOBS]

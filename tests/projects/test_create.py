@@ -2,8 +2,9 @@
 
 import pytest
 
+from projects.access import roles_of, set_roles
 from projects.models import Project
-from projects.roles import ALL_ROLES, Role, roles_of, set_roles
+from projects.roles import ALL_ROLES, Role
 from tests.client import Api
 from tests.factories import ProjectFactory
 

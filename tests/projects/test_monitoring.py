@@ -3,10 +3,12 @@
 import pytest
 from django.utils.dateparse import parse_datetime
 
+from projects.access import set_roles
 from projects.models import Snapshot
-from projects.roles import Role, set_roles
-from tasks import chores, queue
+from projects.roles import Role
+from tasks import queue
 from tasks.models import Task
+from tasks.queue import upkeep
 from tests.client import Api
 from tests.factories import SOMEBODY, SOMEBODY_ELSE, ProjectFactory, TaskFactory, grant, register
 
@@ -42,7 +44,7 @@ def test_a_snapshot_counts_what_its_names_say(api, project, worker, other_worker
     queue.release(worker=worker.worker, task_id=task.id, result=queue.Result.OK)
     grant(worker, project, assign=True)
     grant(other_worker, project)
-    chores.take_snapshots()
+    upkeep.take_snapshots()
     (content,) = api.get(f"/project/monitoring/{project.pk}").content["snapshots"]
     assert content.pop("time_stamp") > 1_500_000_000
     assert content == {
@@ -60,28 +62,28 @@ def test_closed_count_is_the_same_after_folding(project, worker):
         task = queue.lease(project=project, worker=worker.worker)
         queue.release(worker=worker.worker, task_id=task.id, result=queue.Result.OK)
         if n == 1:
-            chores.fold_closed()
-    chores.take_snapshots()
+            upkeep.fold_closed()
+    upkeep.take_snapshots()
     assert Snapshot.objects.get().closed_task_count == 3
 
 
 def test_one_round_takes_one_of_each_project(project):
     ProjectFactory.create_batch(2)
-    assert chores.take_snapshots() == 3
-    assert chores.take_snapshots() == 0
+    assert upkeep.take_snapshots() == 3
+    assert upkeep.take_snapshots() == 0
     Snapshot.objects.filter(project=project).update(taken="2020-01-01T00:00:00Z")
-    assert chores.take_snapshots() == 1
+    assert upkeep.take_snapshots() == 1
     assert Snapshot.objects.filter(project=project).count() == 2
 
 
 def test_old_ones_are_dropped(project, settings):
     settings.SNAPSHOT_KEEP_HOURS = 1
-    chores.take_snapshots()
+    upkeep.take_snapshots()
     Snapshot.objects.update(taken="2020-01-01T00:00:00Z")
-    chores.take_snapshots()
-    assert chores.drop_snapshots() == 1
+    upkeep.take_snapshots()
+    assert upkeep.drop_snapshots() == 1
     assert Snapshot.objects.get().taken.year > 2020
-    assert chores.drop_snapshots() == 0
+    assert upkeep.drop_snapshots() == 0
 
 
 @pytest.mark.usefixtures("history")

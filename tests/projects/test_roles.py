@@ -3,8 +3,9 @@
 import pytest
 
 from accounts.models import User
+from projects.access import roles_of, set_roles
 from projects.models import Project, ProjectUserObjectPermission
-from projects.roles import ALL_ROLES, Role, projects_with, roles_of, set_roles
+from projects.roles import ALL_ROLES, Role
 from tests.client import Api
 from tests.factories import ProjectFactory, UserFactory
 
@@ -73,7 +74,7 @@ def test_list_for_a_hidden_project(manager):
 
 def test_tracker_admin_has_every_role(tracker_admin, project):
     assert roles_of(tracker_admin, project) == ALL_ROLES
-    assert list(projects_with(tracker_admin, Role.SECRET)) == [project]
+    assert list(Project.objects.with_role(tracker_admin, Role.SECRET)) == [project]
 
 
 def test_inactive_has_none(boss, project):

@@ -5,8 +5,9 @@ from itertools import pairwise
 
 import pytest
 
+from projects.access import set_roles
 from projects.models import Project
-from projects.roles import ALL_ROLES, Role, set_roles
+from projects.roles import ALL_ROLES, Role
 from projects.services import update_project
 from tests.client import Api
 from tests.factories import ProjectFactory, UserFactory

@@ -11,11 +11,11 @@ from django.db.models.functions import Now
 
 from projects.models import RateBucket
 from tasks import queue
-from tasks.chores import fold_closed
 from tasks.management.commands import submit_tasks as module
 from tasks.management.commands.export_closed import closed_tasks
 from tasks.management.commands.queue_status import _age
 from tasks.models import ClosedTask, Task
+from tasks.queue.upkeep import fold_closed
 from tasks.serializers import hash_of
 from tests.factories import ProjectFactory, TaskFactory, register
 

@@ -11,8 +11,9 @@ import psycopg2
 import pytest
 from django.db import connection, transaction
 
-from tasks import frontier, queue
+from tasks import queue
 from tasks.models import Task
+from tasks.queue import frontier
 from tests.factories import SOMEBODY, ProjectFactory, expire, grant, register
 from tracker import db
 
@@ -172,7 +173,7 @@ class TestDeadEntries:
     @pytest.fixture
     def clock(self, monkeypatch):
         clock = Clock()
-        monkeypatch.setattr(queue, "_frontier", frontier.Frontier(clock))
+        monkeypatch.setattr("tasks.queue.leasing._frontier", frontier.Frontier(clock))
         return clock
 
     @pytest.fixture

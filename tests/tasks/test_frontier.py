@@ -2,7 +2,7 @@
 
 import pytest
 
-from tasks.frontier import LONGEST_SECONDS, PAGES, SHARE, Frontier
+from tasks.queue.frontier import LONGEST_SECONDS, PAGES, SHARE, Frontier
 
 
 class Clock:

@@ -119,7 +119,7 @@ def test_what_was_leased_is_not_lost_by_what_follows(api, worker, filled, monkey
             raise queue.WorkerPaused
         return really(project_id=project_id, **options)
 
-    monkeypatch.setattr(queue, "lease_many", lease_many)
+    monkeypatch.setattr("tasks.queue.leasing.lease_many", lease_many)
     answer = api.get(f"{URL}?count=5", worker=worker)
     assert [task["project"]["id"] for task in answer.content["tasks"]] == [first.pk]
     assert api.get(URL, worker=worker).status == 403

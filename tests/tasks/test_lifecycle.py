@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 
-from tasks.chores import expire_leases
 from tasks.models import ClosedTask, Task
+from tasks.queue.expiry import expire_leases
 from tests.factories import TaskFactory, expire, grant
 
 pytestmark = pytest.mark.django_db

@@ -5,7 +5,8 @@ from functools import partial
 import pytest
 from django.db import connection, transaction
 
-from projects.roles import ALL_ROLES, Role, set_roles
+from projects.access import set_roles
+from projects.roles import ALL_ROLES, Role
 from tasks import maintenance, queue
 from tasks.models import ClosedEntry, ClosedTask, Task
 from tests.client import Api

@@ -3,9 +3,10 @@
 import pytest
 from django.db import connection
 
-from tasks import sql
 from tasks.models import Task
-from tasks.overview import OVERVIEWS
+from tasks.queries.overview import OVERVIEWS
+from tasks.queue.expiry import EXPIRE
+from tasks.queue.submitting import FIND_BY_HASH
 from tests.factories import ProjectFactory, register
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -59,15 +60,16 @@ def index_of(node):
 @pytest.mark.parametrize(
     ("statement", "indexes"),
     [
-        ("FIND_BY_HASH", {"task_hash_unique"}),
-        ("EXPIRE", {"task_leased", "tasks_task_pkey"}),
+        (FIND_BY_HASH, {"task_hash_unique"}),
+        (EXPIRE, {"task_leased", "tasks_task_pkey"}),
     ],
+    ids=["find by hash", "expire"],
 )
 def test_it_reads_by_index(values, statement, indexes, analysed):
     if analysed:
         with connection.cursor() as cursor:
             cursor.execute("ANALYZE tasks_task")
-    scans = scans_of_tasks(getattr(sql, statement), values)
+    scans = scans_of_tasks(statement, values)
     assert {index for _, index in scans} <= indexes
     if analysed:  # Without statistics a bitmap is as good a guess.
         assert {kind for kind, _ in scans} <= {"Index Scan", "Index Only Scan"}

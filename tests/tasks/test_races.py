@@ -5,8 +5,8 @@ from functools import partial
 import pytest
 
 from tasks import queue
-from tasks.chores import expire_leases
 from tasks.models import ClosedEntry, ClosedTask, Task
+from tasks.queue.expiry import expire_leases
 from tests.factories import ProjectFactory, TaskFactory, expire, grant, register
 from tracker.api.errors import RateLimited
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from tasks import chores
 from tasks.models import ClosedEntry, ClosedTotal
+from tasks.queue import upkeep
 from tests.factories import ProjectFactory, TaskFactory, register
 
 pytestmark = pytest.mark.django_db
@@ -38,11 +38,11 @@ def test_counts_stay_exact_while_they_are_folded(api, worker, other_worker, proj
     close(api, other_worker, project, 1)
     expected = {worker.worker.pk: 3, other_worker.worker.pk: 1}
     assert stats(api) == expected
-    assert chores.fold_closed() == 4
+    assert upkeep.fold_closed() == 4
     assert not ClosedEntry.objects.exists()
     assert stats(api) == expected
     close(api, worker, project, 1)
     assert stats(api)[worker.worker.pk] == 4
-    chores.fold_closed()
+    upkeep.fold_closed()
     assert stats(api)[worker.worker.pk] == 4
     assert ClosedTotal.objects.count() == 3

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from tracker.jsonlog import JsonFormatter, SharedFileHandler
+from tracker.serve.jsonlog import JsonFormatter, SharedFileHandler
 
 
 def entry(message="text", *args, level=logging.INFO, **extra):

@@ -10,14 +10,15 @@ import pytest
 from django.db import DatabaseError, OperationalError, connection
 from django.db.models.functions import Now
 
-from tracker import db, scheduler
+from tracker import db
 from tracker.models import Chore
-from tracker.scheduler import DUTIES, Duty, do_batch, do_due, register, run
+from tracker.serve import scheduler
+from tracker.serve.scheduler import JOBS, Job, do_batch, do_due, register, run
 
 pytestmark = pytest.mark.django_db
 
-CHORE = Duty(f"{__name__}.chore", 60)
-OTHER = Duty(f"{__name__}.other_chore", 60)
+CHORE = Job("chore", 60, f"{__name__}.chore")
+OTHER = Job("other chore", 60, f"{__name__}.other_chore")
 
 
 def chore():
@@ -52,39 +53,39 @@ def _quick(monkeypatch):
     monkeypatch.setattr(scheduler, "TICK_SECONDS", 0.01)
 
 
-def seconds_until_due(duty=CHORE):
+def seconds_until_due(job=CHORE):
     (seconds,) = db.one(
         "SELECT extract(epoch FROM next_at - now())::float FROM tracker_chore WHERE name = %(name)s",
-        {"name": duty.path},
+        {"name": job.name},
     )
     return seconds
 
 
-def is_due(duty=CHORE):
-    return seconds_until_due(duty) <= 0
+def is_due(job=CHORE):
+    return seconds_until_due(job) <= 0
 
 
-@pytest.mark.parametrize("duty", DUTIES, ids=lambda duty: duty.path)
-def test_duty_names_a_function_that_counts_rows(duty):
-    assert duty.function() == 0
-    assert duty.seconds > 0
-    assert len(duty.path) <= Chore._meta.get_field("name").max_length
+@pytest.mark.parametrize("job", JOBS, ids=lambda job: job.name)
+def test_job_names_a_function_that_counts_rows(job):
+    assert job.function() == 0
+    assert job.seconds > 0
+    assert len(job.name) <= Chore._meta.get_field("name").max_length
 
 
-def test_duties_are_different():
-    assert len({duty.path for duty in DUTIES}) == len(DUTIES)
+def test_jobs_are_different():
+    assert len({job.name for job in JOBS}) == len(JOBS)
 
 
 def test_expired_leases_are_back_within_ten_seconds():
-    (duty,) = (duty for duty in DUTIES if duty.path == "tasks.chores.expire_leases")
-    assert duty.seconds + scheduler.TICK_SECONDS < 10
+    (job,) = (job for job in JOBS if job.name == "tasks.chores.expire_leases")
+    assert job.seconds + scheduler.TICK_SECONDS < 10
 
 
 def test_registering_makes_chores_that_are_due_and_were_never_done():
     register((CHORE, OTHER))
     assert list(Chore.objects.order_by("name").values_list("name", "last_done")) == [
-        (CHORE.path, None),
-        (OTHER.path, None),
+        (CHORE.name, None),
+        (OTHER.name, None),
     ]
     assert Chore.objects.filter(next_at__lte=Now()).count() == 2
 
@@ -94,7 +95,7 @@ def test_registering_again_changes_nothing():
     Chore.objects.update(next_at=Now() + timedelta(seconds=50), last_done=Now())
     before = Chore.objects.values().get()
     register((CHORE, OTHER))
-    assert Chore.objects.filter(name=CHORE.path).values().get() == before
+    assert Chore.objects.filter(name=CHORE.name).values().get() == before
     assert Chore.objects.count() == 2
 
 
@@ -102,14 +103,14 @@ def test_chore_that_moved_nothing_is_done_for_now(given):
     given(chore=[0])
     assert do_batch(CHORE) is False
     assert 59 < seconds_until_due() <= 60
-    assert Chore.objects.get(name=CHORE.path).last_done is not None
+    assert Chore.objects.get(name=CHORE.name).last_done is not None
 
 
 def test_chore_that_moved_something_stays_due(given):
     given(chore=[5])
     assert do_batch(CHORE) is True
     assert is_due()
-    assert Chore.objects.get(name=CHORE.path).last_done is None
+    assert Chore.objects.get(name=CHORE.name).last_done is None
 
 
 def test_interval_may_be_a_part_of_a_second(given):
@@ -145,7 +146,7 @@ def test_goes_on_until_nothing_is_left(given, stop):
 def test_does_only_what_is_due(given, stop):
     done = []
     given(chore=lambda: done.append("chore") or 0, other_chore=lambda: done.append("other") or 0)
-    Chore.objects.filter(name=CHORE.path).update(next_at=Now() + timedelta(seconds=50))
+    Chore.objects.filter(name=CHORE.name).update(next_at=Now() + timedelta(seconds=50))
     do_due((CHORE, OTHER), stop)
     assert done == ["other"]
 
@@ -173,7 +174,7 @@ def test_stop_ends_it_between_two_batches(given, stop):
 
 def test_failing_chore_is_undone_and_stays_due(given):
     def half_done():
-        Chore.objects.filter(name=OTHER.path).delete()
+        Chore.objects.filter(name=OTHER.name).delete()
         raise DatabaseError("broken")
 
     given(chore=half_done)
@@ -244,7 +245,7 @@ def test_run_registers_and_works_until_stopped(given, stop):
     done = []
     given(chore=lambda: done.append(1) or 0, other_chore=lambda: stop.set() or 0)
     Chore.objects.all().delete()
-    run(stop, duties=(CHORE, OTHER))
+    run(stop, jobs=(CHORE, OTHER))
     assert done == [1]
     assert (is_due(CHORE), is_due(OTHER)) == (False, False)
 
@@ -262,7 +263,7 @@ def test_stop_ends_the_wait_between_two_looks(given, stop, monkeypatch):
     timer = threading.Timer(0.2, stop.set)
     timer.start()
     began = time.monotonic()
-    run(stop, duties=(CHORE,))
+    run(stop, jobs=(CHORE,))
     timer.join()
     assert time.monotonic() - began < 30
     assert not is_due()
@@ -281,7 +282,7 @@ def test_survives_a_lost_connection(given, stop, caplog):
         return 0
 
     given(chore=lose_connection_once)
-    run(stop, duties=(CHORE,))
+    run(stop, jobs=(CHORE,))
     assert len(calls) == 2
     assert not is_due()
     (record,) = caplog.records
@@ -311,7 +312,7 @@ def test_survives_a_connection_that_is_lost_while_it_waits(given, caplog):
         return 0
 
     given(chore=count)
-    run(stop, duties=(CHORE._replace(seconds=0),))
+    run(stop, jobs=(CHORE._replace(seconds=0),))
     assert len(calls) == 2
     assert [record.getMessage().split(",")[0] for record in caplog.records] == ["The database did not answer"]
 
@@ -321,15 +322,15 @@ def test_survives_a_connection_that_is_lost_while_it_waits(given, caplog):
 def test_survives_a_database_that_is_away_at_the_start(given, stop, monkeypatch):
     attempts = []
 
-    def away_once(duties):
+    def away_once(jobs):
         attempts.append(1)
         if len(attempts) == 1:
             raise OperationalError("connection refused")
-        register(duties)
+        register(jobs)
 
     given(chore=lambda: stop.set() or 0)
     monkeypatch.setattr(scheduler, "register", away_once)
-    run(stop, duties=(CHORE,))
+    run(stop, jobs=(CHORE,))
     assert len(attempts) == 2
     assert not is_due()
     connection.close()
@@ -345,7 +346,7 @@ def test_failing_chore_is_put_off_and_the_others_are_done(given, stop, caplog, e
     do_due((CHORE._replace(seconds=3600), OTHER), stop)
     assert scheduler.FAILED_SECONDS - 5 < seconds_until_due(CHORE) <= scheduler.FAILED_SECONDS
     assert 55 < seconds_until_due(OTHER) <= 60
-    assert Chore.objects.get(last_done=None).name == CHORE.path
+    assert Chore.objects.get(last_done=None).name == CHORE.name
     (record,) = caplog.records
-    assert CHORE.path in record.getMessage()
+    assert CHORE.name in record.getMessage()
     assert record.exc_info[0] is error

@@ -10,13 +10,13 @@ import time
 import psutil
 import pytest
 
-from tracker import supervisor
-from tracker.supervisor import Part, supervise
+from tracker.serve import supervisor
+from tracker.serve.supervisor import Part, supervise
 
 PATIENCE_SECONDS = 20
 
 SLEEPS = "import time; time.sleep(600)"
-FOLLOWS = f"from tracker.supervisor import follow_supervisor; follow_supervisor(); {SLEEPS}"
+FOLLOWS = f"from tracker.serve.supervisor import follow_supervisor; follow_supervisor(); {SLEEPS}"
 # Tells by the file it is given when it has come so far.
 IGNORES_SIGTERM = """
 import signal, sys, time
@@ -352,7 +352,7 @@ sys.exit(1)
 def test_part_ends_when_the_supervisor_is_killed():
     program = f"""
 import sys, time
-from tracker.supervisor import Part
+from tracker.serve.supervisor import Part
 part = Part("part", [sys.executable, "-c", {FOLLOWS!r}])
 part.start()
 print(part.process.pid, flush=True)

@@ -2,7 +2,8 @@
 
 import pytest
 
-from projects.roles import ALL_ROLES, Role, set_roles
+from projects.access import set_roles
+from projects.roles import ALL_ROLES, Role
 from tests.client import Api
 from tests.factories import ProjectFactory, TaskFactory, grant, register
 from workers.models import WorkerAccess

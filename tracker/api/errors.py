@@ -6,9 +6,7 @@ from typing import Any
 
 from django.core import exceptions as django_errors
 from django.db import InterfaceError, OperationalError
-from django.http import Http404, HttpRequest, HttpResponse
-from django.template.loader import render_to_string
-from django.utils.translation import gettext as _
+from django.http import Http404, HttpResponse
 from rest_framework import exceptions as drf
 
 from tracker.api.envelope import Envelope
@@ -150,43 +148,3 @@ def answer_for(error: Exception, context: dict[str, Any]) -> HttpResponse:
 def unforeseen() -> ApiError:
     """What a client hears of a fault of ours."""
     return ApiError("Something went wrong here; the operator finds it in the log.")
-
-
-# Django's own handlers, for what no API view has caught. Pages are HTML; everything else gets the envelope.
-
-_PAGES = ("/admin/", "/accounts/", "/logs/", "/managers/", "/projects/", "/static/", "/workers/")
-
-
-def tell(request: HttpRequest, error: ApiError) -> HttpResponse:
-    """The error as a page for people, as an envelope for programs."""
-    if not request.path.startswith(_PAGES) and "text/html" not in request.headers.get("Accept", ""):
-        return error.answer()
-    titles = {403: _("Not allowed"), 404: _("Not found"), 400: _("That did not work"), 409: _("That did not work")}
-    content = {
-        "status": error.status,
-        "title": titles.get(error.status, _("Something went wrong")),
-        "message": _(str(error)),
-    }
-    # A fault of ours may be the database's, which the page's frame asks who is there.
-    page = render_to_string("error.html", content, request if error.status < 500 else None)
-    return HttpResponse(page, status=error.status, headers=error.headers)
-
-
-def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """handler400. Mostly a host name that is not in ALLOWED_HOSTS."""
-    return tell(request, BadInput(str(exception)))
-
-
-def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """handler403."""
-    return tell(request, Forbidden())
-
-
-def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """handler404."""
-    return tell(request, NotFound("There is nothing at this address; API paths have no slash at their end."))
-
-
-def server_error(request: HttpRequest) -> HttpResponse:
-    """handler500."""
-    return tell(request, unforeseen())

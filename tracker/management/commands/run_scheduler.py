@@ -5,8 +5,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from tracker import scheduler
-from tracker.supervisor import follow_supervisor, is_orphaned
+from tracker.serve import scheduler
+from tracker.serve.supervisor import follow_supervisor, is_orphaned
 
 ORPHAN_SECONDS = 1
 

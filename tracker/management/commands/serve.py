@@ -19,10 +19,10 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
-from tracker import welcome
 from tracker.postgres.base import embedded_server, uses_embedded_server
 from tracker.postgres.server import EmbeddedServerError
-from tracker.supervisor import Part, supervise
+from tracker.serve import welcome
+from tracker.serve.supervisor import Part, supervise
 
 logger = logging.getLogger("tracker.serve")
 

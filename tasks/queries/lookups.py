@@ -1,0 +1,136 @@
+"""Short questions about tasks."""
+
+from typing import NamedTuple
+
+from projects.models import Project
+from tasks.models import READY_TASKS, Task
+from tracker import db
+
+
+class WorkerStats(NamedTuple):
+    """A worker and how many tasks it has closed, over all time."""
+
+    id: int
+    alias: str
+    closed_task_count: int
+    paused: bool
+
+
+class ProjectStatus(NamedTuple):
+    """A project's tasks by state. `ready` includes those `awaiting` further verifications; `oldest` is in seconds."""
+
+    id: int
+    name: str
+    paused: bool
+    ready: int
+    awaiting: int
+    leased: int
+    failed: int
+    closed: int
+    oldest: float | None
+
+
+def worker_stats() -> list[WorkerStats]:
+    """All workers, those that closed most first."""
+    return [WorkerStats(*row) for row in db.rows(WORKER_STATS)]
+
+
+def assignees(project: Project) -> list[tuple[str, int]]:
+    """Who has how many of the project's open tasks, by alias, `unassigned` among them: the MOST_ASSIGNEES with most."""
+    found = db.rows(ASSIGNEES, {"project": project.pk, "limit": MOST_ASSIGNEES})
+    return [(str(alias), int(count)) for alias, count in found]
+
+
+def holders(project: Project) -> list[tuple[str, int]]:
+    """The workers with most leases in the project, by alias; of more than MOST_LEASES leases, some are counted."""
+    values = {"project": project.pk, "leases": MOST_LEASES, "limit": MOST_ASSIGNEES}
+    return [(str(alias), int(count)) for alias, count in db.rows(HOLDERS, values)]
+
+
+def recent_failures(project: Project) -> list[Task]:
+    """The newest failed tasks. By task_failed."""
+    failed = Task.objects.filter(project=project, status=Task.Status.FAILED)
+    return list(failed.order_by("-pk").only("pk", "recipe", "retries", "priority", "created")[:RECENT_FAILURES])
+
+
+def project_statuses() -> list[ProjectStatus]:
+    """All projects by name. Counts every task: for operators, not for a page that refreshes."""
+    return [ProjectStatus(*row) for row in db.rows(PROJECT_STATUSES)]
+
+
+MOST_ASSIGNEES = 16
+MOST_LEASES = 100_000
+RECENT_FAILURES = 10
+
+# By task_leased.
+HOLDERS = """
+SELECT coalesce(worker.alias, 'deleted worker ' || assignee_id), held.count
+FROM (
+    SELECT assignee_id, count(*) AS count FROM (
+        SELECT assignee_id FROM tasks_task WHERE project_id = %(project)s AND assignee_id IS NOT NULL
+        ORDER BY lease_expires LIMIT %(leases)s
+    ) AS leases
+    GROUP BY assignee_id
+    ORDER BY count(*) DESC
+    LIMIT %(limit)s
+) AS held LEFT JOIN workers_worker AS worker ON worker.id = assignee_id
+ORDER BY held.count DESC, 1
+"""
+
+ASSIGNEES = f"""
+SELECT alias, sum(count)::bigint AS task_count
+FROM (
+    SELECT coalesce(worker.alias, 'deleted worker ' || assignee_id) AS alias, count(*) AS count
+    FROM tasks_task LEFT JOIN workers_worker AS worker ON worker.id = assignee_id
+    WHERE project_id = %(project)s AND assignee_id IS NOT NULL
+    GROUP BY assignee_id, worker.alias
+    UNION ALL
+    SELECT 'unassigned', count(*) FROM {READY_TASKS} WHERE project_id = %(project)s
+    HAVING count(*) > 0
+) AS held
+GROUP BY alias
+ORDER BY task_count DESC, alias
+LIMIT %(limit)s
+"""
+
+WORKER_STATS = """
+WITH closed AS (
+    SELECT worker_id, sum(count)::bigint AS count
+    FROM (
+        SELECT worker_id, count FROM tasks_closedtotal
+        UNION ALL
+        SELECT worker_id, count FROM tasks_closedentry
+    ) AS closings
+    GROUP BY worker_id
+)
+SELECT id, alias, coalesce(closed.count, 0) AS closed_task_count, paused
+FROM workers_worker LEFT JOIN closed ON closed.worker_id = workers_worker.id
+ORDER BY closed_task_count DESC, id
+"""
+
+PROJECT_STATUSES = """
+WITH counted AS (
+    SELECT project_id,
+           count(*) FILTER (WHERE status = 1 AND assignee_id IS NULL) AS ready,
+           count(*) FILTER (WHERE status = 1 AND cardinality(voters) > 0) AS awaiting,
+           count(*) FILTER (WHERE assignee_id IS NOT NULL) AS leased,
+           count(*) FILTER (WHERE status = 2) AS failed,
+           min(created) FILTER (WHERE status = 1 AND assignee_id IS NULL) AS oldest
+    FROM tasks_task
+    GROUP BY project_id
+), closed AS (
+    SELECT project_id, sum(count)::bigint AS count
+    FROM (
+        SELECT project_id, count FROM tasks_closedtotal
+        UNION ALL
+        SELECT project_id, count FROM tasks_closedentry
+    ) AS closings
+    GROUP BY project_id
+)
+SELECT id, name, paused, coalesce(ready, 0), coalesce(awaiting, 0), coalesce(leased, 0), coalesce(failed, 0),
+       coalesce(closed.count, 0), extract(epoch FROM now() - oldest)::float
+FROM projects_project
+LEFT JOIN counted ON counted.project_id = projects_project.id
+LEFT JOIN closed ON closed.project_id = projects_project.id
+ORDER BY name
+"""

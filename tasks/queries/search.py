@@ -1,0 +1,338 @@
+"""Finding tasks for the admin's list, and for what is done to all that match, however many tasks there are.
+
+A search walks one index after the other in its own order, so a page costs what it shows, wherever it lies. Where a
+condition stands in no index, a page ends after BOUND tasks that were looked through, and says how far it got.
+
+The order is the walk's: of all projects the newest first; of chosen ones, or of one state, project by project what is
+leased by the end of the lease, what has failed newest first, what is ready as it will be leased.
+"""
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from django.db import models, transaction
+from django.utils.translation import gettext_lazy as _
+
+from tasks.models import READY_TASKS
+from tracker import db
+from tracker.keyset import Cursor
+
+# Tasks that a page looks through, and a count for each walk.
+BOUND = 30_000
+COUNTED = 1_000_000
+
+_LAST_ID = 2**63 - 1
+_PRIORITIES = (-(2**15), 2**15 - 1)
+
+
+class State(models.TextChoices):
+    """A state of a task. `awaiting` ones are ready or leased, too."""
+
+    READY = "ready", _("ready")
+    LEASED = "leased", _("leased")
+    FAILED = "failed", _("failed")
+    AWAITING = "awaiting", _("awaiting verification")
+
+
+class Criteria(NamedTuple):
+    """What to look for: tasks of these projects for which everything else holds that is not None.
+
+    `everywhere` says that the projects are all there are. A task has to be in all of the `states`. `ids` and `hash64`
+    are looked up rather than walked to; with both, either may be met. `older` and `younger` are ages in seconds at
+    `moment`, by default now. `text` is looked for in the recipe. Tasks with an id above `newest` are left out.
+    """
+
+    projects: list[int]
+    everywhere: bool = False
+    states: tuple[State, ...] = ()
+    ids: list[int] | None = None
+    hash64: int | None = None
+    priority: int | None = None
+    workers: list[int] | None = None
+    older: float | None = None
+    younger: float | None = None
+    retries: int | None = None
+    text: str | None = None
+    moment: datetime | None = None
+    newest: int = _LAST_ID
+
+    @property
+    def is_lookup(self) -> bool:
+        """Whether the tasks are named rather than described."""
+        return self.ids is not None or self.hash64 is not None
+
+    def values(self, walked: str = "") -> dict[str, Any]:
+        """The parameters of MATCHING. What holds for all that was walked to is left out: no row is read for it."""
+        states = [state.value for state in self.states if state != walked]
+        return self._asdict() | {"text": db.containing(self.text), "states": states}
+
+
+class Found(NamedTuple):
+    """Ids of a page, in order, and the place after which it goes on; None at the end.
+
+    `looked` is None unless the bound ended the page: then it is how many tasks were looked through.
+    """
+
+    ids: list[int]
+    following: Cursor | None
+    looked: int | None
+
+
+class Counted(NamedTuple):
+    """How many tasks match, by project. `complete` is False when only COUNTED of them were looked at."""
+
+    by_project: dict[int, int]
+    complete: bool
+
+    @property
+    def total(self) -> int:
+        return sum(self.by_project.values())
+
+
+class _Step(NamedTuple):
+    """A part of a walk: its name, and the values that say where it begins."""
+
+    name: str
+    values: dict[str, Any]
+
+    @property
+    def walked(self) -> str:
+        """The state in which it is walked through."""
+        return "ready" if self.name == "same_priority" else self.name
+
+
+def find(criteria: Criteria, *, after: Cursor | None = None, limit: int, bound: int = BOUND) -> Found:
+    """The next tasks that match."""
+    with transaction.atomic():
+        db.rows(WALK_ALONG)
+        return _find(criteria, after, limit, bound)
+
+
+def _find(criteria: Criteria, after: Cursor | None, limit: int, bound: int) -> Found:
+    rows: list[tuple[Any, ...]] = []
+    for step in _steps(criteria, after):
+        values = (
+            criteria.values(step.walked) | step.values | {"bound": bound, "skip": 0, "limit": limit + 1 - len(rows)}
+        )
+        rows += [(step.name, *row) for row in db.rows(_FIND[step.name], values)]
+        if len(rows) > limit:
+            return Found([row[1] for row in rows[:limit]], list(rows[limit - 1]), None)
+        anything = Criteria(criteria.projects, newest=criteria.newest).values()
+        last = db.one(_FIND[step.name], values | anything | {"skip": bound - 1, "limit": 1})
+        if last is not None:
+            return Found([row[1] for row in rows], [step.name, *last], bound)
+    return Found([row[1] for row in rows], None, None)
+
+
+def find_all(criteria: Criteria, *, limit: int) -> Iterator[list[int]]:
+    """All that match, some at a time. Those that come to lie before where it is meanwhile are not met any more."""
+    after: Cursor | None = None
+    while True:
+        found = find(criteria, after=after, limit=limit)
+        if found.ids:
+            yield found.ids
+        if found.following is None:
+            return
+        after = found.following
+
+
+def count(criteria: Criteria) -> Counted:
+    """How many match."""
+    with transaction.atomic():
+        db.rows(WALK_ALONG)
+        return _count(criteria)
+
+
+def _count(criteria: Criteria) -> Counted:
+    by_project: dict[int, int] = {}
+    complete = True
+    for step in _steps(criteria, None):
+        looked = 0
+        values = criteria.values(step.walked) | step.values | {"bound": COUNTED}
+        for project_id, matching, seen in db.rows(_COUNT[step.name], values):
+            looked += seen
+            if matching:
+                by_project[project_id] = by_project.get(project_id, 0) + matching
+        complete = complete and looked < COUNTED
+    return Counted(by_project, complete)
+
+
+def _steps(criteria: Criteria, after: Cursor | None) -> list[_Step]:
+    """The walks that find what matches, from a place on. A place that is none is the beginning."""
+    names = _walks(criteria)
+    name, key = (after[0], after[1:]) if after else (None, [])
+    if name == "same_priority":
+        name = "ready"
+    if name not in names:
+        return [step for one in names for step in _begin(one, criteria)]
+    try:
+        here = _go_on(str(name), criteria, key)
+    except (ValueError, TypeError):
+        here = _begin(str(name), criteria)
+    return [*here, *(step for one in names[names.index(str(name)) + 1 :] for step in _begin(one, criteria))]
+
+
+def _walks(criteria: Criteria) -> list[str]:
+    if criteria.is_lookup:
+        return ["lookup"]
+    if criteria.states:
+        return [criteria.states[0].value]
+    if criteria.workers is not None:
+        return ["leased"]
+    if criteria.everywhere:
+        # What is asked for lies at that end.
+        return ["newest"] if criteria.older is None else ["oldest"]
+    return ["leased", "failed", "ready"]
+
+
+def _begin(name: str, criteria: Criteria) -> list[_Step]:
+    match name:
+        case "newest" | "lookup":
+            return [_Step(name, {"below": _LAST_ID})]
+        case "oldest":
+            return [_Step(name, {"above": 0})]
+        case _:
+            return [_Step(name, _parts(name, criteria, criteria.projects))]
+
+
+def _go_on(name: str, criteria: Criteria, key: Cursor) -> list[_Step]:
+    """The rest of a walk after the task with this key: its id, its project, and what else its order is by."""
+    task, project, *more = key
+    task, project = int(task), int(project)
+    if name in ("newest", "lookup"):
+        return [_Step(name, {"below": task})]
+    if name == "oldest":
+        return [_Step(name, {"above": task})]
+    parts = _parts(name, criteria, [one for one in criteria.projects if one >= project])
+    if project not in criteria.projects:
+        return [_Step(name, parts)]
+    if name == "leased":
+        parts["expires"][0], parts["above"][0] = datetime.fromisoformat(more[0]).isoformat(), task
+        return [_Step(name, parts)]
+    if name == "ready":
+        # The rest of its priority is a range of its own, or the index would have to be walked from its beginning.
+        priority = int(more[0])
+        parts["highest"][0] = priority - 1
+        rest = {"project": project, "at_priority": priority, "above": task}
+        return [_Step("same_priority", rest), _Step(name, parts)]
+    parts["below"][0] = task
+    return [_Step(name, parts)]
+
+
+def _parts(name: str, criteria: Criteria, projects: list[int]) -> dict[str, Any]:
+    """For each project, where its part of the index begins."""
+    parts: dict[str, Any] = {"part": projects}
+    if name == "leased":
+        return parts | {"expires": ["-infinity"] * len(projects), "above": [0] * len(projects)}
+    if name == "ready":
+        lowest, highest = _PRIORITIES if criteria.priority is None else (criteria.priority, criteria.priority)
+        return parts | {"highest": [highest] * len(projects), "lowest": lowest}
+    return parts | {"below": [_LAST_ID] * len(projects)}
+
+
+# What holds for a task that matches; folds to the conditions that are there.
+MATCHING = """
+    ('ready' <> ALL (%(states)s::text[]) OR status = 1 AND assignee_id IS NULL)
+    AND ('leased' <> ALL (%(states)s::text[]) OR assignee_id IS NOT NULL)
+    AND ('failed' <> ALL (%(states)s::text[]) OR status = 2)
+    AND ('awaiting' <> ALL (%(states)s::text[]) OR status = 1 AND NOT voters = '{}')
+    AND (%(priority)s::int IS NULL OR priority = %(priority)s)
+    AND (%(workers)s::bigint[] IS NULL OR assignee_id = ANY (%(workers)s::bigint[]))
+    AND (%(older)s::float IS NULL
+         OR created <= coalesce(%(moment)s::timestamptz, now()) - make_interval(secs => %(older)s))
+    AND (%(younger)s::float IS NULL
+         OR created >= coalesce(%(moment)s::timestamptz, now()) - make_interval(secs => %(younger)s))
+    AND (%(retries)s::int IS NULL OR retries >= %(retries)s)
+    AND (%(text)s::text IS NULL OR recipe ILIKE %(text)s)
+"""
+
+# Before a walk, for its transaction. The planner reckons with as many tasks as a page may look through and would sort
+# a whole project for them, while most pages are full after a few.
+WALK_ALONG = "SELECT set_config('enable_sort', 'off', true), set_config('enable_bitmapscan', 'off', true)"
+
+# The walks. Each gives whole rows in its index's order, and stops when nobody asks for more: the sub-selects with an
+# ORDER BY are what keeps a nested loop over the projects in order.
+_WALK = {
+    # By the primary key.
+    "newest": """
+        SELECT *, NULL AS key FROM tasks_task WHERE id < %(below)s AND id <= %(newest)s ORDER BY id DESC
+    """,
+    "oldest": """
+        SELECT *, NULL AS key FROM tasks_task WHERE id > %(above)s AND id <= %(newest)s ORDER BY id
+    """,
+    # By the primary key and task_hash_unique.
+    "lookup": """
+        SELECT *, NULL AS key FROM tasks_task
+        WHERE id = ANY (
+            coalesce(%(ids)s::bigint[], '{}')
+            || ARRAY(SELECT id FROM tasks_task WHERE project_id = ANY (%(projects)s) AND hash64 = %(hash64)s)
+        ) AND project_id = ANY (%(projects)s) AND id < %(below)s AND id <= %(newest)s
+        ORDER BY id DESC
+    """,
+    # By task_leased.
+    "leased": """
+        SELECT task.* FROM unnest(%(part)s::bigint[], %(expires)s::timestamptz[], %(above)s::bigint[])
+            AS part (project, expires, above)
+        CROSS JOIN LATERAL (
+            SELECT *, lease_expires::text AS key FROM tasks_task
+            WHERE project_id = part.project AND assignee_id IS NOT NULL
+              AND (lease_expires, id) > (part.expires, part.above) AND id <= %(newest)s
+            ORDER BY lease_expires, id
+        ) AS task
+    """,
+    # By task_failed.
+    "failed": """
+        SELECT task.* FROM unnest(%(part)s::bigint[], %(below)s::bigint[]) AS part (project, below)
+        CROSS JOIN LATERAL (
+            SELECT *, NULL AS key FROM tasks_task
+            WHERE project_id = part.project AND status = 2 AND id < part.below AND id <= %(newest)s
+            ORDER BY id DESC
+        ) AS task
+    """,
+    # By task_awaiting.
+    "awaiting": """
+        SELECT task.* FROM unnest(%(part)s::bigint[], %(below)s::bigint[]) AS part (project, below)
+        CROSS JOIN LATERAL (
+            SELECT *, NULL AS key FROM tasks_task
+            WHERE project_id = part.project AND status = 1 AND NOT voters = '{}'
+              AND id < part.below AND id <= %(newest)s
+            ORDER BY id DESC
+        ) AS task
+    """,
+    # By task_fresh and task_voted.
+    "ready": f"""
+        SELECT task.* FROM unnest(%(part)s::bigint[], %(highest)s::int[]) AS part (project, highest)
+        CROSS JOIN LATERAL (
+            SELECT *, priority::text AS key FROM {READY_TASKS}
+            WHERE project_id = part.project
+              AND priority BETWEEN %(lowest)s AND part.highest AND id <= %(newest)s
+            ORDER BY priority DESC, id
+        ) AS task
+    """,
+    # By task_fresh and task_voted.
+    "same_priority": f"""
+        SELECT *, priority::text AS key FROM {READY_TASKS}
+        WHERE project_id = %(project)s
+          AND priority = %(at_priority)s AND id > %(above)s AND id <= %(newest)s
+        ORDER BY id
+    """,
+}
+
+_FIND = {
+    name: f"""
+SELECT id, project_id, key FROM ({walk} LIMIT %(bound)s) AS looked
+WHERE {MATCHING}
+OFFSET %(skip)s LIMIT %(limit)s
+"""
+    for name, walk in _WALK.items()
+}
+
+_COUNT = {
+    name: f"""
+SELECT project_id, count(*) FILTER (WHERE {MATCHING}), count(*)
+FROM ({walk} LIMIT %(bound)s) AS looked
+GROUP BY project_id
+"""
+    for name, walk in _WALK.items()
+}

@@ -1,0 +1,48 @@
+"""The queue: submitting, leasing and releasing tasks.
+
+This is its face. What a call does in the database is in `functions`; what happens to a task on each way is drawn in
+docs/task-lifecycle.md.
+
+A lease is held until it is released or has lasted too long.
+"""
+
+from tasks.queue.exchanging import exchange
+from tasks.queue.leasing import lease, lease_anywhere, lease_many
+from tasks.queue.releasing import release, release_many
+from tasks.queue.submitting import store_many, submit, submit_many
+from tasks.queue.types import (
+    BATCH_LIMIT,
+    BULK_LIMIT,
+    DuplicateTask,
+    Leased,
+    LeasedTask,
+    NewTask,
+    Released,
+    Report,
+    Result,
+    Stored,
+    WorkerPaused,
+)
+
+__all__ = [
+    "BATCH_LIMIT",
+    "BULK_LIMIT",
+    "DuplicateTask",
+    "Leased",
+    "LeasedTask",
+    "NewTask",
+    "Released",
+    "Report",
+    "Result",
+    "Stored",
+    "WorkerPaused",
+    "exchange",
+    "lease",
+    "lease_anywhere",
+    "lease_many",
+    "release",
+    "release_many",
+    "store_many",
+    "submit",
+    "submit_many",
+]

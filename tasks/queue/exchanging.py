@@ -1,0 +1,36 @@
+"""Reporting tasks and leasing the next ones, in one call."""
+
+from collections.abc import Sequence
+
+from projects.models import RateBucket
+from tasks.queue.calls import columns, refuse
+from tasks.queue.leasing import run_lease
+from tasks.queue.releasing import released
+from tasks.queue.types import Leased, Released, Report
+from workers.identity import Caller
+
+
+def exchange(
+    *, worker: Caller, project_id: int, count: int, reports: Sequence[Report]
+) -> tuple[list[Released], Leased]:
+    """End leases and then lease up to so many tasks of a project, all in one transaction.
+
+    A lease that is refused leaves the releases as they are; why is told as the reason. Only UnknownWorker and
+    NoSuchProject are raised, and then nothing was done.
+    """
+    leased, (missing,) = run_lease(EXCHANGE, worker, project_id, count, **columns(Report, reports))
+    if missing is None:
+        refuse(leased.reason, project_id, RateBucket.Kind.ASSIGN, leased.delay)
+    if leased.reason in ("unknown_worker", "no_project"):
+        # Since the releases, a moment ago.
+        leased = Leased([], "no_access")
+    return released(missing), leased
+
+
+EXCHANGE = """
+SELECT * FROM queue_exchange(
+    %(worker)s, %(digest)s, %(project)s, %(count)s,
+    %(task_id)s::bigint[], %(result)s::int[], %(verification)s::bigint[], %(lease)s::uuid[],
+    %(after_priority)s, %(after_id)s
+)
+"""

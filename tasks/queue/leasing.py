@@ -1,0 +1,135 @@
+"""Leasing tasks."""
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from django.db import DatabaseError
+
+from projects.lookup import NoSuchProject, ProjectFields
+from projects.models import Project, RateBucket
+from tasks.queue.calls import identity, refuse
+from tasks.queue.frontier import Frontier
+from tasks.queue.types import Leased, LeasedTask, WorkerPaused
+from tracker import db
+from tracker.api.errors import ApiError, RateLimited
+from workers.identity import Caller
+from workers.models import Worker
+
+_frontier = Frontier()
+
+# Where in a row of LEASE the columns of the project begin, those of the task, and those that only EXCHANGE has.
+_PROJECT, _TASK, _MORE = 4, 17, 28
+
+_PROJECTS_AT_ONCE = 8
+
+
+def lease(*, worker: Caller, project: Project) -> LeasedTask | None:
+    """Lease the project's next task; None if there is none for this worker. Raises as `lease_many` does."""
+    leased = lease_many(worker=worker, project_id=project.pk, count=1)
+    return leased.tasks[0] if leased.tasks else None
+
+
+def lease_many(*, worker: Caller, project_id: int, count: int) -> Leased:
+    """Lease up to so many of the project's tasks.
+
+    Raises UnknownWorker, NoSuchProject, also for one that is hidden from the worker, WorkerPaused and RateLimited.
+    """
+    leased, _ = run_lease(LEASE, worker, project_id, count)
+    refuse(leased.reason, project_id, RateBucket.Kind.ASSIGN, leased.delay)
+    return leased
+
+
+def lease_anywhere(*, worker: Worker, count: int) -> Leased:
+    """Lease up to so many tasks from all projects that the worker may, those with the highest priority first.
+
+    Among projects of one priority, chance decides. Raises WorkerPaused, and RateLimited if all that has tasks is
+    limited.
+    """
+    if worker.paused:
+        raise WorkerPaused
+    tasks: list[LeasedTask] = []
+    refusals: list[RateLimited] = []
+    for project_id in _projects_with_work(worker):
+        try:
+            tasks += lease_many(worker=worker, project_id=project_id, count=count - len(tasks)).tasks
+        except RateLimited as error:
+            refusals.append(error)
+        except NoSuchProject:
+            # It was deleted or hidden at this moment.
+            continue
+        except (ApiError, DatabaseError):
+            # What has been leased is the worker's already.
+            if not tasks:
+                raise
+            break
+        if len(tasks) == count:
+            break
+    if refusals and not tasks:
+        raise min(refusals, key=lambda error: error.delay)
+    return Leased(tasks, None if tasks else "empty")
+
+
+def run_lease(
+    statement: str, worker: Caller, project_id: int, count: int, **values: Any
+) -> tuple[Leased, tuple[Any, ...]]:
+    """Run a statement that leases; whatever stands against a lease is the reason. And what else its last row has."""
+    after_priority, after_id = _frontier.after(project_id)
+    values |= {"project": project_id, "count": count, "after_priority": after_priority, "after_id": after_id}
+    began = time.monotonic()
+    *rows, last = db.rows_again(statement, {**identity(worker), **values})
+    seconds = time.monotonic() - began
+    outcome, delay, pages, last_fresh = last[:_PROJECT]
+    project = ProjectFields(*last[_PROJECT:_TASK])
+    tasks = [LeasedTask._make((*row[_TASK:_MORE], project)) for row in rows]
+    tasks.sort(key=lambda task: (-task.priority, task.id))
+    if pages is not None and (last_fresh is not None or not tasks):
+        place = next(((task.priority, task.id) for task in tasks if task.id == last_fresh), None)
+        _frontier.note(project_id, place=place, pages=pages, seconds=seconds)
+    return Leased(tasks, None if tasks else outcome, delay), last[_MORE:]
+
+
+def _projects_with_work(worker: Worker) -> Iterator[int]:
+    tried: list[int] = []
+    while found := db.rows(PROJECTS_WITH_WORK, {"worker": worker.pk, "tried": tried, "limit": _PROJECTS_AT_ONCE}):
+        tried += [project_id for (project_id,) in found]
+        yield from tried[-len(found) :]
+
+
+LEASE = """
+SELECT * FROM queue_lease(
+    %(worker)s, %(digest)s, %(project)s, %(count)s, %(after_priority)s, %(after_id)s
+)
+"""
+
+# The projects that a worker should try next if it takes tasks from any: the highest priority first, then by chance,
+# among those that it may lease from and that have something to lease. Only as many are looked into, by the indexes of
+# tasks, as are asked for: with EXISTS, the planner could read the whole queue beforehand.
+PROJECTS_WITH_WORK = """
+SELECT id
+FROM (
+    SELECT project.id
+    FROM projects_project AS project
+    LEFT JOIN workers_workeraccess AS access
+        ON access.project_id = project.id AND access.worker_id = %(worker)s
+    WHERE NOT project.paused AND (project.public OR access.assign OR access.submit)
+      AND project.id <> ALL (%(tried)s::bigint[])
+    ORDER BY project.priority DESC, random()
+) AS candidate
+WHERE coalesce(
+    (
+        SELECT id FROM tasks_task
+        WHERE project_id = candidate.id AND status = 1 AND assignee_id IS NULL AND voters = '{}'
+        ORDER BY priority DESC, id LIMIT 1
+    ), (
+        SELECT id FROM tasks_task
+        WHERE project_id = candidate.id AND status = 1 AND assignee_id IS NULL AND NOT voters = '{}'
+        ORDER BY priority DESC, id LIMIT 1
+    ), (
+        SELECT id FROM tasks_task
+        WHERE project_id = candidate.id AND assignee_id IS NOT NULL AND lease_expires <= now()
+        ORDER BY lease_expires LIMIT 1
+    )
+) IS NOT NULL
+LIMIT %(limit)s
+"""

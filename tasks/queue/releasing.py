@@ -1,0 +1,47 @@
+"""Reporting what became of leased tasks."""
+
+from collections.abc import Sequence
+
+from tasks.queue.calls import columns, identity
+from tasks.queue.types import Released, Report, Result
+from tracker import db
+from workers.identity import Caller, UnknownWorker
+
+
+def release(
+    *, worker: Caller, task_id: int, result: Result, verification: int = 0, lease: str | None = None
+) -> Released:
+    """End the worker's lease of a task; the rest as in Report. Raises UnknownWorker."""
+    values = {"task_id": task_id, "result": result, "verification": verification, "lease": lease}
+    outcome, missing = db.rows(RELEASE, {**identity(worker), **values})[0]
+    if outcome == "unknown_worker":
+        raise UnknownWorker
+    return Released(held=outcome == "released", missing=missing or 0)
+
+
+def release_many(*, worker: Caller, reports: Sequence[Report]) -> list[Released]:
+    """End leases, all in one transaction; the answers are in the order of the reports. Raises UnknownWorker.
+
+    Of several reports of one task, the first that fits its lease counts; the others find it no longer held.
+    """
+    outcome, missing = db.rows_again(RELEASE_MANY, {**identity(worker), **columns(Report, reports)})[0]
+    if outcome == "unknown_worker":
+        raise UnknownWorker
+    return released(missing)
+
+
+def released(missing: list[int | None] | None) -> list[Released]:
+    return [Released(held=one is not None, missing=one or 0) for one in missing or []]
+
+
+RELEASE = """
+SELECT outcome, missing FROM queue_release(
+    %(worker)s, %(digest)s, %(task_id)s, %(result)s, %(verification)s, %(lease)s
+)
+"""
+
+RELEASE_MANY = """
+SELECT outcome, missing FROM queue_release_many(
+    %(worker)s, %(digest)s, %(task_id)s::bigint[], %(result)s::int[], %(verification)s::bigint[], %(lease)s::uuid[]
+)
+"""

@@ -1,0 +1,77 @@
+"""Storing tasks."""
+
+from collections.abc import Sequence
+
+from projects.models import Project, RateBucket
+from tasks.queue.calls import columns, identity, refuse
+from tasks.queue.types import DuplicateTask, NewTask, Stored
+from tracker import db
+from workers.identity import Caller
+
+
+def submit(*, worker: Caller, project_id: int, task: NewTask) -> int:
+    """Store one task and return its id.
+
+    Raises DuplicateTask, with the other task's id, UnknownWorker, NoSuchProject, MayNotSubmit and RateLimited.
+    """
+    outcome, delay, task_id = db.rows(SUBMIT, {**identity(worker), "project": project_id, **task._asdict()})[0]
+    if outcome == "duplicate":
+        raise DuplicateTask(content={"task": {"id": task_id}})
+    refuse(outcome, project_id, RateBucket.Kind.SUBMIT, delay)
+    return int(task_id)
+
+
+def submit_many(*, worker: Caller, project_id: int, tasks: Sequence[NewTask]) -> list[Stored]:
+    """Store a batch, all in one transaction; the answers are in its order. Duplicates are told, not raised.
+
+    Raises UnknownWorker, NoSuchProject, MayNotSubmit and RateLimited, and then nothing is stored.
+    """
+    values = {**identity(worker), "project": project_id, **columns(NewTask, tasks)}
+    outcome, delay, ids = db.rows_again(SUBMIT_MANY, values)[0]
+    refuse(outcome, project_id, RateBucket.Kind.SUBMIT, delay)
+    return _stored(project_id, tasks, ids)
+
+
+def store_many(*, project: Project, tasks: Sequence[NewTask]) -> list[Stored]:
+    """The same for operators: nobody is asked who it is, and the project's rate doesn't count."""
+    ((ids,),) = db.rows_again(STORE_MANY, {"project": project.pk, **columns(NewTask, tasks)})
+    return _stored(project.pk, tasks, ids)
+
+
+def _stored(project_id: int, tasks: Sequence[NewTask], ids: Sequence[int | None]) -> list[Stored]:
+    hashes = [task.hash64 for task, task_id in zip(tasks, ids, strict=True) if task_id is None]
+    if not hashes:
+        return [Stored(task_id, duplicate=False) for task_id in ids]
+    taken = dict(db.rows(FIND_BY_HASH, {"project": project_id, "hashes": db.array(hashes)}))
+    return [
+        Stored(taken.get(task.hash64), duplicate=True) if task_id is None else Stored(task_id, duplicate=False)
+        for task, task_id in zip(tasks, ids, strict=True)
+    ]
+
+
+SUBMIT = """
+SELECT outcome, delay, id FROM queue_submit(
+    %(worker)s, %(digest)s, %(project)s, %(recipe)s, %(priority)s, %(max_retries)s, %(max_assign_time)s, %(hash64)s,
+    %(verification_count)s
+)
+"""
+
+SUBMIT_MANY = """
+SELECT outcome, delay, ids FROM queue_submit_many(
+    %(worker)s, %(digest)s, %(project)s, %(recipe)s::text[], %(priority)s::int[], %(max_retries)s::int[],
+    %(max_assign_time)s::int[], %(hash64)s::bigint[], %(verification_count)s::int[]
+)
+"""
+
+# An operator's.
+STORE_MANY = """
+SELECT queue_store_many(
+    %(project)s, %(recipe)s::text[], %(priority)s::int[], %(max_retries)s::int[], %(max_assign_time)s::int[],
+    %(hash64)s::bigint[], %(verification_count)s::int[]
+)
+"""
+
+# By task_hash_unique.
+FIND_BY_HASH = """
+SELECT hash64, id FROM tasks_task WHERE project_id = %(project)s AND hash64 = ANY (%(hashes)s::bigint[])
+"""

@@ -1,0 +1,104 @@
+"""The queue's upkeep, done by the scheduler. Each call does one batch and returns how many rows it moved."""
+
+from django.conf import settings
+
+from tasks.models import READY_TASKS
+from tracker import db
+
+BATCH = 5_000
+
+
+def fold_closed() -> int:
+    """Add the newest closings to the totals."""
+    row = db.one(FOLD_CLOSED, {"limit": BATCH})
+    return int(row[0]) if row else 0
+
+
+def forget_closed() -> int:
+    """Delete closed tasks that are past their project's retention."""
+    return db.affected(FORGET_CLOSED, {"limit": BATCH})
+
+
+def take_snapshots() -> int:
+    """Write down how every project stands that has no recent snapshot."""
+    # Half a round ago: the same round, called again to see whether more is to do, finds nothing.
+    return db.affected(TAKE_SNAPSHOTS, {"recent_seconds": settings.SNAPSHOT_SECONDS / 2})
+
+
+def drop_snapshots() -> int:
+    """Delete snapshots that are past SNAPSHOT_KEEP_HOURS."""
+    return db.affected(DROP_SNAPSHOTS, {"hours": settings.SNAPSHOT_KEEP_HOURS, "limit": BATCH})
+
+
+# Moves what releases have appended into the totals. A reader sees each closing once, before or after, never twice.
+FOLD_CLOSED = """
+WITH folded AS (
+    DELETE FROM tasks_closedentry
+    WHERE id = ANY (ARRAY(SELECT id FROM tasks_closedentry ORDER BY id LIMIT %(limit)s FOR UPDATE SKIP LOCKED))
+    RETURNING project_id, worker_id, count
+), summed AS (
+    INSERT INTO tasks_closedtotal AS total (project_id, worker_id, count)
+    SELECT project_id, worker_id, sum(count) FROM folded GROUP BY project_id, worker_id ORDER BY 1, 2
+    ON CONFLICT (project_id, worker_id) DO UPDATE SET count = total.count + excluded.count
+)
+SELECT count(*) FROM folded
+"""
+
+# Deletes closed tasks that are past their project's retention, up to `limit` of each project, by closedtask_by_time.
+FORGET_CLOSED = """
+DELETE FROM tasks_closedtask
+WHERE id = ANY (ARRAY(
+    SELECT old.id
+    FROM projects_project CROSS JOIN LATERAL (
+        SELECT id FROM tasks_closedtask
+        WHERE project_id = projects_project.id
+          AND closed < now() - make_interval(days => projects_project.retention_days)
+        ORDER BY closed
+        LIMIT %(limit)s
+    ) AS old
+))
+"""
+
+# One row per project that has none from the last `recent_seconds`. Each count is an index-only scan of one partial
+# index, so but for the oldest no task's row is read; it takes no locks that anybody waits for. The oldest is the one
+# with the lowest id, looked for while counting: alone, min(id) would be looked for along the primary key.
+TAKE_SNAPSHOTS = f"""
+INSERT INTO projects_snapshot
+    (project_id, new_task_count, failed_task_count, closed_task_count, awaiting_verification_count,
+     worker_access_count, leased_task_count, oldest_ready, version)
+SELECT project.id,
+       ready.count + leased.count,
+       (SELECT count(*) FROM tasks_task WHERE project_id = project.id AND status = 2),
+       (SELECT coalesce(sum(count), 0) FROM tasks_closedtotal WHERE project_id = project.id)
+           + coalesce(unfolded.count, 0),
+       (SELECT count(*) FROM tasks_task WHERE project_id = project.id AND status = 1 AND NOT voters = '{{}}'),
+       (SELECT count(*) FROM workers_workeraccess WHERE project_id = project.id AND (assign OR submit)),
+       leased.count,
+       (SELECT created FROM tasks_task WHERE id = ready.oldest),
+       project.version
+FROM projects_project AS project
+CROSS JOIN LATERAL (
+    SELECT count(*), min(id) AS oldest FROM {READY_TASKS} WHERE project_id = project.id
+) AS ready
+CROSS JOIN LATERAL (
+    SELECT count(*) FROM tasks_task WHERE project_id = project.id AND assignee_id IS NOT NULL
+) AS leased
+LEFT JOIN (SELECT project_id, sum(count) AS count FROM tasks_closedentry GROUP BY project_id) AS unfolded
+    ON unfolded.project_id = project.id
+WHERE NOT EXISTS (
+    SELECT FROM projects_snapshot
+    WHERE project_id = project.id AND taken > now() - make_interval(secs => %(recent_seconds)s)
+)
+"""
+
+DROP_SNAPSHOTS = """
+DELETE FROM projects_snapshot
+WHERE id = ANY (ARRAY(
+    SELECT old.id
+    FROM projects_project AS project CROSS JOIN LATERAL (
+        SELECT id FROM projects_snapshot
+        WHERE project_id = project.id AND taken < now() - make_interval(hours => %(hours)s)
+        LIMIT %(limit)s
+    ) AS old
+))
+"""

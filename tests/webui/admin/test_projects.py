@@ -1,0 +1,400 @@
+"""Projects in the admin: settings, actions, roles and secrets."""
+
+import pytest
+
+from accounts.models import User
+from projects.access import roles_of, set_roles
+from projects.models import Project
+from projects.roles import ALL_ROLES, Role
+from tasks import queue
+from tasks.models import Task
+from tests.factories import ProjectFactory, TaskFactory, UserFactory, register
+
+pytestmark = pytest.mark.django_db
+
+PAUSING = {"pause": Role.EDIT, "resume": Role.EDIT}
+MAINTAINING = dict.fromkeys(("reset_failed", "reclaim", "hard_reset"), Role.MAINTENANCE)
+ACTIONS = PAUSING | MAINTAINING
+
+
+def fields(project=None, **changes):
+    """What the form of a project sends."""
+    defaults = {
+        "priority": 0,
+        "assign_rate": 0,
+        "submit_rate": 0,
+        "lease_seconds": 3600,
+        "retention_days": 7,
+        "chain": "",
+    }
+    if project is not None:
+        defaults |= {name: getattr(project, name) for name in ("name", "priority", "lease_seconds", "retention_days")}
+        defaults |= {"public": "on"} if project.public else {}
+        initial = {f"initial-{name}": value for name, value in defaults.items()}
+        initial["initial-public"] = "True" if project.public else "False"
+        initial |= {"initial-assign_rate": "0.0", "initial-submit_rate": "0.0"}
+        defaults |= initial
+    return defaults | changes
+
+
+def busy(project):
+    """Three ready, two failed and one leased task."""
+    TaskFactory(project=project, priority=9)
+    assert queue.lease(project=project, worker=register().worker)
+    TaskFactory.create_batch(3, project=project)
+    TaskFactory.create_batch(2, project=project, status=Task.Status.FAILED, retries=4)
+
+
+def state(project):
+    tasks = project.tasks
+    leased, failed = tasks.filter(assignee__isnull=False).count(), tasks.filter(status=2).count()
+    paused = Project.objects.get(pk=project.pk).paused
+    return {"ready": tasks.count() - leased - failed, "leased": leased, "failed": failed, "paused": paused}
+
+
+BEFORE = {"ready": 3, "leased": 1, "failed": 2, "paused": False}
+AFTER = {
+    "pause": {"ready": 3, "leased": 1, "failed": 2, "paused": True},
+    "resume": BEFORE,
+    "reset_failed": {"ready": 5, "leased": 1, "failed": 0, "paused": False},
+    "reclaim": {"ready": 4, "leased": 0, "failed": 2, "paused": False},
+    "hard_reset": {"ready": 0, "leased": 0, "failed": 0, "paused": False},
+}
+TOUCHED = {"pause": 3, "resume": 3, "reset_failed": 2, "reclaim": 1, "hard_reset": 6}
+
+
+def act(browser, project, action, **post):
+    return browser.client.post(f"/admin/projects/project/{project.pk}/act/{action}/", post)
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+def test_an_action_in_the_list_asks_first(scoped, project, action):
+    busy(project)
+    question = scoped.act("projects/project/", action, [project], confirmed=False)
+    assert f"{TOUCHED[action]} task" in question.content.decode()
+    assert question.context["rows"] == [(project.name, str(TOUCHED[action]))]
+    assert state(project) == BEFORE
+    answer = scoped.act("projects/project/", action, [project])
+    assert answer.status_code == 302
+    assert state(project) == AFTER[action]
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+def test_an_action_on_a_projects_page_asks_first(scoped, project, action):
+    busy(project)
+    url = f"projects/project/{project.pk}/act/{action}/"
+    assert f"{TOUCHED[action]} task" in scoped.get(url)
+    assert act(scoped, project, action).status_code == 200
+    assert state(project) == BEFORE
+    assert act(scoped, project, action, confirmed="yes")["Location"].endswith(f"/{project.pk}/change/")
+    assert state(project) == AFTER[action]
+
+
+@pytest.mark.parametrize(("action", "role"), ACTIONS.items())
+@pytest.mark.parametrize("where", ["list", "page"])
+def test_an_action_takes_its_role(with_roles, project, action, role, where):
+    busy(project)
+    browser = with_roles(ALL_ROLES ^ role)
+    before = state(project)
+    if where == "list":
+        answer = browser.act("projects/project/", action, [project])
+    else:
+        answer = act(browser, project, action, confirmed="yes")
+        assert f"takes the role {role.name}" in browser.say(answer)
+    assert answer.status_code == 302
+    assert state(project) == before
+    assert f"act/{action}/" not in browser.get(f"projects/project/{project.pk}/change/")
+
+
+@pytest.mark.parametrize(("action", "role"), ACTIONS.items())
+def test_with_its_role_alone_it_works(with_roles, project, action, role):
+    busy(project)
+    browser = with_roles(role)
+    assert browser.act("projects/project/", action, [project]).status_code == 302
+    assert state(project) == AFTER[action]
+
+
+@pytest.mark.parametrize(("action", "role"), ACTIONS.items())
+def test_of_allowed_and_forbidden_projects_none_is_changed(with_roles, project, manager, action, role):
+    other = ProjectFactory()
+    set_roles(manager=manager, project=other, roles=ALL_ROLES ^ role)
+    busy(project)
+    busy(other)
+    browser = with_roles(ALL_ROLES)
+    said = browser.say(browser.act("projects/project/", action, [project, other]))
+    assert "Nothing was changed" in said
+    assert other.name in said
+    assert (state(project), state(other)) == (BEFORE, BEFORE)
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+def test_projects_out_of_scope_can_not_be_smuggled_in(scoped, foreign, action):
+    busy(foreign)
+    scoped.act("projects/project/", action, [foreign])
+    scoped.client.post(f"/admin/projects/project/{foreign.pk}/act/{action}/", {"confirmed": "yes"})
+    assert state(foreign) == BEFORE
+
+
+def test_a_tracker_admin_acts_everywhere(admin, project, foreign):
+    busy(project)
+    busy(foreign)
+    admin.act("projects/project/", "hard_reset", [project, foreign])
+    assert not Task.objects.exists()
+
+
+def test_a_link_does_nothing(scoped, project):
+    busy(project)
+    for action in ACTIONS:
+        scoped.get(f"projects/project/{project.pk}/act/{action}/?confirmed=yes")
+    assert state(project) == BEFORE
+
+
+def test_without_the_forms_token_nothing_happens(scoped, project, manager):
+    busy(project)
+    scoped.client.handler.enforce_csrf_checks = True
+    assert act(scoped, project, "hard_reset", confirmed="yes").status_code == 403
+    assert state(project) == BEFORE
+
+
+# --- Settings ---
+
+
+def test_create(scoped, manager):
+    answer = scoped.client.post("/admin/projects/project/add/", fields(name="fresh", motd="hello"))
+    project = Project.objects.get(name="fresh")
+    assert answer["Location"] == f"/admin/projects/project/{project.pk}/change/"
+    assert project.motd == "hello"
+    assert roles_of(manager, project) == ALL_ROLES
+    assert "fresh" in scoped.say(answer)
+
+
+def test_only_tracker_admins_create_public_projects(scoped, admin):
+    page = scoped.client.post("/admin/projects/project/add/", fields(name="mine", public="on"))
+    assert "nly a tracker admin makes projects public" in page.content.decode()
+    assert not Project.objects.filter(name="mine").exists()
+    assert admin.client.post("/admin/projects/project/add/", fields(name="mine", public="on")).status_code == 302
+    assert Project.objects.get(name="mine").public
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"name": "taken"}, "name"),
+        ({"name": ""}, "name"),
+        ({"name": "two\nlines"}, "name"),
+        ({"assign_rate": "-1"}, "assign_rate"),
+        ({"assign_rate": "nan"}, "assign_rate"),
+        ({"lease_seconds": "0"}, "lease_seconds"),
+        ({"retention_days": str(10**7)}, "retention_days"),
+        ({"public": "on", "hidden": "on"}, "hidden"),
+    ],
+)
+@pytest.mark.parametrize("path", ["add", "change"])
+def test_errors_stand_at_their_field(admin, project, changes, field, path):
+    ProjectFactory(name="taken")
+    url = "add/" if path == "add" else f"{project.pk}/change/"
+    sent = fields(**{"name": "n"} | changes) if path == "add" else fields(project, **changes)
+    page = admin.client.post(f"/admin/projects/project/{url}", sent)
+    assert page.status_code == 200
+    assert list(page.context["adminform"].form.errors) == [field]
+    assert Project.objects.count() == 2
+    project.refresh_from_db()
+    assert (project.public, project.hidden, project.assign_rate) == (True, False, 0)
+
+
+def test_a_chain_may_not_be_a_circle(admin, project):
+    other = ProjectFactory(chain=project)
+    page = admin.client.post(f"/admin/projects/project/{project.pk}/change/", fields(project, chain=other.pk))
+    assert "a chain may not be a circle" in " ".join(page.context["adminform"].form.errors["chain"])
+    assert Project.objects.get(pk=project.pk).chain is None
+
+
+def test_a_chain_takes_edit_on_the_next_project(scoped, project, foreign):
+    page = scoped.client.post(f"/admin/projects/project/{project.pk}/change/", fields(project, chain=foreign.pk))
+    assert "chain" in page.context["adminform"].form.errors
+    assert foreign.name not in page.content.decode()
+
+
+def test_change(scoped, project):
+    answer = scoped.client.post(f"/admin/projects/project/{project.pk}/change/", fields(project, motd="new"))
+    assert answer.status_code == 302
+    assert Project.objects.get(pk=project.pk).motd == "new"
+
+
+def test_only_what_was_changed_on_the_page_is_changed(scoped, project):
+    sent = fields(project, motd="new", version="", **{"initial-version": ""})
+    # A push comes in while the page is open.
+    Project.objects.filter(pk=project.pk).update(version="abc")
+    scoped.client.post(f"/admin/projects/project/{project.pk}/change/", sent)
+    project.refresh_from_db()
+    assert (project.motd, project.version) == ("new", "abc")
+
+
+def test_public_stays_unless_a_tracker_admin_changes_it(scoped, admin, project):
+    sent = fields(project)
+    del sent["public"]
+    page = scoped.client.post(f"/admin/projects/project/{project.pk}/change/", sent)
+    assert "public" in page.context["adminform"].form.errors
+    assert Project.objects.get(pk=project.pk).public
+    assert admin.client.post(f"/admin/projects/project/{project.pk}/change/", sent).status_code == 302
+    assert not Project.objects.get(pk=project.pk).public
+
+
+def test_changing_takes_edit(with_roles, project):
+    browser = with_roles(ALL_ROLES ^ Role.EDIT)
+    page = browser.get(f"projects/project/{project.pk}/change/")
+    assert "_save" not in page
+    answer = browser.client.post(f"/admin/projects/project/{project.pk}/change/", fields(project, motd="new"))
+    assert answer.status_code == 403
+    assert Project.objects.get(pk=project.pk).motd == ""
+
+
+def test_a_hidden_chain_is_not_named(with_roles, project):
+    project.chain = ProjectFactory(secluded=True, name="top secret")
+    project.save()
+    for roles in (ALL_ROLES, Role.READ):
+        assert "top secret" not in with_roles(roles).get(f"projects/project/{project.pk}/change/")
+
+
+def test_projects_are_not_deleted(admin, project):
+    admin.get(f"projects/project/{project.pk}/delete/", status=403)
+    admin.act("projects/project/", "delete_selected", [project], post="yes")
+    assert Project.objects.filter(pk=project.pk).exists()
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [("q=alph", "alpha"), ("q=acme/tool", "beta"), ("kind=hidden", "gamma"), ("kind=paused", "beta"), ("q=zzz", "")],
+)
+def test_find(admin, query, found):
+    ProjectFactory(name="alpha")
+    ProjectFactory(name="beta", git_repo="acme/tool", paused=True)
+    ProjectFactory(name="gamma", secluded=True)
+    assert [project.name for project in admin.rows(f"projects/project/?{query}")] == found.split()
+
+
+def test_the_list_tells_the_numbers(scoped, project):
+    busy(project)
+    (row,) = scoped.rows("projects/project/")
+    assert (row.overview.ready, row.overview.leased, row.overview.failed) == (3, 1, 2)
+    assert f'href="/admin/tasks/task/?project={project.pk}&amp;state=failed">2</a>' in scoped.get("projects/project/")
+
+
+# --- Roles ---
+
+
+def roles_url(project):
+    return f"/admin/projects/project/{project.pk}/roles/"
+
+
+@pytest.mark.parametrize("roles", [Role.READ, Role.EDIT | Role.SECRET, ALL_ROLES, Role(0)])
+def test_set_roles(scoped, project, roles):
+    other = UserFactory()
+    boxes = {str(role.name): "on" for role in Role if role in roles}
+    answer = scoped.client.post(roles_url(project), {"manager": other.username, **boxes})
+    assert answer.status_code == 302
+    assert roles_of(User.objects.get(pk=other.pk), project) == roles
+    page = scoped.client.get(f"/admin/projects/project/{project.pk}/change/")
+    assert (other in dict(page.context["managers"])) == bool(roles)
+
+
+def test_setting_roles_takes_manage_access(with_roles, project):
+    other = UserFactory()
+    browser = with_roles(ALL_ROLES ^ Role.MANAGE_ACCESS)
+    answer = browser.client.post(roles_url(project), {"manager": other.username, "READ": "on"})
+    assert "takes the role MANAGE_ACCESS" in browser.say(answer)
+    assert roles_of(other, project) == 0
+
+
+def test_roles_of_a_project_out_of_scope_are_not_set(scoped, foreign, manager):
+    assert scoped.client.post(roles_url(foreign), {"manager": manager.username, "READ": "on"}).status_code == 404
+    assert roles_of(manager, foreign) == 0
+
+
+def test_no_roles_for_nobody(scoped, project):
+    answer = scoped.client.post(roles_url(project), {"manager": "no one\0", "READ": "on"})
+    assert "no manager of this name" in scoped.say(answer)
+
+
+def test_who_takes_its_own_roles_is_led_to_the_list(scoped, project, manager):
+    answer = scoped.client.post(roles_url(project), {"manager": manager.username})
+    assert answer["Location"] == "/admin/projects/project/"
+
+
+# --- Secrets ---
+
+
+@pytest.fixture
+def secretive(project):
+    Project.objects.filter(pk=project.pk).update(secret="hunter2 of workers", webhook_secret="hunter2 of git")
+    return project
+
+
+def secrets(project):
+    return f"/admin/projects/project/{project.pk}/secrets/"
+
+
+def test_secrets_stand_in_no_page_until_asked_for(scoped, secretive):
+    pages = (
+        "projects/project/",
+        f"projects/project/{secretive.pk}/change/",
+        f"projects/project/{secretive.pk}/secrets/",
+    )
+    for page in pages:
+        source = scoped.get(page)
+        assert "hunter2 of workers" not in source
+        assert "hunter2 of git" not in source
+
+
+def test_show_the_webhook_secret(scoped, secretive):
+    response = scoped.client.post(secrets(secretive), {"do": "show_webhook"})
+    source = response.content.decode()
+    assert "hunter2 of git" in source
+    assert "hunter2 of workers" not in source
+    assert "no-store" in response["Cache-Control"]
+    assert "/git/receivehook" in source
+
+
+def test_rotate_the_webhook_secret(scoped, secretive):
+    source = scoped.client.post(secrets(secretive), {"do": "rotate_webhook"}).content.decode()
+    new = Project.objects.get(pk=secretive.pk).webhook_secret
+    assert new != "hunter2 of git"
+    assert len(new) >= 40
+    assert new in source
+
+
+def test_show_and_save_the_workers_secret(scoped, secretive):
+    source = scoped.client.post(secrets(secretive), {"do": "show_workers"}).content.decode()
+    assert "hunter2 of workers" in source
+    assert "hunter2 of git" not in source
+    scoped.client.post(secrets(secretive), {"do": "save_workers", "secret": " new one\n"})
+    assert Project.objects.get(pk=secretive.pk).secret == " new one\n"
+
+
+@pytest.mark.parametrize("do", ["show_webhook", "rotate_webhook", "show_workers", "save_workers"])
+def test_secrets_take_their_role(with_roles, secretive, do):
+    browser = with_roles(ALL_ROLES ^ Role.SECRET)
+    response = browser.client.post(secrets(secretive), {"do": do, "secret": "stolen"})
+    assert response.status_code == 403
+    assert b"hunter2" not in response.content
+    browser.get(f"projects/project/{secretive.pk}/secrets/", status=403)
+    secretive.refresh_from_db()
+    assert (secretive.secret, secretive.webhook_secret) == ("hunter2 of workers", "hunter2 of git")
+    assert "/secrets/" not in browser.get(f"projects/project/{secretive.pk}/change/")
+
+
+def test_secrets_out_of_scope_are_not_found(scoped, foreign):
+    assert scoped.client.post(secrets(foreign), {"do": "show_webhook"}).status_code == 404
+
+
+def test_a_link_does_not_rotate(scoped, secretive):
+    scoped.get(f"projects/project/{secretive.pk}/secrets/?do=rotate_webhook")
+    assert Project.objects.get(pk=secretive.pk).webhook_secret == "hunter2 of git"
+
+
+def test_each_list_goes_on_where_it_ended(admin, monkeypatch):
+    from webui.admin.projects import ProjectAdmin
+
+    monkeypatch.setattr(ProjectAdmin, "list_per_page", 3)
+    names = [project.name for project in ProjectFactory.create_batch(10)]
+    assert [project.name for project in admin.all_pages("projects/project/")] == sorted(names)

@@ -1,0 +1,274 @@
+"""Workers and access requests in the admin."""
+
+import pytest
+
+from logs.models import Level, LogEntry
+from projects.access import set_roles
+from projects.roles import ALL_ROLES, Role
+from tasks import queue
+from tasks.queue import upkeep
+from tests.factories import ProjectFactory, TaskFactory, grant, register
+from tests.webui.admin.conftest import Browser
+from workers.models import Worker, WorkerAccess
+from workers.services import digest
+
+pytestmark = pytest.mark.django_db
+
+LIST = "workers/worker/"
+INBOX = "workers/workeraccess/"
+ACTIONS = ("pause", "resume", "release_leases", "rotate_secret")
+
+
+def ask(registration, project, **columns):
+    access = grant(registration, project, **columns)
+    WorkerAccess.objects.filter(pk=access.pk).update(wants_submit=True, asked="2026-01-01T00:00:00Z")
+    access.refresh_from_db()
+    return access
+
+
+def act(browser, worker, action, **post):
+    return browser.client.post(f"/admin/workers/worker/{worker.pk}/act/{action}/", post)
+
+
+# --- Who sees whom ---
+
+
+def test_a_tracker_admin_sees_all(admin, worker, other_worker):
+    assert set(admin.rows(LIST)) == {worker.worker, other_worker.worker}
+
+
+def test_a_manager_sees_those_with_access_or_leases(scoped, project, foreign):
+    with_access, with_lease, elsewhere, nowhere = (register(name) for name in ("access", "lease", "else", "no"))
+    grant(with_access, project)
+    grant(elsewhere, foreign, assign=True)
+    for where, who in ((project, with_lease), (foreign, elsewhere)):
+        TaskFactory(project=where)
+        queue.lease(project=where, worker=who.worker)
+    assert set(scoped.rows(LIST)) == {with_access.worker, with_lease.worker}
+    scoped.get(f"{LIST}{with_lease.worker.pk}/change/")
+    for hidden in (elsewhere, nowhere):
+        scoped.get(f"{LIST}{hidden.worker.pk}/change/", status=404)
+
+
+def test_seeing_workers_takes_manage_access(with_roles, project, worker):
+    access = grant(worker, project)
+    browser = with_roles(ALL_ROLES ^ Role.MANAGE_ACCESS)
+    assert browser.rows(LIST) == []
+    browser.get(f"{LIST}{access.worker_id}/change/", status=404)
+
+
+def test_of_other_projects_nothing_is_told(scoped, project, foreign, worker):
+    grant(worker, project)
+    grant(worker, foreign, assign=True)
+    TaskFactory(project=foreign)
+    queue.lease(project=foreign, worker=worker.worker)
+    (row,) = scoped.rows(LIST)
+    assert row.activity == (0, 0, None)
+    assert foreign.name not in scoped.get(f"{LIST}{worker.worker.pk}/change/")
+
+
+def test_what_a_worker_does(admin, project, worker, other_worker):
+    TaskFactory.create_batch(3, project=project)
+    first = queue.lease(project=project, worker=worker.worker)
+    queue.lease(project=project, worker=worker.worker)
+    queue.release(worker=worker.worker, task_id=first.id, result=queue.Result.OK)
+    numbers = {row: row.activity for row in admin.rows(LIST)}
+    assert (numbers[worker.worker].leases, numbers[worker.worker].closed) == (1, 1)
+    assert numbers[worker.worker].seen is not None
+    assert numbers[other_worker.worker] == (0, 0, None)
+    upkeep.fold_closed()
+    LogEntry.objects.create(level=Level.INFO, scope="s", message="m", timestamp=1, worker=other_worker.worker)
+    numbers = {row: row.activity for row in admin.rows(LIST)}
+    assert numbers[worker.worker].closed == 1
+    assert numbers[other_worker.worker].seen is not None
+
+
+@pytest.mark.parametrize(
+    ("query", "found"), [("q=LPH", "alpha"), ("state=paused", "beta"), ("q={id}", "alpha"), ("q=z", "")]
+)
+def test_find(admin, query, found):
+    alpha = register("alpha").worker
+    register("beta", paused=True)
+    assert [worker.alias for worker in admin.rows(f"{LIST}?{query.format(id=alpha.pk)}")] == found.split()
+
+
+def test_pages_walk_over_all_workers(admin, monkeypatch):
+    from webui.admin.workers import WorkerAdmin
+
+    monkeypatch.setattr(WorkerAdmin, "list_per_page", 3)
+    made = [register(f"worker {n}").worker.pk for n in range(8)]
+    assert [worker.pk for worker in admin.all_pages(LIST)] == sorted(made, reverse=True)
+
+
+# --- What is done ---
+
+
+@pytest.fixture
+def holder(project):
+    """A worker with two leases in one project and one in another, beside one of somebody else."""
+    registration = register("holder", paused=False)
+    other = ProjectFactory()
+    TaskFactory.create_batch(3, project=project)
+    TaskFactory(project=other)
+    queue.lease(project=project, worker=register("somebody").worker)
+    for where in (project, project, other):
+        queue.lease(project=where, worker=registration.worker)
+    grant(registration, project, assign=True)
+    return registration
+
+
+@pytest.mark.parametrize(("action", "paused"), [("pause", True), ("resume", False)])
+def test_pause_and_resume(admin, holder, action, paused):
+    Worker.objects.update(paused=not paused)
+    question = admin.act(LIST, action, [holder.worker], confirmed=False)
+    assert "1 worker, 3 leased tasks" in question.content.decode()
+    assert Worker.objects.get(pk=holder.worker.pk).paused != paused
+    admin.act(LIST, action, [holder.worker])
+    assert Worker.objects.get(pk=holder.worker.pk).paused == paused
+    assert Worker.objects.filter(paused=paused).count() == 1
+
+
+def test_release_its_leases(admin, holder):
+    assert "3 leased tasks" in admin.get(f"{LIST}{holder.worker.pk}/act/release_leases/")
+    answer = act(admin, holder.worker, "release_leases", confirmed="yes")
+    assert "3 leases were taken back" in admin.say(answer)
+    assert not holder.worker.leases.exists()
+    assert Worker.objects.get(alias="somebody").leases.count() == 1
+
+
+def test_rotate_its_secret(admin, holder):
+    old = bytes(Worker.objects.get(pk=holder.worker.pk).secret_digest)
+    assert act(admin, holder.worker, "rotate_secret").status_code == 200
+    assert bytes(Worker.objects.get(pk=holder.worker.pk).secret_digest) == old
+    page = act(admin, holder.worker, "rotate_secret", confirmed="yes")
+    assert "no-store" in page["Cache-Control"]
+    new = bytes(Worker.objects.get(pk=holder.worker.pk).secret_digest)
+    assert new == digest(page.context["secret"]) != old
+    assert page.context["secret"] not in admin.get(f"{LIST}{holder.worker.pk}/change/")
+
+
+def test_secrets_are_not_rotated_in_the_list(admin, holder):
+    old = bytes(Worker.objects.get(pk=holder.worker.pk).secret_digest)
+    admin.act(LIST, "rotate_secret", [holder.worker])
+    assert bytes(Worker.objects.get(pk=holder.worker.pk).secret_digest) == old
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+def test_only_tracker_admins_act_on_workers(scoped, holder, action):
+    before = Worker.objects.filter(pk=holder.worker.pk).values().get()
+    assert f"act/{action}/" not in scoped.get(f"{LIST}{holder.worker.pk}/change/")
+    scoped.act(LIST, action, [holder.worker])
+    answer = act(scoped, holder.worker, action, confirmed="yes")
+    assert "Only a tracker admin may do this" in scoped.say(answer)
+    assert Worker.objects.filter(pk=holder.worker.pk).values().get() == before
+    assert holder.worker.leases.count() == 3
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+def test_a_link_does_nothing(admin, holder, action):
+    before = Worker.objects.filter(pk=holder.worker.pk).values().get()
+    admin.get(f"{LIST}{holder.worker.pk}/act/{action}/?confirmed=yes")
+    assert Worker.objects.filter(pk=holder.worker.pk).values().get() == before
+    assert holder.worker.leases.count() == 3
+
+
+def test_digests_stand_in_no_page(admin, worker):
+    for page in (LIST, f"{LIST}{worker.worker.pk}/change/"):
+        assert digest(worker.secret).hex() not in admin.get(page)
+        assert "secret_digest" not in admin.get(page)
+
+
+# --- Access requests ---
+
+
+def test_what_waits_comes_first(scoped, project):
+    granted = grant(register("granted"), project, assign=True)
+    late, early = ask(register("late"), project), ask(register("early"), project)
+    WorkerAccess.objects.filter(pk=early.pk).update(asked="2020-01-01T00:00:00Z")
+    assert scoped.rows(INBOX) == [early, late, granted]
+    assert scoped.rows(f"{INBOX}?state=pending") == [early, late]
+    assert scoped.rows(f"{INBOX}?state=granted") == [granted]
+    assert scoped.rows(f"{INBOX}?q=LAT") == [late]
+    assert scoped.rows(f"{INBOX}?project={project.pk}") == [early, late, granted]
+
+
+def test_pages_walk_over_the_inbox(scoped, project, monkeypatch):
+    from webui.admin.access import WorkerAccessAdmin
+
+    monkeypatch.setattr(WorkerAccessAdmin, "list_per_page", 2)
+    for n in range(4):
+        ask(register(f"asks {n}"), project)
+        grant(register(f"has {n}"), project, assign=True)
+    rows = scoped.all_pages(INBOX)
+    assert len({row.pk for row in rows}) == len(rows) == 8
+    assert [row.is_pending for row in rows] == [True] * 4 + [False] * 4
+
+
+def test_approve_many(scoped, project):
+    accesses = [ask(register(f"worker {n}"), project) for n in range(3)]
+    kept = ask(register("kept waiting"), project)
+    answer = scoped.client.post(
+        f"/admin/{INBOX}", {"action": "approve", "index": "0", "_selected_action": [one.pk for one in accesses]}
+    )
+    assert "3 requests were approved" in scoped.say(answer)
+    for access in accesses:
+        access.refresh_from_db()
+        assert (access.submit, access.is_pending) == (True, False)
+    kept.refresh_from_db()
+    assert (kept.submit, kept.is_pending) == (False, True)
+
+
+def test_approve_all_that_match(scoped, project, monkeypatch):
+    from webui.admin.access import WorkerAccessAdmin
+
+    monkeypatch.setattr(WorkerAccessAdmin, "list_per_page", 2)
+    accesses = [ask(register(f"worker {n}"), project) for n in range(5)]
+    scoped.act(INBOX, "approve", accesses[:1], select_across="1")
+    assert WorkerAccess.objects.filter(submit=True).count() == 5
+
+
+def test_approving_what_was_granted_changes_nothing(scoped, project, worker):
+    access = grant(worker, project, assign=True)
+    assert "0 requests were approved" in scoped.say(scoped.act(INBOX, "approve", [access]))
+    access.refresh_from_db()
+    assert (access.assign, access.submit) == (True, False)
+
+
+def test_reject_many(scoped, project):
+    accesses = [ask(register(f"worker {n}"), project) for n in range(2)]
+    kept = ask(register("kept"), project)
+    question = scoped.act(INBOX, "reject", accesses, confirmed=False)
+    assert "2 workers" in question.content.decode()
+    assert WorkerAccess.objects.count() == 3
+    scoped.act(INBOX, "reject", accesses)
+    assert list(WorkerAccess.objects.all()) == [kept]
+
+
+@pytest.mark.parametrize("action", ["approve", "reject"])
+@pytest.mark.parametrize("across", ["0", "1"])
+def test_deciding_takes_manage_access(with_roles, project, manager, worker, other_worker, action, across):
+    forbidden = ask(worker, project)
+    browser = with_roles(ALL_ROLES ^ Role.MANAGE_ACCESS)
+    # The inbox is not theirs at all; of a manager that has one elsewhere, this request is no part.
+    browser.get(INBOX, status=403)
+    assert browser.act(INBOX, action, [forbidden], select_across=across).status_code == 403
+    elsewhere = ProjectFactory()
+    set_roles(manager=manager, project=elsewhere, roles=Role.MANAGE_ACCESS)
+    allowed = ask(other_worker, elsewhere)
+    browser = Browser(manager)
+    assert browser.rows(INBOX) == [allowed]
+    browser.act(INBOX, action, [forbidden, allowed], select_across=across)
+    forbidden.refresh_from_db()
+    assert (forbidden.submit, forbidden.is_pending) == (False, True)
+
+
+def test_the_badge_counts_only_ones_own(scoped, project, foreign):
+    for n in range(3):
+        ask(register(f"here {n}"), project)
+    ask(register("elsewhere"), foreign)
+    entries = {entry["link"]: entry for group in context(scoped)["sidebar_navigation"] for entry in group["items"]}
+    assert entries["/admin/workers/workeraccess/"]["badge"] == "3"
+
+
+def context(browser):
+    return browser.client.get("/admin/").context

@@ -1,0 +1,1 @@
+"""What `manage.py serve` and `run_scheduler` are made of."""

@@ -1,0 +1,112 @@
+"""The scheduler: runs the periodic jobs of all apps, each at its interval, however many schedulers there are.
+
+Each job has a row in tracker.models.Chore that says when it is due. A scheduler locks the row, does one batch, and
+commits both together, so a job never runs twice at once, and a crash releases its row. It is a row lock, held for one
+transaction, and not a session-level advisory lock, so it works through a connection pooler. The queue doesn't depend on
+any of this being prompt: a lease that finds nothing else picks up expired leases itself.
+"""
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import NamedTuple
+
+from django.conf import settings
+from django.db import InterfaceError, OperationalError, connection, transaction
+from django.db.models.functions import Now
+from django.utils.module_loading import import_string
+
+from tracker import db
+from tracker.models import Chore
+
+logger = logging.getLogger("tracker.scheduler")
+
+TICK_SECONDS = 1.0
+FAILED_SECONDS = 60
+
+
+class Job(NamedTuple):
+    """A periodic job: its name, how often it is due in seconds, and the dotted path of its function.
+
+    The function does one batch and returns how many rows it moved; it is called again until that is 0. The name stands
+    in the database and stays when the function moves, so that the schedulers of two versions share one row.
+    """
+
+    name: str
+    seconds: float
+    path: str
+
+    @property
+    def function(self) -> Callable[[], int]:
+        return import_string(self.path)  # type: ignore[no-any-return]
+
+
+JOBS = (
+    # An expired lease is promised back within 10 s.
+    Job("tasks.chores.expire_leases", 5, "tasks.queue.expiry.expire_leases"),
+    Job("tasks.chores.fold_closed", 10, "tasks.queue.upkeep.fold_closed"),
+    Job("tasks.chores.forget_closed", 60, "tasks.queue.upkeep.forget_closed"),
+    Job("tasks.chores.take_snapshots", settings.SNAPSHOT_SECONDS, "tasks.queue.upkeep.take_snapshots"),
+    Job("tasks.chores.drop_snapshots", 3600, "tasks.queue.upkeep.drop_snapshots"),
+    Job("tracker.cache.drop_expired_counters", 600, "tracker.cache.drop_expired_counters"),
+    Job("logs.services.drop_old_entries", 3600, "logs.services.drop_old_entries"),
+)
+
+
+def run(stop: threading.Event, *, jobs: tuple[Job, ...] = JOBS) -> None:
+    """Run what is due until `stop` is set. Survives a database that goes away."""
+    registered = False
+    while not stop.is_set():
+        try:
+            if not registered:
+                register(jobs)
+                registered = True
+            do_due(jobs, stop)
+        except (OperationalError, InterfaceError) as error:
+            logger.warning("The database did not answer, trying again: %s", str(error).strip().split("\n")[0])
+            connection.close()
+        stop.wait(TICK_SECONDS)
+
+
+def register(jobs: tuple[Job, ...]) -> None:
+    """Make sure that each job has its row."""
+    Chore.objects.bulk_create([Chore(name=job.name) for job in jobs], ignore_conflicts=True)
+
+
+def do_due(jobs: tuple[Job, ...], stop: threading.Event) -> None:
+    """Run every job that is due, batch after batch, until none is or `stop` is set.
+
+    A job that fails is logged and put off; the others go on. Raises OperationalError and InterfaceError when the
+    database is away.
+    """
+    due = set(Chore.objects.filter(next_at__lte=Now()).values_list("name", flat=True))
+    for job in jobs:
+        try:
+            while job.name in due and not stop.is_set() and do_batch(job):
+                pass
+        except (OperationalError, InterfaceError):
+            raise
+        except Exception:
+            logger.exception("The periodic job %s failed; it is put off for %d seconds.", job.name, FAILED_SECONDS)
+            db.affected(PUT_OFF, {"chore": job.name, "seconds": FAILED_SECONDS})
+
+
+def do_batch(job: Job) -> bool:
+    """Do one batch of a job, if it is due and no other scheduler runs it. Returns whether there may be more to do."""
+    with transaction.atomic():
+        if db.one(TAKE, {"chore": job.name}) is None:
+            return False
+        moved = job.function()
+        if not moved:
+            db.affected(DONE, {"chore": job.name, "seconds": job.seconds})
+        return moved > 0
+
+
+TAKE = "SELECT name FROM tracker_chore WHERE name = %(chore)s AND next_at <= now() FOR UPDATE SKIP LOCKED"
+
+DONE = """
+UPDATE tracker_chore SET next_at = now() + make_interval(secs => %(seconds)s), last_done = now()
+WHERE name = %(chore)s
+"""
+
+PUT_OFF = "UPDATE tracker_chore SET next_at = now() + make_interval(secs => %(seconds)s) WHERE name = %(chore)s"

@@ -1,0 +1,138 @@
+"""Workers' requests for access, in the admin."""
+
+from collections.abc import Callable
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db.models import Case, DateTimeField, IntegerField, Q, QuerySet, Value, When
+from django.db.models.functions import Coalesce
+from django.http import HttpRequest, HttpResponse
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
+
+from projects.models import Project
+from projects.roles import Role
+from webui.admin.base import TrackerModelAdmin, action
+from webui.admin.cells import access_words, clipped, labels, written
+from webui.admin.filters import Choice, ProjectFilter, id_in, text_of
+from webui.scope import scope_of
+from webui.templatetags.formatting import count
+from workers import services
+from workers.models import WorkerAccess
+from workers.queries import PENDING
+from workers.services import NothingAsked
+
+# Rows of a table that stand on a page.
+LISTED = 100
+
+
+class DecisionFilter(Choice):
+    title, parameter_name = _("state"), "state"
+    options = (("pending", _("waiting for a decision")), ("granted", _("granted")))
+
+    def queryset(self, request: HttpRequest, queryset: "QuerySet[WorkerAccess]") -> "QuerySet[WorkerAccess]":
+        chosen = text_of(request, "state")
+        conditions = {"pending": PENDING, "granted": Q(assign=True) | Q(submit=True)}
+        return queryset.filter(conditions.get(chosen, Q()))
+
+
+class AccessProjectFilter(ProjectFilter):
+    def lookups(self, request: HttpRequest, model_admin: Any) -> tuple[tuple[str, Any], ...]:
+        found = scope_of(request).within(Project.objects.order_by("name"), Role.MANAGE_ACCESS, project="pk")
+        return tuple((str(pk), name) for pk, name in found.values_list("pk", "name"))
+
+    def queryset(self, request: HttpRequest, queryset: "QuerySet[WorkerAccess]") -> "QuerySet[WorkerAccess]":
+        chosen = text_of(request, "project")
+        return queryset.filter(project=id_in(chosen) or 0) if chosen else queryset
+
+
+@admin.register(WorkerAccess)
+class WorkerAccessAdmin(TrackerModelAdmin):
+    plural = _("Access requests")
+    note = _("What waits for a decision comes first, the longest waiting above.")
+    keys = ("settled", "since", "pk")
+    list_display = ("name", "project_name", "asks", "has", "asked_at")
+    list_display_links = None
+    list_filter = (DecisionFilter, AccessProjectFilter)
+    search_fields = ("worker__alias",)
+    search_help_text = _("Alias or id of the worker, or the project's name")
+    actions = ("approve", "reject")
+
+    def has_view_permission(self, request: HttpRequest, obj: WorkerAccess | None = None) -> bool:
+        # A list without pages.
+        return obj is None and scope_of(request).has_anywhere(Role.MANAGE_ACCESS)
+
+    def get_queryset(self, request: HttpRequest) -> "QuerySet[WorkerAccess]":
+        settled = Case(When(PENDING, then=Value(0)), default=Value(1), output_field=IntegerField())
+        since = Coalesce("asked", Value("2000-01-01T00:00:00+00:00"), output_field=DateTimeField())
+        accesses = WorkerAccess.objects.select_related("worker", "project").annotate(settled=settled, since=since)
+        return scope_of(request).within(accesses, Role.MANAGE_ACCESS)
+
+    def search(self, queryset: "QuerySet[WorkerAccess]", text: str) -> "QuerySet[WorkerAccess]":
+        names = Q(worker__alias__icontains=text) | Q(project__name__icontains=text)
+        return queryset.filter(names | Q(worker=id_in(text) or 0))
+
+    @admin.display(description=_("worker"))
+    def name(self, access: WorkerAccess) -> SafeString:
+        return clipped(f"{access.worker.alias} ({access.worker_id})")
+
+    @admin.display(description=_("project"))
+    def project_name(self, access: WorkerAccess) -> SafeString:
+        return clipped(access.project.name, short=True)
+
+    @admin.display(description=_("asks for"))
+    def asks(self, access: WorkerAccess) -> SafeString | str:
+        wanted = {
+            name: "warning"
+            for name, wants in (("ASSIGN", access.wants_assign), ("SUBMIT", access.wants_submit))
+            if wants
+        }
+        return labels(wanted) if wanted else "–"
+
+    @admin.display(description=_("asked at"))
+    def asked_at(self, access: WorkerAccess) -> str:
+        return written(access.asked)
+
+    @admin.display(description=_("has"))
+    def has(self, access: WorkerAccess) -> SafeString | str:
+        return access_words(access)
+
+    @action(_("Approve"), icon="check", role=Role.MANAGE_ACCESS)
+    def approve(self, request: HttpRequest, queryset: "QuerySet[WorkerAccess]") -> HttpResponse | None:
+        if request.method != "POST":
+            return None
+        number = self._decide(request, queryset.filter(PENDING), services.accept_request)
+        text = ngettext("%(number)s request was approved.", "%(number)s requests were approved.", number)
+        self.message_user(request, text % {"number": count(number)}, messages.SUCCESS)
+        return None
+
+    @action(_("Reject, and take what was granted"), icon="close", role=Role.MANAGE_ACCESS, danger=True)
+    def reject(self, request: HttpRequest, queryset: "QuerySet[WorkerAccess]") -> HttpResponse | None:
+        if self.is_confirmed(request):
+            number = self._decide(request, queryset, services.reject_request)
+            text = ngettext("%(number)s access was taken.", "%(number)s accesses were taken.", number)
+            self.message_user(request, text % {"number": count(number)}, messages.SUCCESS)
+            return None
+        number = queryset.count()
+        return self.ask(
+            request,
+            name="reject",
+            question=_("These workers are refused what they asked for, and lose what they were granted."),
+            touches=ngettext("%(number)s worker", "%(number)s workers", number) % {"number": count(number)},
+            rows=[(f"{one.worker.alias} ({one.worker_id})", one.project.name) for one in queryset[:LISTED]],
+        )
+
+    def _decide(self, request: HttpRequest, queryset: "QuerySet[WorkerAccess]", decide: Callable[..., None]) -> int:
+        """Decide on each. Raises Forbidden before anything is done."""
+        accesses = list(queryset)
+        scope_of(request).demand(Role.MANAGE_ACCESS, {access.project_id for access in accesses})
+        number = 0
+        for access in accesses:
+            try:
+                decide(project=access.project, worker_id=access.worker_id)
+            except NothingAsked:
+                # Somebody else decided at the same moment.
+                continue
+            number += 1
+        return number

@@ -1,0 +1,106 @@
+"""What stands in the cells of the admin's lists and in the fields of its pages."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from django.db.models import QuerySet
+from django.utils.formats import date_format
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+from django.utils.timezone import localtime
+from django.utils.translation import gettext as _
+
+from projects.models import Project
+from webui.admin.filters import id_in
+from workers.models import Worker, WorkerAccess
+
+# Workers of one alias that a filter stands for.
+SAME_NAMES = 1_000
+
+
+def clipped(text: str, *, title: str | None = None, short: bool = False) -> SafeString:
+    """A text on one line, as long as there is room; the pointer shows more of it."""
+    size = "clip short" if short else "clip"
+    return format_html('<span class="{}" title="{}">{}</span>', size, (title or text)[:1000], text)
+
+
+def label(text: Any, kind: str = "") -> SafeString:
+    """A mark such as "paused"; `kind` is info, success, warning or danger."""
+    return format_html('<span class="mark {}">{}</span>', kind, text)
+
+
+def labels(marks: Mapping[Any, str]) -> SafeString:
+    """Several marks beside each other."""
+    return format_html("{}" * len(marks), *(label(text, kind) for text, kind in marks.items()))
+
+
+def written(moment: datetime | None) -> str:
+    """A time as lists and pages write it. A dash for None."""
+    return "–" if moment is None else date_format(localtime(moment), "DATETIME_FORMAT")
+
+
+def link(address: str, text: Any) -> SafeString:
+    """A link to another page of the admin."""
+    return format_html('<a class="goes" href="{}">{}</a>', address, text)
+
+
+def rows_by_id(rows: "QuerySet[Any]", ids: list[int]) -> list[Any]:
+    """The rows with these ids, in the order of the ids."""
+    found = {row.pk: row for row in rows.filter(pk__in=ids)}
+    return [found[one] for one in ids if one in found]
+
+
+def moment(timestamp: int) -> str:
+    """A worker's time in Unix seconds, which may be any number, in UTC."""
+    try:
+        return datetime.fromtimestamp(timestamp, UTC).strftime("%Y-%m-%d %H:%M:%S")
+    except (ValueError, OverflowError, OSError):
+        return str(timestamp)
+
+
+def project_link(project: Project) -> SafeString:
+    """The project's name, which leads to it."""
+    return link(f"/admin/projects/project/{project.pk}/change/", clipped(project.name, short=True))
+
+
+def worker_name(worker_id: int | None, alias: str | None) -> str:
+    """How a worker is called, also one that was deleted. A dash for none."""
+    if worker_id is None:
+        return "–"
+    return _("deleted worker %(id)s") % {"id": worker_id} if alias is None else f"{alias} ({worker_id})"
+
+
+def workers_called(text: str) -> list[int] | None:
+    """The workers with this id or alias; None for no text."""
+    if not text:
+        return None
+    worker = id_in(text)
+    if worker is not None:
+        return [worker]
+    return list(Worker.objects.filter(alias__iexact=text).values_list("pk", flat=True)[:SAME_NAMES])
+
+
+def aliases_of(worker_ids: Sequence[int]) -> dict[int, str]:
+    """The aliases of those workers that are still there."""
+    return dict(Worker.objects.filter(pk__in=worker_ids).values_list("pk", "alias"))
+
+
+def vote_table(voters: Sequence[int], votes: Sequence[int]) -> SafeString:
+    """Who verified a task with which hash. A hash is 64 bits: more than a number can be in a browser, so it is text."""
+    if not voters:
+        return format_html("{}", "–")
+    aliases = aliases_of(voters)
+    rows = ((worker_name(worker, aliases.get(worker)), str(vote)) for worker, vote in zip(voters, votes, strict=True))
+    return format_html(
+        '<table class="plain"><tr><th>{}</th><th>{}</th></tr>{}</table>',
+        _("worker"),
+        _("verification hash"),
+        format_html_join("", "<tr><td>{}</td><td><code>{}</code></td></tr>", rows),
+    )
+
+
+def access_words(access: WorkerAccess) -> SafeString | str:
+    """What was granted, as marks."""
+    granted = {name: "success" for name, has in (("ASSIGN", access.assign), ("SUBMIT", access.submit)) if has}
+    return labels(granted) if granted else "–"

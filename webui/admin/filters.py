@@ -1,0 +1,100 @@
+"""Filters of the admin's lists. They offer choices or take a text; what is done with it is the list's affair."""
+
+from datetime import UTC, datetime
+from typing import Any, ClassVar
+
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.dateparse import parse_datetime
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+from unfold.contrib.filters.admin import DropdownFilter, TextFilter
+
+from projects.models import Project
+from tracker.api.errors import InvalidField
+from webui.scope import scope_of
+
+
+class Choice(DropdownFilter):
+    """One of a few values. Filters nothing by itself."""
+
+    options: ClassVar[tuple[tuple[str, Any], ...]] = ()
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> tuple[tuple[str, Any], ...]:
+        return self.options
+
+    def has_output(self) -> bool:
+        return True
+
+    def queryset(self, request: HttpRequest, queryset: "QuerySet[Any]") -> "QuerySet[Any]":
+        return queryset
+
+
+class ProjectFilter(Choice):
+    """The projects in scope."""
+
+    title, parameter_name = _("project"), "project"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> tuple[tuple[str, Any], ...]:
+        found = scope_of(request).within(Project.objects.order_by("name"), project="pk")
+        return tuple((str(pk), name) for pk, name in found.values_list("pk", "name"))
+
+
+class Typed(TextFilter):
+    """A text. Filters nothing by itself."""
+
+    def queryset(self, request: HttpRequest, queryset: "QuerySet[Any]") -> "QuerySet[Any]":
+        return queryset
+
+
+class Since(Typed):
+    """A time, the earliest; see time_of."""
+
+    title, parameter_name = _("from (2026-01-31 12:00)"), "since"
+
+
+class Until(Typed):
+    """A time, the latest; see time_of."""
+
+    title, parameter_name = _("until (2026-01-31 12:00)"), "until"
+
+
+def text_of(request: HttpRequest, name: str) -> str:
+    """What was chosen or typed; empty for nothing."""
+    return request.GET.get(name, "").replace("\0", "").strip()
+
+
+def id_in(text: str) -> int | None:
+    """The id that a text is; None for what is none."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else None
+
+
+def number_of(request: HttpRequest, name: str, *, low: int, high: int) -> int | None:
+    """The whole number that was typed; None for nothing. Raises InvalidField."""
+    text = text_of(request, name)
+    if not text:
+        return None
+    try:
+        number = int(text[:40])
+    except ValueError:
+        number = high + 1
+    if not low <= number <= high:
+        problem = gettext("must be a whole number from %(low)s to %(high)s, not %(text)s.")
+        raise InvalidField(name, problem % {"low": low, "high": high, "text": text[:40]})
+    return number
+
+
+def time_of(request: HttpRequest, name: str) -> datetime | None:
+    """The time that was typed, as ISO 8601 writes it, in UTC; None for nothing. Raises InvalidField."""
+    text = text_of(request, name)
+    if not text:
+        return None
+    try:
+        moment = parse_datetime(text if len(text) > len("2026-01-31") else f"{text} 00:00")
+    except ValueError:
+        moment = None
+    if moment is None or not 1970 < moment.year < 9999:
+        problem = gettext("must be a time such as 2026-01-31 12:00, not %(text)s.")
+        raise InvalidField(name, problem % {"text": text[:40]})
+    return moment if timezone.is_aware(moment) else moment.replace(tzinfo=UTC)

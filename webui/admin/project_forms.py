@@ -1,0 +1,92 @@
+"""The forms of projects in the admin. The rules are the services'."""
+
+from typing import Any, ClassVar
+
+from django import forms
+from django.contrib.auth.models import AnonymousUser
+from django.core.exceptions import ValidationError
+from django.db.models import Q
+from django.forms.models import construct_instance
+from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget, UnfoldBooleanWidget
+
+from accounts.models import User
+from projects.models import Project
+from projects.roles import Role
+from tracker.api.errors import ApiError
+from webui.pages.common import blame
+from webui.pages.forms.projects import ChainField, ProjectForm
+
+
+class ProjectAdminForm(forms.ModelForm):
+    """All settings of a project, called as the pages call them."""
+
+    manager: ClassVar[User | AnonymousUser] = AnonymousUser()
+    # What the services said when this was tried.
+    refused: ClassVar[ApiError | None] = None
+
+    class Meta:
+        model = Project
+        fields = ProjectForm.Meta.fields
+        labels = ProjectForm.Meta.labels
+        help_texts = ProjectForm.Meta.help_texts
+        widgets = {"motd": UnfoldAdminTextareaWidget({"rows": 4})}
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # What the page showed goes along, so that a value that others changed meanwhile is not changed back.
+        for field in self.fields.values():
+            field.show_hidden_initial = True
+        if "chain" in self.fields:
+            self.fields["chain"] = self._chain_field(self.fields["chain"])
+
+    def _chain_field(self, field: Any) -> forms.ModelChoiceField:
+        edited = Project.objects.with_role(self.manager, Role.EDIT).values("pk")
+        others = Project.objects.filter(Q(pk__in=edited) | Q(pk=self.instance.chain_id or 0))
+        chain = ChainField(
+            queryset=others.exclude(pk=self.instance.pk).order_by("name"),
+            required=False,
+            label=field.label,
+            help_text=field.help_text,
+            empty_label="–",
+            widget=UnfoldAdminSelectWidget(),
+            show_hidden_initial=True,
+        )
+        known = Project.objects.visible_to(self.manager).filter(pk__in=others.values("pk"))
+        chain.visible = set(known.values_list("pk", flat=True))
+        return chain
+
+    def clean(self) -> dict[str, Any] | None:
+        cleaned = super().clean()
+        if self.refused is not None:
+            blame(self, self.refused)
+        return cleaned
+
+    def _post_clean(self) -> None:
+        # The columns one by one; what concerns several rows or columns is told by the services, at its field.
+        construct_instance(self, self.instance, self._meta.fields, self._meta.exclude)
+        try:
+            self.instance.clean_fields(exclude={one.name for one in Project._meta.fields} - set(self.cleaned_data))
+        except ValidationError as error:
+            self.add_error(None, error)
+
+    def changes(self, names: list[str] | None = None) -> dict[str, Any]:
+        """What to hand to the services of these fields, by default all: the chain as an id with 0 for none."""
+        values = {name: self.cleaned_data[name] for name in (self.cleaned_data if names is None else names)}
+        if "chain" in values:
+            chain = values.pop("chain")
+            values["chain_id"] = chain.pk if chain else 0
+        return values
+
+
+class RolesForm(forms.Form):
+    """One manager's roles in a project, a box each."""
+
+    READ = forms.BooleanField(required=False, widget=UnfoldBooleanWidget({"aria-label": "READ"}))
+    EDIT = forms.BooleanField(required=False, widget=UnfoldBooleanWidget({"aria-label": "EDIT"}))
+    MANAGE_ACCESS = forms.BooleanField(required=False, widget=UnfoldBooleanWidget({"aria-label": "MANAGE_ACCESS"}))
+    SECRET = forms.BooleanField(required=False, widget=UnfoldBooleanWidget({"aria-label": "SECRET"}))
+    MAINTENANCE = forms.BooleanField(required=False, widget=UnfoldBooleanWidget({"aria-label": "MAINTENANCE"}))
+
+    def roles(self) -> Role:
+        """The roles whose boxes are ticked."""
+        return Role(sum(role for role in Role if self.cleaned_data[str(role.name)]))

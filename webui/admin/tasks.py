@@ -1,0 +1,342 @@
+"""Tasks that are not closed, in the admin: searched, looked at, and acted on."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.db.models.functions import Left
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
+
+from projects.models import Project
+from projects.roles import Role
+from tasks import maintenance
+from tasks.models import Task
+from tasks.queries import search
+from tasks.queries.search import Criteria, State
+from tracker.api.errors import InvalidField
+from tracker.api.fields import INT16, INT32, INT64
+from tracker.keyset import Cursor
+from webui.admin.base import TrackerModelAdmin, action
+from webui.admin.cells import clipped, label, project_link, rows_by_id, vote_table, worker_name, workers_called, written
+from webui.admin.filters import Choice, ProjectFilter, Typed, number_of, text_of
+from webui.admin.paging import Page
+from webui.scope import scope_of
+from webui.templatetags.formatting import count as in_words
+from webui.templatetags.formatting import duration
+
+# Characters of a recipe in a list.
+SHOWN = 300
+_STATE_KINDS = {State.READY: "", State.LEASED: "info", State.FAILED: "danger", State.AWAITING: "warning"}
+
+
+class StateFilter(Choice):
+    title, parameter_name = _("state"), "state"
+    options = tuple(State.choices)
+
+
+class AgeFilter(Choice):
+    title, parameter_name = _("age"), "age"
+    options = (
+        ("younger-3600", _("less than an hour")),
+        ("younger-86400", _("less than a day")),
+        ("older-3600", _("more than an hour")),
+        ("older-86400", _("more than a day")),
+        ("older-604800", _("more than a week")),
+        ("older-2592000", _("more than 30 days")),
+    )
+
+
+class PriorityFilter(Typed):
+    title, parameter_name = _("priority"), "priority"
+
+
+class WorkerFilter(Typed):
+    title, parameter_name = _("worker (id or alias)"), "worker"
+
+
+class RetriesFilter(Typed):
+    title, parameter_name = _("retries (at least)"), "retries"
+
+
+class PriorityForm(forms.Form):
+    priority = forms.IntegerField(label=_("New priority"), min_value=INT16[0], max_value=INT16[1], initial=0)
+
+
+@admin.register(Task)
+class TaskAdmin(TrackerModelAdmin):
+    plural = _("Tasks")
+    list_display = ("number", "recipe_begin", "project_name", "state", "order", "tries", "holder", "age")
+    list_display_links = ("number",)
+    list_filter = (ProjectFilter, StateFilter, PriorityFilter, WorkerFilter, AgeFilter, RetriesFilter)
+    search_fields = ("pk",)
+    search_help_text = _('Id, hash, or text of the recipe; a number in quotes, "42", is text')
+    actions = page_actions = ("retry", "release", "set_priority", "delete")
+    fieldsets = (
+        (None, {"fields": ("project_name", "state", "recipe_whole", "hash", "submitted")}),
+        (_("Order and retries"), {"fields": ("order", "tries", "lease_time")}),
+        (_("Lease"), {"fields": ("holder", "leased_at", "leased_until")}),
+        (_("Verification"), {"fields": ("needed", "vote_table")}),
+    )
+    readonly_fields = (
+        *("project_name", "state", "recipe_whole", "hash", "order", "tries", "lease_time", "holder", "needed"),
+        *("vote_table", "submitted", "leased_at", "leased_until"),
+    )
+
+    def get_queryset(self, request: HttpRequest) -> "QuerySet[Task]":
+        return scope_of(request).within(Task.objects.select_related("project", "assignee"))
+
+    def criteria(self, request: HttpRequest) -> Criteria:
+        """What the list's address asks for. Raises InvalidField: what can't be read must not mean everything."""
+        scope = scope_of(request)
+        projects, everywhere = scope.project_ids(), scope.everywhere
+        chosen = number_of(request, "project", low=1, high=INT64[1])
+        if chosen is not None:
+            projects, everywhere = [one for one in projects if one == chosen], False
+        state = text_of(request, "state")
+        if state and state not in State.values:
+            raise InvalidField("state", gettext("is none of those that there are."))
+        older, younger = _ages(text_of(request, "age"))
+        ids, hash64, text = _search_for(text_of(request, "q"))
+        return Criteria(
+            projects=projects,
+            everywhere=everywhere,
+            states=(State(state),) if state else (),
+            ids=ids,
+            hash64=hash64,
+            priority=number_of(request, "priority", low=INT16[0], high=INT16[1]),
+            workers=workers_called(text_of(request, "worker")),
+            older=older,
+            younger=younger,
+            retries=number_of(request, "retries", low=0, high=INT32[1]),
+            text=text,
+        )
+
+    def find_page(self, request: HttpRequest, queryset: "QuerySet[Task]", after: Cursor | None, limit: int) -> Page:
+        try:
+            found = search.find(self.criteria(request), after=after, limit=limit)
+        except InvalidField as error:
+            self.message_user(request, str(error), messages.ERROR)
+            return Page([])
+        columns = ("id", "priority", "status", "retries", "max_retries", "created", "voters", "verification_count")
+        few = queryset.only(*columns, "project__name", "assignee__alias").annotate(recipe_start=Left("recipe", SHOWN))
+        down_to = "" if found.looked is None or found.following is None else str(found.following[1])
+        return Page(rows_by_id(few, found.ids), found.following, found.looked, down_to)
+
+    def name_of(self, obj: Task) -> str:
+        return gettext("Task %(id)s") % {"id": obj.pk}
+
+    # --- What is shown ---
+
+    @admin.display(description=_("id"))
+    def number(self, task: Task) -> str:
+        return str(task.pk)
+
+    @admin.display(description=_("recipe"))
+    def recipe_begin(self, task: Any) -> SafeString:
+        return clipped(task.recipe_start)
+
+    @admin.display(description=_("recipe"))
+    def recipe_whole(self, task: Task) -> SafeString:
+        return format_html('<pre class="whole">{}</pre>', task.recipe)
+
+    @admin.display(description=_("project"))
+    def project_name(self, task: Task) -> SafeString:
+        return project_link(task.project)
+
+    @admin.display(description=_("state"))
+    def state(self, task: Task) -> SafeString:
+        state = _state_of(task)
+        waiting = task.status == Task.Status.NEW and bool(task.voters)
+        awaiting = label(State.AWAITING.label, _STATE_KINDS[State.AWAITING]) if waiting else ""
+        return format_html("{}{}", label(state.label, _STATE_KINDS[state]), awaiting)
+
+    @admin.display(description=_("priority"))
+    def order(self, task: Task) -> str:
+        return str(task.priority)
+
+    @admin.display(description=_("retries"))
+    def tries(self, task: Task) -> str:
+        return f"{task.retries} / {task.max_retries}"
+
+    @admin.display(description=_("worker"))
+    def holder(self, task: Task) -> str:
+        return worker_name(task.assignee_id, task.assignee.alias if task.assignee else None)
+
+    @admin.display(description=_("age"))
+    def age(self, task: Task) -> str:
+        return duration(_seconds_since(task.created))
+
+    @admin.display(description=_("submitted"))
+    def submitted(self, task: Task) -> str:
+        return written(task.created)
+
+    @admin.display(description=_("leased at"))
+    def leased_at(self, task: Task) -> str:
+        return written(task.assign_time)
+
+    @admin.display(description=_("leased until"))
+    def leased_until(self, task: Task) -> str:
+        return written(task.lease_expires)
+
+    @admin.display(description=_("hash"))
+    def hash(self, task: Task) -> str:
+        return "–" if task.hash64 is None else str(task.hash64)
+
+    @admin.display(description=_("a lease lasts"))
+    def lease_time(self, task: Task) -> str:
+        return duration(task.max_assign_time or task.project.lease_seconds)
+
+    @admin.display(description=_("workers that have to agree"))
+    def needed(self, task: Task) -> str:
+        return str(max(task.verification_count, 1))
+
+    @admin.display(description=_("verified so far"))
+    def vote_table(self, task: Task) -> SafeString:
+        return vote_table(task.voters, task.votes)
+
+    # --- What is done ---
+
+    def is_useful(self, name: str, obj: Task) -> bool:
+        return {"retry": _state_of(obj) == State.FAILED, "release": _state_of(obj) == State.LEASED}.get(name, True)
+
+    @action(_("Retry failed tasks"), icon="replay", role=Role.MAINTENANCE)
+    def retry(self, request: HttpRequest, queryset: "QuerySet[Task]") -> HttpResponse | None:
+        return self._act(
+            request,
+            queryset,
+            name="retry",
+            only=State.FAILED,
+            question=_("The failed ones of these tasks go back to the queue, with no retries counted."),
+            run=maintenance.retry_matching,
+        )
+
+    @action(_("Release leases"), icon="lock_open", role=Role.MAINTENANCE)
+    def release(self, request: HttpRequest, queryset: "QuerySet[Task]") -> HttpResponse | None:
+        return self._act(
+            request,
+            queryset,
+            name="release",
+            only=State.LEASED,
+            question=_("The leases of these tasks are taken back; what their workers report of them counts no more."),
+            run=maintenance.release_matching,
+        )
+
+    @action(_("Change the priority"), icon="low_priority", role=Role.MAINTENANCE)
+    def set_priority(self, request: HttpRequest, queryset: "QuerySet[Task]") -> HttpResponse | None:
+        form = PriorityForm(request.POST if self.is_confirmed(request) else None)
+
+        def run(criteria: Criteria) -> int:
+            return maintenance.set_priority_of_matching(criteria, priority=form.cleaned_data["priority"])
+
+        return self._act(
+            request,
+            queryset,
+            name="set_priority",
+            question=_("These tasks get another priority; the highest is leased first."),
+            run=run,
+            form=form,
+        )
+
+    @action(_("Delete tasks"), icon="delete", role=Role.MAINTENANCE, danger=True)
+    def delete(self, request: HttpRequest, queryset: "QuerySet[Task]") -> HttpResponse | None:
+        return self._act(
+            request,
+            queryset,
+            name="delete",
+            question=_("These tasks are deleted for good: nothing is counted as closed, nothing goes on in a chain."),
+            run=maintenance.delete_matching,
+        )
+
+    def _act(
+        self,
+        request: HttpRequest,
+        queryset: "QuerySet[Task]",
+        *,
+        name: str,
+        question: Any,
+        run: Callable[[Criteria], int],
+        only: State | None = None,
+        form: forms.Form | None = None,
+    ) -> HttpResponse | None:
+        """Ask, with the number of tasks, or do it. Raises InvalidField and, before anything is done, Forbidden."""
+        criteria = self._meant(request, queryset)
+        if only is not None and only not in criteria.states:
+            criteria = criteria._replace(states=(*criteria.states, only))
+        scope_of(request).demand(Role.MAINTENANCE, criteria.projects)
+        if self.is_confirmed(request) and (form is None or form.is_valid()):
+            number = run(criteria)
+            changed = ngettext("%(number)s task was changed.", "%(number)s tasks were changed.", number)
+            self.message_user(request, changed % {"number": in_words(number)}, messages.SUCCESS)
+            return None
+        counted = search.count(criteria)
+        return self.ask(
+            request,
+            name=name,
+            question=question,
+            touches=_how_many(counted),
+            rows=_by_project(counted),
+            form=form,
+            warning="" if counted.complete else _("Counting was stopped; all tasks that match will be changed."),
+        )
+
+    def _meant(self, request: HttpRequest, queryset: "QuerySet[Task]") -> Criteria:
+        """The tasks that an action is for: all that match the list's address, or those that were ticked."""
+        if request.POST.get("select_across") == "1" and "/act/" not in request.path:
+            return self.criteria(request)
+        found = dict(queryset.values_list("pk", "project_id"))
+        return Criteria(projects=sorted(set(found.values())), ids=list(found))
+
+
+def _how_many(counted: search.Counted) -> str:
+    number = counted.total
+    values = {"number": in_words(number)}
+    if counted.complete:
+        return ngettext("%(number)s task", "%(number)s tasks", number) % values
+    return ngettext("at least %(number)s task", "at least %(number)s tasks", number) % values
+
+
+def _by_project(counted: search.Counted) -> list[tuple[str, str]]:
+    """The projects with most of them, each with its number."""
+    most = sorted(counted.by_project, key=lambda one: -counted.by_project[one])[:10]
+    names = dict(Project.objects.filter(pk__in=most).values_list("pk", "name"))
+    return [(names[one], in_words(counted.by_project[one])) for one in most if one in names]
+
+
+def _state_of(task: Task) -> State:
+    if task.status == Task.Status.FAILED:
+        return State.FAILED
+    return State.READY if task.assignee_id is None else State.LEASED
+
+
+def _seconds_since(moment: datetime) -> float:
+    return (timezone.now() - moment).total_seconds()
+
+
+def _ages(text: str) -> tuple[float | None, float | None]:
+    """The ages that AgeFilter's choice asks for, older and younger than."""
+    if not text:
+        return None, None
+    if text not in dict(AgeFilter.options):
+        raise InvalidField("age", gettext("is none of those that there are."))
+    side, _separator, seconds = text.partition("-")
+    return (float(seconds), None) if side == "older" else (None, float(seconds))
+
+
+def _search_for(text: str) -> tuple[list[int] | None, int | None, str | None]:
+    """What a search means: an id, a hash, or a text in the recipe."""
+    if len(text) > 1 and text[0] == text[-1] == '"':
+        return None, None, text[1:-1]
+    digits = text.removeprefix("-")
+    if digits.isascii() and digits.isdigit() and len(digits) <= 20 and INT64[0] <= int(text) < 2**64:
+        number = int(text)
+        signed = number - 2**64 if number > INT64[1] else number
+        return ([number] if 0 < number <= INT64[1] else []), signed, None
+    return None, None, text or None

@@ -1,0 +1,201 @@
+"""Workers in the admin. Their requests for access are in access.py."""
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
+
+from projects.roles import Role
+from tasks import maintenance
+from tasks.queries.activity import Activity, activity, holders
+from tracker.keyset import Cursor
+from webui.admin.base import TrackerModelAdmin, action
+from webui.admin.cells import access_words, clipped, label, link, written
+from webui.admin.filters import Choice, id_in, text_of
+from webui.admin.paging import Page
+from webui.scope import scope_of
+from webui.templatetags.formatting import count
+from workers import services
+from workers.models import Worker, WorkerAccess
+
+# Rows of a table that stand on a page.
+LISTED = 100
+
+
+class PausedFilter(Choice):
+    title, parameter_name = _("state"), "state"
+    options = (("paused", _("paused")), ("running", _("not paused")))
+
+    def queryset(self, request: HttpRequest, queryset: "QuerySet[Worker]") -> "QuerySet[Worker]":
+        chosen = text_of(request, "state")
+        return queryset.filter(paused=chosen == "paused") if chosen in ("paused", "running") else queryset
+
+
+@admin.register(Worker)
+class WorkerAdmin(TrackerModelAdmin):
+    plural = _("Workers")
+    note = _(
+        "A worker was last seen when it last leased, closed or logged something; only the newest of that is looked at."
+    )
+    list_display = ("name", "number", "state", "seen", "leases", "closed", "registered")
+    list_display_links = ("name",)
+    list_filter = (PausedFilter,)
+    search_fields = ("alias",)
+    search_help_text = _("Alias or id")
+    actions = page_actions = ("pause", "resume", "release_leases", "rotate_secret")
+    fieldsets = (
+        (None, {"fields": ("name", "number", "state", "registered")}),
+        (_("Activity"), {"fields": ("seen", "leases", "closed")}),
+        (_("Access"), {"fields": ("access_table",)}),
+    )
+    readonly_fields = ("name", "number", "state", "seen", "leases", "closed", "access_table", "registered")
+
+    def get_queryset(self, request: HttpRequest) -> "QuerySet[Worker]":
+        scope = scope_of(request)
+        workers = Worker.objects.defer("secret_digest")
+        if scope.everywhere:
+            return workers
+        # A manager knows those whose access it decides on and those that hold tasks of its projects.
+        projects = scope.project_ids(Role.MANAGE_ACCESS)
+        with_access = WorkerAccess.objects.filter(project__in=projects).values("worker")
+        return workers.filter(Q(pk__in=with_access) | Q(pk__in=holders(projects) if projects else []))
+
+    def search(self, queryset: "QuerySet[Worker]", text: str) -> "QuerySet[Worker]":
+        return queryset.filter(Q(alias__icontains=text) | Q(pk=id_in(text) or 0))
+
+    def find_page(self, request: HttpRequest, queryset: "QuerySet[Worker]", after: Cursor | None, limit: int) -> Page:
+        page = super().find_page(request, queryset, after, limit)
+        self._add_activity(request, page.rows)
+        return page
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
+        worker = super().get_object(request, object_id, from_field)
+        self._add_activity(request, [worker])
+        worker.accesses_in_scope = scope_of(request).within(worker.accesses.select_related("project"))
+        return worker
+
+    def _add_activity(self, request: HttpRequest, workers: list[Any]) -> None:
+        scope = scope_of(request)
+        projects = scope.project_ids() if scope.everywhere else scope.project_ids(Role.MANAGE_ACCESS)
+        found = activity([worker.pk for worker in workers], projects) if workers else {}
+        for worker in workers:
+            worker.activity = found.get(worker.pk, Activity())
+
+    # --- What is shown ---
+
+    @admin.display(description=_("alias"))
+    def name(self, worker: Worker) -> SafeString:
+        return clipped(worker.alias, short=True)
+
+    @admin.display(description=_("id"))
+    def number(self, worker: Worker) -> str:
+        return str(worker.pk)
+
+    @admin.display(description=_("state"))
+    def state(self, worker: Worker) -> SafeString:
+        return label(_("paused"), "danger") if worker.paused else label(_("not paused"))
+
+    @admin.display(description=_("last seen"))
+    def seen(self, worker: Any) -> str:
+        return written(worker.activity.seen)
+
+    @admin.display(description=_("leases now"))
+    def leases(self, worker: Any) -> SafeString:
+        return link(f"/admin/tasks/task/?worker={worker.pk}", count(worker.activity.leases))
+
+    @admin.display(description=_("closed"))
+    def closed(self, worker: Any) -> str:
+        return count(worker.activity.closed)
+
+    @admin.display(description=_("registered"))
+    def registered(self, worker: Worker) -> str:
+        return written(worker.created)
+
+    @admin.display(description=_("projects"))
+    def access_table(self, worker: Any) -> SafeString:
+        rows = [(access.project.name, access_words(access)) for access in worker.accesses_in_scope[:LISTED]]
+        return format_html(
+            '<table class="plain">{}</table>', format_html_join("", "<tr><td>{}</td><td>{}</td></tr>", rows)
+        )
+
+    # --- What is done: by tracker admins, since it concerns the worker in every project ---
+
+    def is_useful(self, name: str, obj: Any) -> bool:
+        useful = {"pause": not obj.paused, "resume": obj.paused, "release_leases": obj.activity.leases > 0}
+        return bool(useful.get(name, True))
+
+    @action(_("Pause"), icon="pause")
+    def pause(self, request: HttpRequest, queryset: "QuerySet[Worker]") -> HttpResponse | None:
+        return self._set_paused(request, queryset, paused=True)
+
+    @action(_("Resume"), icon="play_arrow")
+    def resume(self, request: HttpRequest, queryset: "QuerySet[Worker]") -> HttpResponse | None:
+        return self._set_paused(request, queryset, paused=False)
+
+    def _set_paused(self, request: HttpRequest, queryset: "QuerySet[Worker]", *, paused: bool) -> HttpResponse | None:
+        scope_of(request).demand_everywhere()
+        workers = list(queryset.order_by("alias", "pk"))
+        if not self.is_confirmed(request):
+            question = (
+                _("These workers are refused work from their next call on; what they hold they may still report.")
+                if paused
+                else _("These workers are given work again.")
+            )
+            return self._ask_for(request, workers, "pause" if paused else "resume", question)
+        for worker in workers:
+            services.set_paused(worker_id=worker.pk, paused=paused)
+        number = len(workers)
+        text = (
+            ngettext("%(number)s worker was paused.", "%(number)s workers were paused.", number)
+            if paused
+            else ngettext("%(number)s worker was resumed.", "%(number)s workers were resumed.", number)
+        )
+        self.message_user(request, text % {"number": count(number)}, messages.SUCCESS)
+        return None
+
+    @action(_("Release its leases"), icon="lock_open")
+    def release_leases(self, request: HttpRequest, queryset: "QuerySet[Worker]") -> HttpResponse | None:
+        scope_of(request).demand_everywhere()
+        workers = list(queryset.order_by("alias", "pk"))
+        if not self.is_confirmed(request):
+            question = _("Every lease of these workers is taken back; what they report of them counts no more.")
+            return self._ask_for(request, workers, "release_leases", question)
+        number = sum(maintenance.release_leases_of(worker=worker) for worker in workers)
+        text = ngettext("%(number)s lease was taken back.", "%(number)s leases were taken back.", number)
+        self.message_user(request, text % {"number": count(number)}, messages.SUCCESS)
+        return None
+
+    @action(_("Rotate its secret"), icon="key", danger=True, in_list=False)
+    def rotate_secret(self, request: HttpRequest, queryset: "QuerySet[Worker]") -> HttpResponse | None:
+        scope_of(request).demand_everywhere()
+        worker = queryset.get()
+        if not self.is_confirmed(request):
+            question = _("The worker gets a new secret, which is shown once; the old one stops at once.")
+            return self._ask_for(request, [worker], "rotate_secret", question)
+        secret = services.rotate_secret(worker=worker).secret
+        context = self.admin_site.each_context(request) | {
+            "opts": self.opts,
+            "title": _("New secret"),
+            "crumbs": self.crumbs(worker.alias, str(_("New secret"))),
+            "worker": worker,
+            "secret": secret,
+            "back": self.address("change", worker.pk),
+        }
+        return TemplateResponse(request, "admin/workers/worker/secret.html", context)
+
+    def _ask_for(self, request: HttpRequest, workers: list[Worker], name: str, question: Any) -> HttpResponse:
+        self._add_activity(request, workers)
+        leases = sum(worker.activity.leases for worker in workers)  # type: ignore[attr-defined]
+        number = len(workers)
+        touches = [
+            ngettext("%(number)s worker", "%(number)s workers", number) % {"number": count(number)},
+            ngettext("%(number)s leased task", "%(number)s leased tasks", leases) % {"number": count(leases)},
+        ]
+        rows = [(f"{one.alias} ({one.pk})", count(one.activity.leases)) for one in workers[:LISTED]]  # type: ignore[attr-defined]
+        return self.ask(request, name=name, question=question, touches=", ".join(touches), rows=rows)

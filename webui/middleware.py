@@ -1,0 +1,110 @@
+"""Middleware of pages: what they may load, their language, the size of their forms, and how errors reach people."""
+
+from collections.abc import Callable
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, UnreadablePostError
+from django.middleware.locale import LocaleMiddleware
+from django.utils import translation
+
+from tracker.api import patience
+from tracker.api.body import PATIENCE_SECONDS, SLOWEST_BYTES_PER_SECOND, BrokenBody, announced_bytes
+from tracker.api.errors import ApiError, TooLarge
+from webui.errors import MethodNotAllowed, error_response, to_login
+
+# Everything comes from this address. Styles may stand in the page: colours of charts and bars are computed.
+_POLICY = {
+    "default-src": "'none'",
+    "script-src": "'self'",
+    "style-src": "'self' 'unsafe-inline'",
+    "img-src": "'self' data:",
+    "font-src": "'self'",
+    "connect-src": "'self'",
+    "form-action": "'self'",
+    "base-uri": "'none'",
+    "frame-ancestors": "'none'",
+}
+# The admin's Alpine makes functions of the expressions in its templates.
+_ADMIN_POLICY = _POLICY | {"script-src": "'self' 'unsafe-eval'"}
+
+
+def _header(policy: dict[str, str]) -> str:
+    return "; ".join(f"{directive} {sources}" for directive, sources in policy.items())
+
+
+_HEADER, _ADMIN_HEADER = _header(_POLICY), _header(_ADMIN_POLICY)
+
+GetResponse = Callable[[HttpRequest], HttpResponseBase]
+
+
+def content_security_policy(get_response: GetResponse) -> GetResponse:
+    """Middleware: tell browsers that a page runs the scripts of this address only, and none that stand in it."""
+
+    def middleware(request: HttpRequest) -> HttpResponseBase:
+        response = get_response(request)
+        if response.get("Content-Type", "").startswith("text/html"):
+            is_admin = request.path.startswith("/admin/")
+            response["Content-Security-Policy"] = _ADMIN_HEADER if is_admin else _HEADER
+            # What a manager has seen is not for whoever presses Back after it has signed out.
+            if "Cache-Control" not in response and settings.SESSION_COOKIE_NAME in request.COOKIES:
+                response["Cache-Control"] = "no-store"
+        return response
+
+    return middleware
+
+
+class PageLocaleMiddleware(LocaleMiddleware):
+    """Pages speak the visitor's language. The API, whose addresses have no slash at their end, speaks one."""
+
+    def process_request(self, request: HttpRequest) -> None:
+        if request.path.endswith("/"):
+            super().process_request(request)
+        else:
+            translation.activate(settings.LANGUAGE_CODE)
+
+    def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+        return super().process_response(request, response) if request.path.endswith("/") else response
+
+
+def limited_forms(get_response: GetResponse) -> GetResponse:
+    """Middleware: read what a page is sent, if it is no larger than the API would take, and not for ever."""
+
+    def middleware(request: HttpRequest) -> HttpResponseBase:
+        if request.method != "POST" or not request.path.endswith("/"):
+            return get_response(request)
+        is_upload = request.path.endswith("/console/")
+        most = settings.MAX_BULK_BODY_BYTES + settings.MAX_BODY_BYTES if is_upload else settings.MAX_BODY_BYTES
+        announced = announced_bytes(request) or 0
+        if announced > most:
+            return error_response(request, TooLarge())
+        # Read now, while somebody watches the clock; whoever comes later finds it there.
+        with patience.limit(request, seconds=PATIENCE_SECONDS + announced / SLOWEST_BYTES_PER_SECOND):
+            try:
+                _ = request.POST
+            except UnreadablePostError:
+                return error_response(request, BrokenBody())
+        return get_response(request)
+
+    return middleware
+
+
+class ErrorPages:
+    """Middleware: an error of a service becomes a page. The API's views turn theirs into answers before."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        response = self.get_response(request)
+        if response.status_code == 405 and request.path.endswith("/") and request.method != "HEAD":
+            page = error_response(request, MethodNotAllowed())
+            page["Allow"] = response["Allow"]
+            return page
+        return response
+
+    def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
+        if not isinstance(error, ApiError):
+            return None
+        if not request.user.is_authenticated and error.status in (401, 403):
+            return to_login(request)
+        return error_response(request, error)

@@ -1,0 +1,95 @@
+"""The forms of the console."""
+
+from django import forms
+from django.conf import settings
+from django.utils.translation import gettext_lazy as _
+
+from projects.models import Project
+from tasks.files import TaskFile
+from tasks.queue import NewTask, store_many
+from tasks.serializers import hash_of
+from tracker.api.fields import INT16, INT32
+from webui.pages.forms.projects import Lines
+
+_BATCH = 1_000
+
+
+class TaskForm(forms.Form):
+    """One task."""
+
+    recipe = Lines(
+        label=_("Recipe"),
+        strip=False,
+        widget=forms.Textarea({"rows": 4, "class": "code", "spellcheck": "false"}),
+        help_text=_("What to do, in the words that your workers understand."),
+    )
+    priority = forms.IntegerField(
+        label=_("Priority"), initial=0, min_value=INT16[0], max_value=INT16[1], help_text=_("Higher first.")
+    )
+    verification_count = forms.IntegerField(
+        label=_("Verifications"),
+        initial=1,
+        min_value=1,
+        max_value=INT16[1],
+        help_text=_("So many different workers have to agree."),
+    )
+    max_retries = forms.IntegerField(
+        label=_("Failures allowed"),
+        initial=0,
+        min_value=0,
+        max_value=INT32[1],
+        help_text=_("The failure that reaches this number is the last; 0 and 1: the first one."),
+    )
+    max_assign_time = forms.IntegerField(
+        label=_("A lease lasts, in seconds"),
+        initial=0,
+        min_value=0,
+        max_value=INT32[1],
+        help_text=_("0: as the project says."),
+    )
+    unique_string = forms.CharField(
+        label=_("Unique name"),
+        required=False,
+        strip=False,
+        help_text=_("No two tasks of the project have the same one. Empty: none."),
+    )
+
+    def submit(self, project: Project) -> tuple[int, int]:
+        """Store it. Returns how many were created and how many were there already."""
+        values = dict(self.cleaned_data)
+        unique_string = values.pop("unique_string")
+        task = NewTask(**values, hash64=hash_of(unique_string) if unique_string else None)
+        (stored,) = store_many(project=project, tasks=[task])
+        return (0, 1) if stored.duplicate else (1, 0)
+
+
+class FileForm(forms.Form):
+    """A file of tasks; all of it is checked before the first is stored."""
+
+    file = forms.FileField(label=_("File"), help_text=_("In UTF-8."))
+    kind = forms.ChoiceField(
+        label=_("Each line is"),
+        choices=[("lines", _("a recipe")), ("jsonl", _("a JSON object with the keys of /task/submit"))],
+    )
+    unique = forms.BooleanField(label=_("Skip recipes that are in the project already"), required=False)
+
+    def clean_file(self) -> object:
+        file = self.cleaned_data["file"]
+        if file.size > settings.MAX_BULK_BODY_BYTES:
+            raise forms.ValidationError(_("The file is too large; use the command submit_tasks for it."))
+        return file
+
+    def submit(self, project: Project) -> tuple[int, int]:
+        """Store them. Returns how many were created and how many were there already. Raises BadInput."""
+        tasks = TaskFile(
+            self.cleaned_data["file"].file,
+            as_json=self.cleaned_data["kind"] == "jsonl",
+            unique=self.cleaned_data["unique"],
+            defaults={},
+        )
+        total = sum(1 for _task in tasks)
+        created = 0
+        for batch in tasks.batches(_BATCH):
+            stored = store_many(project=project, tasks=batch)
+            created += sum(not one.duplicate for one in stored)
+        return created, total - created

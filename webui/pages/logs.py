@@ -1,0 +1,48 @@
+"""The page that shows what workers reported."""
+
+from urllib.parse import urlencode
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
+
+from logs import queries
+from logs.models import Level
+from tracker.api.fields import INT64
+from webui.pages.common import require_login
+
+ENTRIES_PER_PAGE = 100
+
+
+@require_safe
+def logs(request: HttpRequest) -> HttpResponse:
+    """/logs/: newest first, for managers or, if LOGS_PUBLIC says so, for everybody."""
+    if not settings.LOGS_PUBLIC:
+        require_login(request)
+    level = Level(_number(request, "level", Level.FATAL, Level.TRACE) or Level.TRACE)
+    timestamp, entry_id = _number(request, "before"), _number(request, "before_id")
+    before = {"before_timestamp": timestamp, "before_id": entry_id} if timestamp and entry_id else {}
+    worker_id = _number(request, "worker")
+    entries = queries.newest(level=level, since=0, limit=ENTRIES_PER_PAGE, worker_id=worker_id, **before)
+    older = ""
+    if len(entries) == ENTRIES_PER_PAGE:
+        last = {"level": level.value, "before": entries[-1].timestamp, "before_id": entries[-1].pk}
+        older = "?" + urlencode(last | ({"worker": worker_id} if worker_id else {}))
+    content = {
+        "entries": entries,
+        "levels": [one for one in Level if one.is_kept],
+        "level": level,
+        "worker_id": worker_id,
+        "older": older,
+        "is_first_page": not before,
+        "kept_days": settings.LOG_KEEP_DAYS,
+    }
+    return render(request, "logs/list.html", content)
+
+
+def _number(request: HttpRequest, name: str, low: int = 1, high: int = INT64[1]) -> int | None:
+    """A whole number of the query string; None for anything else."""
+    text = request.GET.get(name, "")
+    number = int(text) if text.isascii() and text.isdigit() and len(text) < 20 else None
+    return number if number is not None and low <= number <= high else None

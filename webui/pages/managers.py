@@ -1,0 +1,33 @@
+"""The list of managers, and who among them is tracker admin."""
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_POST, require_safe
+
+from accounts import services
+from accounts.models import User
+from tracker.api.errors import Forbidden
+from webui.pages.common import require_login
+
+
+@require_safe
+def managers(request: HttpRequest) -> HttpResponse:
+    """/managers/: everybody with an account."""
+    require_login(request)
+    found = User.objects.filter(is_active=True).order_by("-is_superuser", "username")
+    return render(request, "managers/list.html", {"managers": found})
+
+
+@require_POST
+def promote(request: HttpRequest, manager_id: int, *, tracker_admin: bool) -> HttpResponse:
+    """/managers/7/promote/ and demote/."""
+    manager = require_login(request)
+    if not manager.is_tracker_admin:
+        raise Forbidden(_("Only a tracker admin may do this."))
+    services.set_tracker_admin(by=manager, manager_id=manager_id, tracker_admin=tracker_admin)
+    name = User.objects.get(pk=manager_id).username
+    told = _("%(name)s is tracker admin now.") if tracker_admin else _("%(name)s is no tracker admin any more.")
+    messages.success(request, told % {"name": name})
+    return HttpResponseRedirect("/managers/")

@@ -1,0 +1,125 @@
+"""The list of projects, and the pages on which one is created, set up, paused, and given its secrets."""
+
+from django.contrib import messages
+from django.core.paginator import Paginator
+from django.forms import Form
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from projects import services
+from projects.models import Project, random_secret
+from projects.roles import Role
+from tasks.queries import overview
+from tracker.api.errors import ApiError, BadInput
+from webui.pages.common import blame, require_login, without_nul
+from webui.pages.forms.projects import ProjectForm, SecretForm, WebhookSecretForm
+from webui.pages.frame import find_with, home_of, project_page
+
+PROJECTS_PER_PAGE = 50
+
+
+@require_safe
+def project_list(request: HttpRequest) -> HttpResponse:
+    """/projects/: what the visitor may see, with how it stands."""
+    sought = without_nul(request.GET.get("q", "")).strip()[:200]
+    projects = Project.objects.visible_to(request.user)
+    if sought:
+        projects = projects.filter(name__icontains=sought)
+    page = Paginator(projects.order_by("-priority", "name"), PROJECTS_PER_PAGE).get_page(request.GET.get("page"))
+    found = list(page.object_list)
+    standing, lines = overview.overviews(found), overview.sparklines(found)
+    rows = [(project, standing[project.pk], lines.get(project.pk)) for project in found]
+    return render(request, "projects/list.html", {"rows": rows, "page": page, "sought": sought})
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def create(request: HttpRequest) -> HttpResponse:
+    """/projects/new/."""
+    manager = require_login(request)
+    form = ProjectForm(manager, request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        try:
+            project = services.create_project_for(manager=manager, **form.changes())
+        except ApiError as error:
+            blame(form, error)
+        else:
+            messages.success(request, _("The project was created; you have every role in it."))
+            return HttpResponseRedirect(f"/projects/{project.pk}/")
+    return render(request, "projects/new.html", {"form": form}, status=400 if form.errors else 200)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def edit(request: HttpRequest, project_id: int) -> HttpResponse:
+    """/projects/7/edit/."""
+    project = find_with(request, project_id, Role.EDIT)
+    form = ProjectForm(request.user, request.POST or None, instance=project)
+    if request.method == "POST" and form.is_valid():
+        try:
+            services.update_project(manager=require_login(request), project=project, **form.changes())
+        except ApiError as error:
+            blame(form, error)
+        else:
+            messages.success(request, _("The settings were saved."))
+            return HttpResponseRedirect(f"/projects/{project.pk}/edit/")
+    return project_page(
+        request, project, "projects/edit.html", "edit/", {"form": form}, status=400 if form.errors else 200
+    )
+
+
+@require_POST
+def pause(request: HttpRequest, project_id: int, *, paused: bool) -> HttpResponse:
+    """/projects/7/pause/ and resume/."""
+    project = find_with(request, project_id, Role.EDIT)
+    services.update_project(manager=require_login(request), project=project, paused=paused)
+    told = _("Paused: no task is leased until you resume it.") if paused else _("Resumed: tasks are leased again.")
+    messages.success(request, told)
+    return HttpResponseRedirect(home_of(request, project, "edit/"))
+
+
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+def secrets(request: HttpRequest, project_id: int) -> HttpResponse:
+    """/projects/7/secrets/. Only the answer to somebody who asks to see them carries them."""
+    project = find_with(request, project_id, Role.SECRET)
+    shown = False
+    secret, webhook = SecretForm(initial={"secret": project.secret}), _webhook_form(project)
+    if request.method == "POST":
+        shown = request.POST.get("do") == "show"
+        if request.POST.get("do") == "rotate":
+            return _save_secret(request, project, webhook_secret=random_secret())
+        if not shown:
+            form = _posted_secret(request)
+            if form.is_valid():
+                return _save_secret(request, project, **form.cleaned_data)
+            shown = True
+            secret, webhook = (form, webhook) if isinstance(form, SecretForm) else (secret, form)
+    content = {
+        "shown": shown,
+        "secret_form": secret,
+        "webhook_form": webhook,
+        "webhook_address": request.build_absolute_uri("/git/receivehook"),
+        "has_webhook_secret": bool(project.webhook_secret),
+    }
+    return project_page(request, project, "projects/secrets.html", "secrets/", content)
+
+
+def _posted_secret(request: HttpRequest) -> Form:
+    # A key that isn't there must not count as an empty secret.
+    if "secret" in request.POST:
+        return SecretForm(request.POST)
+    if "webhook_secret" in request.POST:
+        return WebhookSecretForm(request.POST)
+    raise BadInput(_("Say which secret to change."))
+
+
+def _save_secret(request: HttpRequest, project: Project, **secret: str) -> HttpResponse:
+    Project.objects.filter(pk=project.pk).update(**secret)
+    messages.success(request, _("The secret was changed. Show it to copy it."))
+    return HttpResponseRedirect(f"/projects/{project.pk}/secrets/")
+
+
+def _webhook_form(project: Project) -> Form:
+    return WebhookSecretForm(initial={"webhook_secret": project.webhook_secret})

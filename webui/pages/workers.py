@@ -1,0 +1,21 @@
+"""The list of workers."""
+
+from django.core.paginator import Paginator
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
+
+from tasks import queries
+from webui.pages.common import without_nul
+
+WORKERS_PER_PAGE = 100
+
+
+@require_safe
+def workers(request: HttpRequest) -> HttpResponse:
+    """/workers/: who has closed how many tasks."""
+    sought = without_nul(request.GET.get("q", "")).strip()[:200]
+    found = [one for one in queries.worker_stats() if sought.casefold() in one.alias.casefold()]
+    page = Paginator(found, WORKERS_PER_PAGE).get_page(request.GET.get("page"))
+    content = {"page": page, "sought": sought, "total": sum(one.closed_task_count for one in found)}
+    return render(request, "workers/list.html", content)

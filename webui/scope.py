@@ -1,0 +1,78 @@
+"""What a manager may see and do in the admin: the projects that its roles name, and everything for tracker admins."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple, TypeVar
+
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest
+from django.utils.translation import gettext as _
+
+from accounts.models import User
+from projects.access import roles_by_project
+from projects.models import Project
+from projects.roles import Role
+from tracker.api.errors import Forbidden
+
+Row = TypeVar("Row", bound=Model)
+
+# Every set of roles has this one: whoever has any role in a project may look at it.
+ANY = Role(0)
+
+
+class Scope(NamedTuple):
+    """A manager's roles by project. A tracker admin's are not listed: `everywhere` says that it has them all."""
+
+    everywhere: bool
+    roles: Mapping[int, Role]
+
+    def allows(self, project_id: int, role: Role) -> bool:
+        """Whether the manager has this role in the project."""
+        return self.everywhere or role in self.roles.get(project_id, Role(0))
+
+    def project_ids(self, role: Role = ANY) -> list[int]:
+        """The projects in which the manager has this role; without one, those in which it has any."""
+        if self.everywhere:
+            return list(Project.objects.order_by("pk").values_list("pk", flat=True))
+        return sorted(project_id for project_id, roles in self.roles.items() if role in roles)
+
+    def has_anywhere(self, role: Role) -> bool:
+        """Whether there is a project in which the manager has this role."""
+        return self.everywhere or any(role in roles for roles in self.roles.values())
+
+    def within(self, rows: "QuerySet[Row]", role: Role = ANY, *, project: str = "project") -> "QuerySet[Row]":
+        """Those of the rows whose project is in scope; `project` is the way to it."""
+        if self.everywhere:
+            return rows
+        return rows.filter(**{f"{project}__in": self.project_ids(role)})
+
+    def demand_everywhere(self) -> None:
+        """Raise Forbidden unless this is a tracker admin."""
+        if not self.everywhere:
+            raise Forbidden(_("Only a tracker admin may do this."))
+
+    def demand(self, role: Role, project_ids: Iterable[int]) -> None:
+        """Raise Forbidden, with the projects' names, unless the manager has this role in each of them."""
+        lacking = [project_id for project_id in project_ids if not self.allows(project_id, role)]
+        if not lacking:
+            return
+        known = Project.objects.filter(pk__in=[one for one in lacking if one in self.roles])
+        names = ", ".join(known.order_by("name").values_list("name", flat=True)[:5])
+        raise Forbidden(
+            _("Nothing was changed. This takes the role %(role)s, which you don't have in: %(projects)s.")
+            % {"role": role.name, "projects": names or _("these projects")}
+        )
+
+
+def scope_of(request: HttpRequest) -> Scope:
+    """The scope of whoever is signed in, asked for once in a request."""
+    holder: Any = request
+    if not hasattr(holder, "tracker_scope"):
+        manager = request.user
+        if not isinstance(manager, User) or not manager.is_active:
+            holder.tracker_scope = Scope(False, {})
+        elif manager.is_tracker_admin:
+            holder.tracker_scope = Scope(True, {})
+        else:
+            holder.tracker_scope = Scope(False, roles_by_project(manager))
+    scope: Scope = holder.tracker_scope
+    return scope

@@ -1,0 +1,37 @@
+"""The addresses of pages. They end with a slash; those of the API do not."""
+
+from django.urls import path
+from django.views.i18n import set_language
+
+from webui.pages import accounts, dashboard, logs, managers, permissions, projects, tasks, workers
+
+urlpatterns = [
+    path("projects/", projects.project_list),
+    path("projects/new/", projects.create),
+    path("projects/<id:project_id>/", dashboard.dashboard),
+    path("projects/<id:project_id>/numbers/", dashboard.numbers),
+    path("projects/<id:project_id>/start/", dashboard.start),
+    path("projects/<id:project_id>/edit/", projects.edit),
+    path("projects/<id:project_id>/pause/", projects.pause, {"paused": True}),
+    path("projects/<id:project_id>/resume/", projects.pause, {"paused": False}),
+    path("projects/<id:project_id>/secrets/", projects.secrets),
+    path("projects/<id:project_id>/permissions/", permissions.permissions),
+    path("projects/<id:project_id>/permissions/grant/", permissions.grant),
+    path("projects/<id:project_id>/permissions/roles/", permissions.roles),
+    path("projects/<id:project_id>/permissions/<id:worker_id>/accept/", permissions.decide, {"accept": True}),
+    path("projects/<id:project_id>/permissions/<id:worker_id>/reject/", permissions.decide, {"accept": False}),
+    path("projects/<id:project_id>/console/", tasks.console),
+    path("projects/<id:project_id>/reset-failed/", tasks.maintain, {"chore": tasks.RESET_FAILED}),
+    path("projects/<id:project_id>/reclaim/", tasks.maintain, {"chore": tasks.RECLAIM}),
+    path("projects/<id:project_id>/hard-reset/", tasks.maintain, {"chore": tasks.HARD_RESET}),
+    path("workers/", workers.workers),
+    path("logs/", logs.logs),
+    path("managers/", managers.managers),
+    path("managers/<id:manager_id>/promote/", managers.promote, {"tracker_admin": True}),
+    path("managers/<id:manager_id>/demote/", managers.promote, {"tracker_admin": False}),
+    path("accounts/", accounts.account),
+    path("accounts/login/", accounts.login),
+    path("accounts/logout/", accounts.logout),
+    path("accounts/register/", accounts.register),
+    path("accounts/language/", set_language),
+]
