@@ -1,1 +1,1 @@
-"""How fast the tracker is, beside what its database can do alone."""
+"""How fast the tracker is, compared with what its database can do alone."""

@@ -1,4 +1,4 @@
-"""Measures the tracker and prints a table; see README.md beside this file."""
+"""Measures the tracker and prints a table; see README.md in this folder."""
 
 import argparse
 import contextlib
@@ -17,20 +17,20 @@ from benchmarks.server import BenchmarkError
 from benchmarks.sides import Bench
 
 RESULTS = Path(__file__).resolve().parent / "results"
-# Where the output goes to a file.
+# Of the output, if it does not go to a terminal.
 WIDTH = 140
 NAMES = (*(row.name for row in throughput.ROWS), *flatness.STATES, *upkeep.ROWS)
 
 
 def arguments(given: list[str]) -> argparse.Namespace:
-    """Read the command line. Ends the program for rows that there are not."""
+    """Parse the command line. Exits if a row is unknown."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="the most important rows at a smaller size")
-    parser.add_argument("--rows", type=_rows, help=f"some rows only, divided by commas: {', '.join(NAMES)}")
-    parser.add_argument("--rounds", type=int, help="how often each row is measured; the median counts")
-    parser.add_argument("--seconds", type=float, help="how long a round of a row lasts")
-    parser.add_argument("--name", help="of the files: <date>-<name>.json and .md")
-    parser.add_argument("--results", type=Path, default=RESULTS, help="the folder for these files")
+    parser.add_argument("--rows", type=_rows, help=f"measure only these rows, separated by commas: {', '.join(NAMES)}")
+    parser.add_argument("--rounds", type=int, help="how often each row is measured; the median is shown")
+    parser.add_argument("--seconds", type=float, help="duration of one round of a row")
+    parser.add_argument("--name", help="name of the result files: <date>-<name>.json and .md")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="folder for the result files")
     return parser.parse_args(given)
 
 
@@ -43,7 +43,7 @@ def _rows(text: str) -> tuple[str, ...]:
 
 
 def scale(options: argparse.Namespace) -> Scale:
-    """The extent that the options ask for."""
+    """The scale that the options ask for."""
     chosen = QUICK if options.quick else FULL
     given = {
         "rows": options.rows,
@@ -56,13 +56,13 @@ def scale(options: argparse.Namespace) -> Scale:
 
 @contextlib.contextmanager
 def running(folder: Path) -> Iterator[Bench]:
-    """A tracker in the folder, ended with the block."""
+    """A tracker in the folder, stopped at the end of the block."""
     bench = Bench(folder)
     try:
         bench.start()
         yield bench
     finally:
-        # One more Ctrl-C would leave processes behind.
+        # Another Ctrl-C would leave processes behind.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         bench.tracker.stop()
 
@@ -70,7 +70,7 @@ def running(folder: Path) -> Iterator[Bench]:
 def measured(
     folder: Path, scale: Scale, announce: Callable[[str], None]
 ) -> Generator[tuple[Bench, Result], None, None]:
-    """Measure all rows that the scale names, or all there are, in their order; announces what it begins."""
+    """Measure the rows that the scale names, or all rows, in their order; `announce` gets the name of each."""
     wanted = scale.rows or NAMES
     with contextlib.ExitStack() as trackers:
         bench = trackers.enter_context(running(folder / "a"))
@@ -92,8 +92,8 @@ def measured(
 
 def main() -> int:
     options = arguments(sys.argv[1:])
-    # `kill` and a closed terminal end it as Ctrl-C does, through the clean-up.
-    # SIGINT, too: whoever starts it in the background may have it ignored.
+    # SIGTERM and SIGHUP (a closed terminal) end it like Ctrl-C, with clean-up. SIGINT is set as well, since a shell
+    # may start background processes with SIGINT ignored.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
     console = Console()
@@ -115,7 +115,7 @@ def main() -> int:
             console.print("Interrupted.")
             return 130
         except BenchmarkError as error:
-            console.print(f"Given up: {error}", markup=False)
+            console.print(f"Aborted: {error}", markup=False)
             return 1
     console.print(report.table(results))
     name = options.name or ("quick" if options.quick else "full")

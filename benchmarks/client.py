@@ -1,4 +1,4 @@
-"""One client that costs little: a raw socket, prepared bytes, and of an answer no more read than is needed."""
+"""A client that uses little processor time: raw sockets, prepared requests, and minimal parsing of responses."""
 
 import json
 import re
@@ -9,25 +9,25 @@ from typing import NamedTuple
 
 RECIPE = "x" * 60
 
-# A task stands in an array or is the value of "task"; the project inside it is neither.
+# A task is an item of an array or the value of "task"; the project inside a task is neither.
 _TASK_ID = re.compile(rb'(?:\[|,|"task":)\{"id":(\d+)')
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _CREATED = re.compile(rb'"created":(\d+)')
 _UPDATED = b'"updated":true'
 
-# Yields what the request is called and the request, and is sent the body of the answer.
+# Yields the name of a request and the request, and is sent the body of the response.
 Script = Generator[tuple[str, bytes], bytes, None]
 
 
 class LoadError(Exception):
-    """The server did not answer as it has to for a measurement to count."""
+    """The server's response makes the measurement invalid."""
 
 
 class Job(NamedTuple):
-    """What to do for `seconds`, from the moment `starts` of the monotonic clock on.
+    """What to do for `seconds`, starting at `starts` on the monotonic clock.
 
-    `script` is the name of one of SCRIPTS, `size` how many tasks one request of it carries. `workers` are
-    (id, secret), one for each connection.
+    `script` is a key of SCRIPTS, `size` the number of tasks in each of its requests. `workers` are (id, secret), one
+    for each connection.
     """
 
     host: str
@@ -42,7 +42,7 @@ class Job(NamedTuple):
 
 
 class Reply:
-    """An answer as it arrives."""
+    """A response as it arrives."""
 
     def __init__(self) -> None:
         self._received = bytearray()
@@ -50,13 +50,13 @@ class Reply:
         self._ends = 0
 
     def feed(self, part: bytes) -> bytes | None:
-        """Take what has arrived; the answer's body once it is whole. Raises LoadError for any status but 200."""
+        """Add what has arrived. Returns the body once it is complete. Raises LoadError for any status but 200."""
         self._received += part
         if not self._ends:
             self._read_head()
         if not self._ends or len(self._received) < self._ends:
             if not part:
-                raise LoadError(f"The server closed the connection in the middle: {bytes(self._received[:300])!r}")
+                raise LoadError(f"Connection closed in the middle of a response: {bytes(self._received[:300])!r}")
             return None
         body = bytes(self._received[self._body_starts : self._ends])
         if self._received[9:12] != b"200":
@@ -69,13 +69,13 @@ class Reply:
             return
         length = _LENGTH.search(self._received, 0, head_ends)
         if length is None:
-            raise LoadError(f"An answer without Content-Length: {bytes(self._received[:300])!r}")
+            raise LoadError(f"A response without Content-Length: {bytes(self._received[:300])!r}")
         self._body_starts = head_ends + 4
         self._ends = self._body_starts + int(length[1])
 
 
 class Requests:
-    """Makes a worker's requests."""
+    """Builds a worker's requests."""
 
     def __init__(self, job: Job, worker: tuple[int, str]) -> None:
         self.project = job.project
@@ -118,16 +118,16 @@ class Requests:
 
 
 class Connection:
-    """One client following its script. It always has one request on its way."""
+    """A client that follows a script. It always has one request in flight."""
 
     def __init__(self, job: Job, worker: tuple[int, str]) -> None:
         self._job = job
-        #: Tasks that were stored or closed by what was answered so far.
+        #: Number of tasks stored or closed according to the responses so far.
         self.done = 0
-        #: Seconds that each request took, by what it is called.
+        #: Seconds that each request took, by the name of the request.
         self.latencies: dict[str, list[float]] = {}
         self._script = SCRIPTS[job.script](self, Requests(job, worker))
-        #: What is to be sent next.
+        #: The next request.
         self._called, self.request = next(self._script)
         self._reply = Reply()
         self._started = 0.0
@@ -141,13 +141,13 @@ class Connection:
         return self._socket
 
     def send(self) -> None:
-        """Send the request that is next; opens a connection where there is none."""
+        """Send the next request; opens a connection if there is none."""
         self._reply = Reply()
         self._started = time.perf_counter()
         self.socket.sendall(self.request)
 
     def receive(self) -> bool:
-        """Read what there is. Returns whether that was the rest of an answer, so that the next request can be sent."""
+        """Read what has arrived. Returns True once the response is complete and the next request can be sent."""
         body = self._read()
         if body is None:
             return False
@@ -156,11 +156,11 @@ class Connection:
         return True
 
     def take(self, body: bytes) -> None:
-        """Go on in the script with the body of an answer."""
+        """Continue the script with the body of a response."""
         self._called, self.request = self._script.send(body)
 
     def finish(self) -> None:
-        """Wait for the answer to the last request, which does not count, and close the connection."""
+        """Wait for the response to the last request, which does not count, and close the connection."""
         while self._read() is None:
             pass
         self.close()
@@ -176,10 +176,10 @@ class Connection:
 
 
 def task_ids(body: bytes) -> list[bytes]:
-    """The ids of the tasks in the answer to a lease. Raises LoadError when it gave none."""
+    """The ids of the tasks in the response to a lease. Raises LoadError if there are none."""
     found = _TASK_ID.findall(body)
     if not found:
-        raise LoadError(f"A lease gave nothing: {body[:300].decode()}")
+        raise LoadError(f"A lease returned no task: {body[:300].decode()}")
     return found
 
 
@@ -224,7 +224,7 @@ def _bulk_submit(client: Connection, requests: Requests) -> Script:
 
 
 def _cycle(client: Connection, requests: Requests) -> Script:
-    """Each of the three in turn, which leaves the queue as long as it was."""
+    """Submit, lease and release in turn, which keeps the length of the queue constant."""
     submit, lease = requests.submit(), requests.lease()
     while True:
         yield "submit", submit

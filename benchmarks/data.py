@@ -1,4 +1,4 @@
-"""What is in the database while it is measured: workers, projects, tasks. Written by SQL, since it is a lot."""
+"""The data to measure with: workers, projects, tasks. Written by SQL, since there is a lot of it."""
 
 import hashlib
 import secrets
@@ -11,23 +11,23 @@ WORKERS = 32
 
 
 class Workers(NamedTuple):
-    """Workers with ids from `first` on. They share a secret, so that one digest does for all of pgbench's."""
+    """Workers with consecutive ids from `first` on. They share a secret, so that pgbench needs only one digest."""
 
     first: int
     secret: str
 
     def identities(self, count: int) -> list[tuple[int, str]]:
-        """Id and secret of the first so many."""
+        """Ids and secrets of the first `count` workers."""
         return [(self.first + number, self.secret) for number in range(count)]
 
     @property
     def digest(self) -> str:
-        """What the tracker keeps of the secret, as text that PostgreSQL reads; see workers.services.digest."""
+        """The digest that the tracker stores, in PostgreSQL's text format for bytea; see workers.services.digest."""
         return rf"\x{hashlib.sha256(self.secret.encode()).hexdigest()}"
 
 
 def create_workers(tracker: Tracker) -> Workers:
-    """Register as many workers as any row needs."""
+    """Create as many workers as any row needs."""
     secret = secrets.token_urlsafe(32)
     digest = hashlib.sha256(secret.encode()).digest()
     ((first,),) = tracker.sql(
@@ -47,7 +47,7 @@ def create_workers(tracker: Tracker) -> Workers:
 def create_projects(tracker: Tracker, name: str, count: int = 1, *, assign_rate: float = 0) -> list[int]:
     """Create public projects in which every worker may submit, and return their ids.
 
-    They are copies of the sample project that a new tracker has, so that no column need be named here.
+    They are copies of a new tracker's sample project, so that columns need not be named here.
     """
     rows = tracker.sql(
         """
@@ -76,7 +76,7 @@ def create_projects(tracker: Tracker, name: str, count: int = 1, *, assign_rate:
 
 
 def fill(tracker: Tracker, project: int, count: int, **columns: str) -> None:
-    """Add tasks to the project; `columns` are further columns and their SQL expressions."""
+    """Add tasks to the project; `columns` maps further columns to SQL expressions."""
     if count <= 0:
         return
     names = "".join(f", {name}" for name in columns)
@@ -98,7 +98,7 @@ while upkeep.fold_closed():
 
 
 def settle(tracker: Tracker) -> None:
-    """Do at once what the upkeep would do during the next measurement because of the last one."""
+    """Fold and vacuum now what the last measurement left, or the tracker would do so during the next one."""
     if tracker.sql("SELECT FROM tasks_closedentry LIMIT 1"):
         tracker.python(_FOLD)
     for table in ("tasks_task", "tasks_closedentry", "tasks_closedtask"):
@@ -106,17 +106,17 @@ def settle(tracker: Tracker) -> None:
 
 
 def checkpoint(tracker: Tracker) -> None:
-    """Write at once what was filled in, or the disk is busy with it for minutes, while others wait for their commit."""
+    """Write new data to disk now, or the disk is busy with it for minutes while commits wait for the disk."""
     tracker.sql("CHECKPOINT")
 
 
 def empty(tracker: Tracker) -> None:
-    """Take all tasks away, and the closed ones with them, so that the next row finds tables like new."""
+    """Delete all tasks and closed tasks, so that the next row starts with tables like new."""
     tracker.sql("TRUNCATE tasks_task, tasks_closedtask, tasks_closedentry, tasks_closedtotal")
 
 
 def ready(tracker: Tracker, project: int) -> int:
-    """How many tasks could be leased."""
+    """How many tasks are ready."""
     ((count,),) = tracker.sql(
         "SELECT count(*) FROM tasks_task WHERE project_id = %(project)s AND status = 1 AND assignee_id IS NULL",
         {"project": project},
@@ -125,7 +125,7 @@ def ready(tracker: Tracker, project: int) -> int:
 
 
 def closings(tracker: Tracker, project: int) -> int:
-    """How many tasks were closed since the project has been there, or `empty` was called."""
+    """How many tasks were closed since the project was created or `empty` was called."""
     ((count,),) = tracker.sql(
         """
         SELECT coalesce((SELECT sum(count) FROM tasks_closedtotal WHERE project_id = %(project)s), 0)

@@ -1,7 +1,7 @@
-"""Rows about what stays as fast as it was: the same calls where there is a lot, beside a tracker where there is little.
+"""Rows about flatness: calls to a tracker with a lot of data, compared with calls to a tracker with little.
 
-A second tracker has nothing but one project with a few tasks. One client submits, leases and releases a task, over and
-over, here and there in turns.
+The second, small tracker has only one project with a few tasks. One client submits, leases and releases a task, over
+and over, alternating between the two trackers.
 """
 
 import contextlib
@@ -22,7 +22,7 @@ _FILL_STEP = 1_000_000
 
 
 class State(NamedTuple):
-    """A state to measure in: what there is, and the project to work on."""
+    """A state to measure in, and the project to work on."""
 
     name: str
     title: str
@@ -33,15 +33,15 @@ States = Generator[State, None, None]
 
 
 class Small(NamedTuple):
-    """The tracker to compare with, and its project."""
+    """The small tracker and its project."""
 
     bench: Bench
     project: int
 
 
 def control(bench: Bench, scale: Scale) -> States:
-    """There is no more than in the small tracker, so whatever differs has other reasons."""
-    yield State("control", f"{scale.small:,} tasks here as well", _filled(bench, scale.small))
+    """There are no more tasks than in the small tracker, so any difference has other reasons."""
+    yield State("control", f"{scale.small:,} tasks, as in the small tracker", _filled(bench, scale.small))
 
 
 def projects(bench: Bench, scale: Scale) -> States:
@@ -53,7 +53,7 @@ def projects(bench: Bench, scale: Scale) -> States:
 
 
 def verified_head(bench: Bench, scale: Scale) -> States:
-    """The first tasks are those that this worker may not be given, since it has verified them."""
+    """The first tasks can't be given to this worker, since it has verified them."""
     project = _filled(bench, scale.small)
     voter = f"ARRAY[{bench.workers.first}::bigint]"
     columns = {"priority": "1", "verification_count": "2", "voters": voter, "votes": "ARRAY[1::bigint]"}
@@ -63,15 +63,15 @@ def verified_head(bench: Bench, scale: Scale) -> States:
 
 
 def million_leases(bench: Bench, scale: Scale) -> States:
-    """There were many leases just before, which have left as many dead entries in the index, or a late vacuum has."""
+    """Many leases have just ended and left as many dead index entries, unless vacuum was in time."""
     project = _filled(bench, scale.small + scale.leases)
     bench.by_pgbench(_CROWD, project, transactions=2 * scale.leases)
     yield State("million-leases", f"after {scale.leases:,} leases without a pause", project)
 
 
 def old_snapshot(bench: Bench, scale: Scale) -> States:
-    """Another session holds a snapshot, so that no vacuum may take away what was deleted since."""
-    # More than any tracker closes in this time.
+    """Another session holds a snapshot, so that vacuum can't remove what was deleted since."""
+    # More tasks than any tracker closes in this time.
     project = _filled(bench, scale.small + int(5_000 * scale.snapshot_seconds))
     with contextlib.closing(bench.tracker.connect()) as reader, reader.cursor() as cursor:
         cursor.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
@@ -83,7 +83,7 @@ def old_snapshot(bench: Bench, scale: Scale) -> States:
 
 
 def large(bench: Bench, scale: Scale) -> States:
-    """The project has a lot of tasks, then other workers hold more. They stay for the rows after."""
+    """The project has many tasks; then another worker holds many more. They stay for the rows that follow."""
     project = _filled(bench, scale.large)
     yield State("large", f"{scale.large:,} tasks in the project", project)
     if scale.leased:
@@ -94,7 +94,7 @@ def large(bench: Bench, scale: Scale) -> States:
         yield State("leased", f"the same and {scale.leased:,} leased ones", project)
 
 
-# In this order, since the tasks of some rows stay for the next.
+# The order matters, since the tasks of some states stay for the next.
 STATES: dict[str, Callable[[Bench, Scale], States]] = {
     "control": control,
     "projects": projects,
@@ -106,12 +106,12 @@ STATES: dict[str, Callable[[Bench, Scale], States]] = {
 
 
 def small_project(bench: Bench, scale: Scale) -> Small:
-    """What all states are compared with."""
+    """The project that all states are compared with."""
     return Small(bench, _filled(bench, scale.small))
 
 
 def measure(name: str, bench: Bench, small: Small, scale: Scale) -> Iterator[Result]:
-    """Bring about a state, or several one after the other, and compare each with the small tracker."""
+    """Create a state, or several one after the other, and compare each with the small tracker."""
     with contextlib.closing(STATES[name](bench, scale)) as states:
         for state in states:
             yield from _compare(state, bench, small, scale)

@@ -1,4 +1,4 @@
-"""A client process: many connections in one loop.
+"""A client process: many connections in one event loop.
 
 Run as `python -m benchmarks.load` with a Job as JSON on standard input; prints a Count as JSON.
 """
@@ -14,9 +14,9 @@ from benchmarks.client import Connection, Job, LoadError
 
 
 class Count(NamedTuple):
-    """What was done in `seconds`: how many tasks, how long each request took, and what the clients cost.
+    """What was done in `seconds`: the number of tasks, the latencies, and the processor time of the clients.
 
-    `latencies` are in seconds, by what the request is called; `cpu_seconds` is the processor time of the client.
+    `latencies` are in seconds, by the name of the request.
     """
 
     tasks: int
@@ -31,7 +31,7 @@ class Count(NamedTuple):
 
 
 def run(job: Job) -> Count:
-    """Keep all connections busy for so long. What is answered later does not count."""
+    """Keep all connections busy for the job's seconds. Later responses do not count."""
     connections = [Connection(job, worker) for worker in job.workers]
     time.sleep(max(0, job.starts - time.monotonic()))
     cpu = _cpu_seconds()
@@ -40,7 +40,7 @@ def run(job: Job) -> Count:
     seconds, cpu = time.monotonic() - started, _cpu_seconds() - cpu
     latencies: dict[str, list[float]] = {}
     for connection in connections:
-        # Left alone, it would be answered while something else is measured.
+        # Otherwise its last request would be processed during the next measurement.
         connection.finish()
         for called, each in connection.latencies.items():
             latencies.setdefault(called, []).extend(each)

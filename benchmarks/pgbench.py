@@ -1,4 +1,4 @@
-"""pgbench, which runs the tracker's own statements without the tracker: the database's limit."""
+"""Runs the tracker's own statements with pgbench, without the tracker: the limit that the database sets."""
 
 import math
 import re
@@ -11,12 +11,12 @@ from benchmarks.load import Count
 from benchmarks.server import BenchmarkError, Tracker, run
 from tracker.postgres.server import DATABASE, USER, binaries
 
-# A lease that gives nothing has no row for \gset, which aborts pgbench.
+# A lease without a task leaves no row for \gset, which aborts pgbench.
 LEASE = r"SELECT id AS task FROM queue_lease(:worker, :digest, :project, 1) WHERE id IS NOT NULL \gset"
 RELEASE = "SELECT outcome FROM queue_release(:worker, :digest, :task, 0, 1);"
 SUBMIT = "SELECT outcome, id FROM queue_submit(:worker, :digest, :project, :recipe, 0, 0, 0, NULL, 0);"
 
-# So that what was leased can be released, as the arrays that this takes.
+# Keeps the leased tasks in variables, as the arrays that a release takes.
 _KEPT = r"""
 SELECT array_agg(id) AS tasks, array_agg(0) AS results, array_agg(1) AS verifications,
        array_agg(NULL::uuid) AS leases
@@ -30,7 +30,7 @@ EXCHANGE = _KEPT.format(
     call="queue_exchange(:worker, :digest, :project, :size, :tasks, :results, :verifications, :leases)"
 )
 
-# The tasks' columns are made once, by the first call of each client.
+# Each client makes the arrays once, in its first transaction.
 SUBMIT_MANY = r"""
 \if :made = 0
     SELECT array_fill(:recipe::text, ARRAY[:size::int]) AS recipes, array_fill(0, ARRAY[:size::int]) AS zeros,
@@ -41,7 +41,7 @@ SELECT outcome, ids
 FROM queue_submit_many(:worker, :digest, :project, :recipes, :zeros, :zeros, :zeros, :nulls, :zeros);
 """
 
-# What the scripts of benchmarks.client ask of the database.
+# The statements behind the scripts of benchmarks.client, by the name of the request.
 PHASES = {
     "lease_release": {"lease": LEASE, "release": RELEASE},
     "batch": {"lease": LEASE_MANY, "release": RELEASE_MANY},
@@ -66,7 +66,7 @@ _RATE = re.compile(r"tps = ([0-9.]+) ")
 
 
 class Run(NamedTuple):
-    """What pgbench is to do: a script as in PHASES, for `seconds`, or for a number of `transactions`."""
+    """What pgbench has to do: a script of PHASES, for `seconds` or for a number of `transactions`."""
 
     script: str
     project: int
@@ -79,7 +79,7 @@ class Run(NamedTuple):
 
 
 def measure(tracker: Tracker, job: Run) -> Count:
-    """Run pgbench and tell how long each statement took. `tasks` are as many as the last statement was run."""
+    """Run pgbench and return how long each statement took. `tasks` is how often the last statement was run."""
     phases = PHASES[job.script]
     with tempfile.TemporaryDirectory(prefix="task-tracker-pgbench-") as name:
         folder = Path(name)
@@ -94,7 +94,7 @@ def measure(tracker: Tracker, job: Run) -> Count:
 
 
 def script(statements: list[str]) -> str:
-    """A script that runs one of the statements in each transaction, in turns, so that each is timed by itself."""
+    """A script that runs the statements in turn, one per transaction, so that each is timed separately."""
     lines = ["\\set worker :first_worker + :client_id"]
     for number, statement in enumerate(statements):
         lines += [f"\\{'elif' if number else 'if'} :phase = {number}", statement.strip()]
@@ -103,10 +103,10 @@ def script(statements: list[str]) -> str:
 
 
 def by_phase(lines: list[str], phases: list[str]) -> dict[str, list[float]]:
-    """Read pgbench's log of transactions: how many seconds each took, by which statement it ran."""
+    """Read pgbench's transaction log: how many seconds each transaction took, by its statement."""
     latencies: dict[str, list[float]] = {phase: [] for phase in phases}
     for line in lines:
-        # Its fields are client, number of the client's transaction from 1 on, microseconds, and more.
+        # The fields are the client, the number of its transaction (from 1), microseconds, and more.
         _, number, microseconds, *_ = line.split()
         latencies[phases[(int(number) - 1) % len(phases)]].append(int(microseconds) / 1e6)
     return latencies
@@ -115,7 +115,7 @@ def by_phase(lines: list[str], phases: list[str]) -> dict[str, list[float]]:
 def _command(tracker: Tracker, job: Run, folder: Path) -> list[str]:
     variables: dict[str, str | int] = {**_FIRST_VALUES, "digest": job.digest}
     variables |= {"project": job.project, "first_worker": job.first_worker, "size": job.size}
-    # It takes whole seconds only.
+    # pgbench takes only whole seconds.
     until = ["-t", str(job.transactions // job.clients)] if job.transactions else ["-T", str(math.ceil(job.seconds))]
     return [
         str(binaries() / "pgbench"),

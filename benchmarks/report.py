@@ -1,4 +1,4 @@
-"""What comes out: a table in the terminal, and the same as JSON and as Markdown."""
+"""The output: a table in the terminal, and the same as JSON and Markdown."""
 
 import json
 import os
@@ -20,7 +20,7 @@ COLUMNS = ("", "unit", "tracker", "pgbench", "ratio", "tracker's rounds")
 
 
 def environment(tracker: Tracker) -> dict[str, str]:
-    """The machine and the versions. Nothing in it names the machine or a folder."""
+    """The hardware and the versions, without the name of the machine or a path."""
     ((postgres,),) = tracker.sql("SHOW server_version")
     return {
         "cpu": _first_after("/proc/cpuinfo", "model name") or platform.machine(),
@@ -36,13 +36,13 @@ def environment(tracker: Tracker) -> dict[str, str]:
 
 
 def extent(scale: Scale) -> dict[str, str]:
-    """How much was measured."""
+    """The number and duration of the rounds."""
     each = f"{scale.rounds} of {scale.seconds:g} s on each side"
-    return {"rounds": f"{each}, of {scale.flat_seconds:g} s in the rows about flatness"}
+    return {"rounds": f"{each}; {scale.flat_seconds:g} s in the rows about flatness"}
 
 
 def table(results: list[Result]) -> Table:
-    """For the terminal."""
+    """The table for the terminal."""
     made = Table(*COLUMNS)
     for column in made.columns[2:]:
         column.justify = "right"
@@ -53,7 +53,7 @@ def table(results: list[Result]) -> Table:
 
 
 def cells(result: Result) -> tuple[str, ...]:
-    """One line of the table."""
+    """One row of the table."""
     low, high = min(result.ours), max(result.ours)
     limit, ratio = result.pgbench_median, result.ratio
     return (
@@ -67,7 +67,7 @@ def cells(result: Result) -> tuple[str, ...]:
 
 
 def shown(value: float) -> str:
-    """A number with three digits or more."""
+    """A number with at least three digits."""
     for limit, digits in ((10, 2), (100, 1)):
         if abs(value) < limit:
             return f"{value:.{digits}f}"
@@ -75,7 +75,7 @@ def shown(value: float) -> str:
 
 
 def write(folder: Path, name: str, results: list[Result], about: dict[str, str], console: Console) -> None:
-    """Write <date>-<name>.json and .md, and say so."""
+    """Write <date>-<name>.json and .md, and print where they are."""
     stem = f"{datetime.now(UTC):%Y-%m-%d}-{name}"
     folder.mkdir(parents=True, exist_ok=True)
     content = {"about": about, "results": [result.as_json() for result in results]}
@@ -85,7 +85,7 @@ def write(folder: Path, name: str, results: list[Result], about: dict[str, str],
 
 
 def markdown(results: list[Result], about: dict[str, Any]) -> str:
-    """The machine, then the table, with each line's remark."""
+    """The environment, then the table with a remark for each row."""
     columns = (*COLUMNS, "remark")
     lines = [f"- {name}: {value}" for name, value in about.items()]
     lines += ["", _markdown_row(columns), _markdown_row(["---", "---", *["---:"] * 4, "---"])]
@@ -98,7 +98,7 @@ def _markdown_row(texts: tuple[str, ...] | list[str]) -> str:
 
 
 def _first_after(path: str, key: str) -> str:
-    """The value of the first line `key: value` of a file, empty where there is none."""
+    """The value of the first line `key: value` in a file; empty if there is none."""
     if not Path(path).exists():
         return ""
     lines = Path(path).read_text().splitlines()
@@ -106,7 +106,7 @@ def _first_after(path: str, key: str) -> str:
 
 
 def _commit() -> str:
-    """Which commit is checked out, and whether something was changed since; empty without git."""
+    """The checked-out commit, and whether there are uncommitted changes; empty without git."""
     try:
         result = subprocess.run(
             ["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True, check=False

@@ -1,11 +1,11 @@
-"""What a run brings: one Result for each line of the table."""
+"""The results of a run: one Result for each row of the table."""
 
 import statistics
 from typing import Any, NamedTuple
 
 
 class Result(NamedTuple):
-    """One line: a value of each round on both sides. Where pgbench has nothing to do with it, it has no values."""
+    """One row: a value per round for each side. `pgbench` is empty if there is nothing for it to measure."""
 
     section: str
     name: str
@@ -14,7 +14,7 @@ class Result(NamedTuple):
     ours: list[float]
     pgbench: list[float] = []
     note: str = ""
-    #: Whether the two sides are in the same unit and can be divided.
+    #: Whether both sides have the same unit, so that their ratio makes sense.
     comparable: bool = True
 
     @property
@@ -33,12 +33,12 @@ class Result(NamedTuple):
         return statistics.median(ours / limit for ours, limit in zip(self.ours, self.pgbench, strict=True))
 
     def as_json(self) -> dict[str, Any]:
-        """All of it, the medians included."""
+        """All fields, with the medians and the ratio."""
         values = {"median": self.median, "pgbench_median": self.pgbench_median, "ratio": self.ratio}
         return {**self._asdict(), **values}
 
 
 def percentile(values: list[float], share: float) -> float:
-    """The value that so large a share of the values does not exceed."""
+    """The value that this share of the values does not exceed."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))]

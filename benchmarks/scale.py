@@ -1,14 +1,14 @@
-"""How much is measured: everything, in less than half an hour, or the most important, in less than two minutes."""
+"""How much is measured: all rows in less than half an hour, or the most important in less than two minutes."""
 
 from typing import NamedTuple
 
 
 class Scale(NamedTuple):
-    """Rounds, their length in seconds, how many tasks and so on there are in the rows about flatness."""
+    """The number of rounds, their duration, and the amounts of data in the rows about flatness."""
 
     rounds: int
     seconds: float
-    #: The same for the rows about flatness, which take four measurements in each round.
+    #: The duration in the rows about flatness, which take four measurements in each round.
     flat_seconds: float
     rows: tuple[str, ...]
     small: int

@@ -1,4 +1,4 @@
-"""A tracker of the benchmark's own: `manage.py serve` as in production, with its database, in a folder."""
+"""A separate tracker for benchmarks: `manage.py serve` as in production, with its database, in a folder."""
 
 import contextlib
 import os
@@ -26,7 +26,7 @@ _KEPT_ENVIRONMENT |= {"WEB_PROCESSES", "WEB_THREADS"}
 
 
 class BenchmarkError(Exception):
-    """The measurement can't go on, and what it has so far does not count."""
+    """The measurement can't continue, and its results so far are invalid."""
 
 
 class Tracker:
@@ -36,7 +36,7 @@ class Tracker:
         self.database = EmbeddedServer(folder / "postgres")
         self.host, self.port = "", 0
         self._output = folder / "serve.out"
-        # Nothing that sets up another tracker may reach this one.
+        # No setting of another tracker in the environment may reach this one.
         self.env = {name: value for name, value in os.environ.items() if name in _KEPT_ENVIRONMENT}
         self.env |= {
             "PYTHONPATH": str(ROOT),
@@ -64,7 +64,7 @@ class Tracker:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                # Ctrl-C in the terminal ends us, and we end the server.
+                # Ctrl-C in the terminal must reach only this process, which then stops the server.
                 start_new_session=True,
             )
         deadline = time.monotonic() + START_SECONDS
@@ -76,7 +76,7 @@ class Tracker:
         self.host, self.port = str(address.hostname), int(address.port or 0)
 
     def stop(self) -> None:
-        """End it and its database; returns when both are gone."""
+        """Stop it and its database; returns when both are gone."""
         if self._connection is not None:
             self._connection.close()
         if self._process is not None:
@@ -86,24 +86,24 @@ class Tracker:
             except subprocess.TimeoutExpired:
                 os.killpg(self._process.pid, signal.SIGKILL)
                 self._process.wait()
-        # Its last checkpoint may take longer than `serve` waits, and nobody needs it.
+        # The database's last checkpoint may take longer than `serve` waits, and nobody needs it.
         postmaster = self.database.postmaster_pid()
         if postmaster is not None and self.database.is_running():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(postmaster, signal.SIGQUIT)
         while self._process is not None and self.database.is_running():
             time.sleep(0.05)
-        # It is elsewhere where the folder's path is too long for a socket.
+        # It is not in the folder if the folder's path is too long for a socket.
         shutil.rmtree(self.database.socket_folder, ignore_errors=True)
 
     def connect(self) -> Any:
-        """A new connection to its database. Each statement is a transaction of its own."""
+        """A new connection to its database, in autocommit mode."""
         connection = psycopg2.connect(host=str(self.database.socket_folder), user=USER, dbname=DATABASE)
         connection.autocommit = True
         return connection
 
     def sql(self, statement: str, values: dict[str, Any] | None = None) -> list[tuple[Any, ...]]:
-        """Run a statement and return its rows, if it is one that has any."""
+        """Run a statement and return its rows, if it has any."""
         if self._connection is None:
             self._connection = self.connect()
         with self._connection.cursor() as cursor:
@@ -111,12 +111,12 @@ class Tracker:
             return list(cursor.fetchall()) if cursor.description else []
 
     def python(self, code: str) -> str:
-        """Run Python code with the tracker's settings in a process of its own; returns what it writes."""
+        """Run Python code with the tracker's settings in a separate process. Returns its output."""
         return run([sys.executable, "-c", f"import django; django.setup()\n{code}"], env=self.env)
 
 
 def run(command: list[str], *, stdin: str = "", env: dict[str, str] | None = None) -> str:
-    """Run a program and return what it writes; it does not outlive us. Raises BenchmarkError where it fails."""
+    """Run a program and return its output. Kills it if interrupted. Raises BenchmarkError if it fails."""
     with started(command, stdin=stdin, env=env) as process:
         return finish(process)
 
@@ -125,7 +125,7 @@ def run(command: list[str], *, stdin: str = "", env: dict[str, str] | None = Non
 def started(
     command: list[str], *, stdin: str = "", env: dict[str, str] | None = None
 ) -> Iterator[subprocess.Popen[str]]:
-    """A program that runs beside us, and is ended with the block."""
+    """A program that runs in the background and is killed at the end of the block."""
     with subprocess.Popen(
         command, env=env, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
@@ -140,8 +140,8 @@ def started(
 
 
 def finish(process: subprocess.Popen[str]) -> str:
-    """Wait for a program's end and return what it has written. Raises BenchmarkError where it failed."""
+    """Wait for a program to end and return its output. Raises BenchmarkError if it failed."""
     output, errors = process.communicate()
     if process.returncode:
-        raise BenchmarkError(errors.strip() or f"{process.args!r} ended with {process.returncode}.")
+        raise BenchmarkError(errors.strip() or f"{process.args!r} exited with {process.returncode}.")
     return output

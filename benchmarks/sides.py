@@ -1,4 +1,4 @@
-"""The two sides of each comparison: a load over HTTP, and the same statements by pgbench."""
+"""The two sides of each comparison: a load over HTTP, and the same statements run by pgbench."""
 
 import json
 import sys
@@ -11,14 +11,14 @@ from benchmarks.client import Job
 from benchmarks.load import Count
 from benchmarks.server import BenchmarkError, Tracker, finish, started
 
-# The client processes have to be there before the first of them begins.
+# All client processes have to be running before the first of them begins.
 _TAKE_OFF_SECONDS = 0.3
-# More of them would cost processor time, which the server lacks then.
+# More processes would take processor time from the server.
 _CONNECTIONS_PER_PROCESS = 16
 
 
 class Load(NamedTuple):
-    """What the clients do: a script of benchmarks.client and benchmarks.pgbench, with `size` tasks at a time."""
+    """What the clients do: a script of benchmarks.client and benchmarks.pgbench, with `size` tasks per request."""
 
     script: str
     clients: int = 1
@@ -27,12 +27,12 @@ class Load(NamedTuple):
 
     @property
     def counts_stored(self) -> bool:
-        """Whether the tasks that count are those that are stored, not those that are closed."""
+        """Whether stored tasks are counted, not closed ones."""
         return self.script in ("submit", "bulk_submit")
 
 
 class Bench:
-    """A tracker that is running, and its workers."""
+    """A running tracker and its workers."""
 
     def __init__(self, folder: Path) -> None:
         self.tracker = Tracker(folder)
@@ -43,7 +43,7 @@ class Bench:
         self.workers = data.create_workers(self.tracker)
 
     def over_http(self, load: Load, project: int, seconds: float) -> Count:
-        """Let the clients ask the tracker. Raises BenchmarkError for any answer that is not the usual one."""
+        """Send the load to the tracker. Raises BenchmarkError for any unexpected response."""
         identities = self.workers.identities(load.clients)
         processes = -(-load.clients // _CONNECTIONS_PER_PROCESS)
         jobs = [
@@ -63,7 +63,7 @@ class Bench:
         return _together(jobs)
 
     def by_pgbench(self, load: Load, project: int, seconds: float = 0, *, transactions: int = 0) -> Count:
-        """Let pgbench ask the database; its tasks are those that came to the database."""
+        """Run the load with pgbench. Its tasks are counted in the database."""
         before = self.moved(load, project)
         job = pgbench.Run(
             script=load.script,
@@ -79,17 +79,17 @@ class Bench:
         return count._replace(tasks=self.moved(load, project) - before)
 
     def checked_over_http(self, load: Load, project: int, seconds: float) -> Count:
-        """Like over_http, and hold what the clients counted against what came to the database."""
+        """Like over_http, but raises BenchmarkError if the clients' count doesn't agree with the database's."""
         before = self.moved(load, project)
         count = self.over_http(load, project, seconds)
         uncounted = self.moved(load, project) - before - count.tasks
-        # Each client may have had one request on its way when the time was over.
+        # Each client may have had one request in flight when the time was over.
         if not 0 <= uncounted <= load.clients * load.size:
-            raise BenchmarkError(f"The clients counted {count.tasks} tasks, the database {uncounted} more.")
+            raise BenchmarkError(f"The clients counted {count.tasks} tasks, but the database has {uncounted} more.")
         return count
 
     def moved(self, load: Load, project: int) -> int:
-        """How many tasks have been stored or closed, whichever the load counts."""
+        """How many tasks have been stored or closed, depending on what the load counts."""
         return data.ready(self.tracker, project) if load.counts_stored else data.closings(self.tracker, project)
 
 

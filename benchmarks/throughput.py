@@ -1,4 +1,4 @@
-"""Rows about how many tasks a second go through, and how long single requests take."""
+"""Rows about throughput in tasks per second, and about the latency of single requests."""
 
 from typing import NamedTuple
 
@@ -8,7 +8,7 @@ from benchmarks.results import Result, percentile
 from benchmarks.scale import Scale
 from benchmarks.sides import Bench, Load
 
-# No lease is refused at the highest rate that a project can have, so that what remains is what the bucket costs.
+# The highest rate limit that a project can have. It refuses no lease, so it shows only the cost of the token bucket.
 HIGHEST_RATE = 1e9
 
 _PERCENTILES = {"p50": 0.50, "p95": 0.95, "p99": 0.99}
@@ -17,7 +17,7 @@ _WARM_UP_REQUESTS = 4_000
 
 
 class Row(NamedTuple):
-    """What is measured. `columns` are those of the tasks that differ from a plain task's, as SQL expressions."""
+    """What is measured. `columns` are the columns in which tasks differ from plain ones, as SQL expressions."""
 
     name: str
     title: str
@@ -25,7 +25,7 @@ class Row(NamedTuple):
     assign_rate: float = 0
     columns: dict[str, str] = {}
     unit: str = "tasks/s"
-    #: Whether the times of its requests are told, too.
+    #: Whether to report the latencies of its requests, too.
     latencies: bool = False
 
 
@@ -59,18 +59,18 @@ ROWS = (
         columns={"verification_count": "2"},
         unit="closings/s",
     ),
-    Row("rate-limited", "lease + release of a project with a rate, 8 clients", Load("lease_release", 8), HIGHEST_RATE),
+    Row("rate-limited", "lease + release in a rate-limited project, 8 clients", Load("lease_release", 8), HIGHEST_RATE),
 )
 
 
 def measure(row: Row, bench: Bench, scale: Scale) -> list[Result]:
-    """Measure both sides in turns, each time with as many tasks in the queue."""
+    """Measure both sides in turn, each time with the same number of tasks in the queue."""
     (project,) = data.create_projects(bench.tracker, row.name, assign_rate=row.assign_rate)
     wanted = _warm_up(row, bench, project, scale)
     ours: list[Count] = []
     limit: list[Count] = []
     for number in range(scale.rounds):
-        # Who comes first changes, so that neither always inherits what the other left behind.
+        # The sides take turns in going first, so that neither always inherits what the other left behind.
         for by_pgbench in (False, True) if number % 2 == 0 else (True, False):
             _prepare(row, bench, project, wanted)
             if by_pgbench:
@@ -83,7 +83,7 @@ def measure(row: Row, bench: Bench, scale: Scale) -> list[Result]:
 
 
 def _warm_up(row: Row, bench: Bench, project: int, scale: Scale) -> int:
-    """Run both sides for a moment. Returns how many tasks have to be there for the faster one not to run out."""
+    """Run both sides for a moment. Returns how many tasks the queue needs so that the faster side does not run out."""
     load = row.load
     if not load.counts_stored:
         _prepare(row, bench, project, _WARM_UP_REQUESTS * 4 if load.size == 1 else _WARM_UP_TASKS * 2)

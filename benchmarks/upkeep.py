@@ -1,4 +1,4 @@
-"""Rows about what it takes besides the queue: memory, a round of snapshots, the pages that people look at."""
+"""Rows about costs outside the queue: memory, a round of snapshots, the HTML pages."""
 
 import http.client
 import json
@@ -32,7 +32,7 @@ _TIMEOUT_SECONDS = 60
 
 
 def memory(bench: Bench, scale: Scale) -> list[Result]:
-    """What each process of the tracker occupies, and the database's together. Shared pages are divided among all."""
+    """The memory of each tracker process, and of all database processes together. Shared pages are divided (PSS)."""
     sizes: dict[str, list[float]] = {}
     for process in _family(bench.tracker.pid):
         sizes.setdefault(_kind(process), []).append(_megabytes(process))
@@ -47,17 +47,17 @@ def memory(bench: Bench, scale: Scale) -> list[Result]:
 
 
 def snapshots(bench: Bench, scale: Scale) -> list[Result]:
-    """How long the scheduler's round of snapshots takes, with the tasks that the rows before have left."""
+    """How long the scheduler's round of snapshots takes, with the tasks that the previous rows have left."""
     rounds = []
     for _ in range(scale.rounds):
-        # So that there is one to take for each project.
+        # So that a snapshot is due for each project.
         bench.tracker.sql("TRUNCATE projects_snapshot")
         rounds.append(float(bench.tracker.python(_SNAPSHOTS)))
     return [Result("upkeep", "snapshots", f"a round of snapshots, {_contents(bench)}", "ms", rounds)]
 
 
 def pages(bench: Bench, scale: Scale) -> list[Result]:
-    """How long the pages take, for a tracker admin, with the tasks that the rows before have left."""
+    """How long pages take, for a tracker admin, with the tasks that the previous rows have left."""
     ((project,),) = bench.tracker.sql(
         "SELECT project.id FROM projects_project AS project LEFT JOIN tasks_task ON project_id = project.id "
         "GROUP BY 1 ORDER BY count(tasks_task.id) DESC LIMIT 1"
@@ -101,7 +101,7 @@ def _contents(bench: Bench) -> str:
 
 
 def _register(bench: Bench) -> str:
-    """Create the first manager, who is tracker admin; the cookies of its session."""
+    """Register the first manager, who becomes tracker admin. Returns the session's cookies."""
     connection = http.client.HTTPConnection(bench.tracker.host, bench.tracker.port, timeout=_TIMEOUT_SECONDS)
     connection.request("POST", "/register", json.dumps({"username": "benchmark", "password": secrets.token_hex()}))
     response = connection.getresponse()
@@ -113,7 +113,7 @@ def _register(bench: Bench) -> str:
 
 
 def _get(bench: Bench, path: str, cookie: str) -> float:
-    """Fetch a page; how many milliseconds it took."""
+    """Fetch a page. Returns how many milliseconds it took."""
     connection = http.client.HTTPConnection(bench.tracker.host, bench.tracker.port, timeout=_TIMEOUT_SECONDS)
     started = time.perf_counter()
     connection.request("GET", path, headers={"Cookie": cookie})

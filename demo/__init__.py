@@ -1,1 +1,1 @@
-"""The tracker at work: real workers, good and bad, drain a queue over HTTP. `make demo` runs it."""
+"""A demonstration of the tracker: good and bad workers drain a queue over HTTP. `make demo` runs it."""

@@ -1,7 +1,7 @@
-"""The demo's driver: starts a tracker of its own, fills it, lets workers loose on it, and checks every result.
+"""Runs the demo: starts a separate tracker, fills it, runs workers against it and checks every result.
 
-One task per source file of Python's standard library; each has to be computed by two workers that agree. Of the six
-workers one lies and one crashes.
+There is one task per source file of Python's standard library; each has to be computed by two workers that agree. Of
+the six workers, one lies and one crashes.
 """
 
 import json
@@ -32,12 +32,12 @@ KEPT_ENVIRONMENT = {"PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TERM", "VIRTUAL
 
 START_SECONDS = 60
 STOP_SECONDS = 10
-# Without any task closed for so long, something is stuck.
+# If no task was closed for this long, something is stuck.
 PATIENCE_SECONDS = 90
 
 
 class Report(NamedTuple):
-    """What came out. `differences` lists what should not be."""
+    """The outcome of the demo. `differences` lists everything that is wrong."""
 
     tasks: int
     seconds: float
@@ -47,19 +47,19 @@ class Report(NamedTuple):
 
 
 def source_files() -> list[str]:
-    """Every Python file of the standard library, as absolute paths in order."""
+    """The sorted absolute paths of all Python files of the standard library."""
     library = Path(sysconfig.get_path("stdlib"))
     files = (path for path in library.rglob("*.py") if "site-packages" not in path.parts)
     return sorted(str(path) for path in files)
 
 
 class Demo:
-    """A tracker with its workers, in a folder that is gone afterwards."""
+    """A tracker with its workers, in a temporary folder."""
 
     def __init__(self, folder: Path, console: Console) -> None:
         self.console = console
         self.folder = folder
-        # Nothing that sets up another tracker may reach this one.
+        # No setting of another tracker in the environment may reach this one.
         self.env = {name: value for name, value in os.environ.items() if name in KEPT_ENVIRONMENT}
         self.env["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
         self.env |= {"TRACKER_DATA_DIR": str(folder / "var"), "PYTHONUNBUFFERED": "1"}
@@ -75,7 +75,7 @@ class Demo:
             text=True,
             start_new_session=True,
         )
-        # It can't keep us waiting for ever: a server that doesn't answer in time is ended, which ends its output.
+        # A server that doesn't start in time is terminated, which ends its output and so this loop.
         timer = threading.Timer(START_SECONDS, self.server.terminate)
         timer.start()
         try:
@@ -87,7 +87,7 @@ class Demo:
         sys.exit("The server did not start.")
 
     def manage(self, *arguments: str) -> str:
-        """Run an operator's command and return what it prints."""
+        """Run an operator's command and return its output."""
         result = subprocess.run(
             [sys.executable, str(ROOT / "manage.py"), *arguments],
             env=self.env,
@@ -100,7 +100,7 @@ class Demo:
         return result.stdout
 
     def fill(self, paths: list[str]) -> int:
-        """Create the project with a task per path and return its id."""
+        """Create the project with one task per path and return its id."""
         created = self.manage("create_project", PROJECT, "--public", "--lease-seconds", "5")
         tasks = self.folder / "tasks.jsonl"
         with tasks.open("w") as file:
@@ -117,7 +117,7 @@ class Demo:
             self.workers.append(subprocess.Popen(command, env=self.env, cwd=ROOT, stderr=subprocess.DEVNULL))
 
     def wait_until_closed(self, address: str, total: int) -> None:
-        """Draw a bar until all tasks are closed, or none has been for too long."""
+        """Show a progress bar until all tasks are closed, or none was closed for PATIENCE_SECONDS."""
         tracker = Tracker(address)
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
         with Progress(*columns, console=self.console) as progress:
@@ -167,7 +167,7 @@ def show(report: Report, console: Console) -> None:
     table.add_row("tasks", f"{report.tasks:,}, each computed by two workers")
     table.add_row("seconds", f"{report.seconds:.1f}")
     table.add_row("tasks/s", f"{report.tasks / report.seconds:.0f}")
-    table.add_row("retries", f"{report.retries} (the crasher's FAILs; the lease it died with ran out)")
+    table.add_row("retries", f"{report.retries} (the crasher's FAILs; the lease it died with expired)")
     table.add_row("disagreements", f"{report.disagreements} (the liar's hashes, outvoted)")
     table.add_row("differences", f"{len(report.differences)} from a direct computation")
     console.print(table)
@@ -181,7 +181,7 @@ def _in_turn(names: list[str]) -> Iterator[str]:
 
 
 def main() -> int:
-    # `kill` ends the demo as Ctrl-C does, through the clean-up.
+    # SIGTERM ends the demo like Ctrl-C, with clean-up.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     console = Console()
     paths = source_files()
@@ -189,7 +189,7 @@ def main() -> int:
         demo = Demo(Path(folder), console)
         try:
             address = demo.start_server()
-            console.print(f"A tracker of the demo's own listens on {address} with its data in {folder}", markup=False)
+            console.print(f"The demo's own tracker listens on {address} with its data in {folder}", markup=False)
             project = demo.fill(paths)
             started = time.monotonic()
             demo.start_workers(address, project)

@@ -1,4 +1,4 @@
-"""What the demo's tasks ask for: something about the bytes of one source file."""
+"""The computations that the demo's tasks ask for, each on the content of one source file."""
 
 import hashlib
 from collections.abc import Callable
@@ -13,7 +13,7 @@ COMPUTATIONS: dict[str, Callable[[bytes], str]] = {
 
 
 def verification_hash(path: str, computation: str) -> int:
-    """The result as a verification hash: 64 bits, signed, of the path, the computation and what it gave."""
+    """The verification hash of a result: 64 bits, signed, of the path, the computation and its result."""
     result = COMPUTATIONS[computation](Path(path).read_bytes())
     digest = hashlib.sha256(f"{path}\n{computation}\n{result}".encode()).digest()
     return int.from_bytes(digest[:8], signed=True)

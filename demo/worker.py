@@ -1,4 +1,4 @@
-"""A worker that knows nothing of the tracker but its HTTP API. A model for one of your own.
+"""A worker that uses nothing of the tracker but its HTTP API. A model for your own.
 
 python -m demo.worker ADDRESS PROJECT [honest|liar|crasher]
 """
@@ -18,14 +18,14 @@ from demo.computation import verification_hash
 OK, FAIL = 0, 1
 
 PATIENCE_SECONDS = 60.0
-# What the crasher fails before it dies, holding a lease.
+# How many tasks the crasher fails before it dies holding a lease.
 CRASHER_FAILS = 3
-# The liar is slow, or it would have its say on every task.
+# The liar pauses; otherwise it would vote on every task.
 LIAR_PAUSE_SECONDS = 0.05
 
 
 class Tracker:
-    """A connection to the tracker that is kept open, and opened again when it breaks."""
+    """A persistent connection to the tracker, reopened when it breaks."""
 
     def __init__(self, address: str) -> None:
         self.host = urlsplit(address).netloc
@@ -33,10 +33,10 @@ class Tracker:
         self._connection: http.client.HTTPConnection | None = None
 
     def call(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
-        """The answer's JSON. Waits as told when the tracker is busy, and tries again while it is away.
+        """The JSON of the response. Waits as told when the tracker is busy, and retries while it is unreachable.
 
-        A call whose answer was lost is sent twice. That is safe: a second release finds the task no longer held, and
-        a lease that nobody works on runs out.
+        A request whose response was lost is sent again. That is safe: a second release finds the task no longer held,
+        and a lease that nobody works on expires.
         """
         deadline = time.monotonic() + PATIENCE_SECONDS
         while True:
@@ -59,12 +59,12 @@ class Tracker:
             time.sleep(wait)
 
     def register(self, alias: str) -> None:
-        """Become a worker; every later call carries the identity."""
+        """Register as a worker; all later calls send its headers."""
         worker = self.call("POST", "/worker/create", {"alias": alias})["content"]["worker"]
         self.headers = {"X-Worker-ID": str(worker["id"]), "X-Secret": worker["secret"]}
 
     def lease(self, project: int) -> dict[str, Any]:
-        """A task. Waits for one as long as it takes."""
+        """Lease a task, waiting for one as long as it takes."""
         while True:
             answer = self.call("GET", f"/task/get/{project}")
             if answer["ok"]:
@@ -73,7 +73,7 @@ class Tracker:
             time.sleep(answer["retry_after"] or 1)
 
     def release(self, task: dict[str, Any], result: int, verification: int = 0) -> None:
-        """Report a task. The lease's id keeps this from ending a later lease of the same task."""
+        """Report a task. The id of the lease keeps this from ending a later lease of the same task."""
         report = {"task_id": task["id"], "lease": task["lease"], "result": result, "verification": verification}
         self.call("POST", "/task/release", report)
 
@@ -103,7 +103,7 @@ BEHAVIOURS = {"honest": honest, "liar": liar, "crasher": crasher}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="A worker of the demo.")
+    parser = argparse.ArgumentParser(description="A worker for the demo.")
     parser.add_argument("address")
     parser.add_argument("project", type=int)
     parser.add_argument("behaviour", choices=BEHAVIOURS, nargs="?", default="honest")

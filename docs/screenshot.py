@@ -1,6 +1,6 @@
-"""Takes README's picture: starts a tracker of its own, gives it a day's history, and photographs the dashboard.
+"""Takes the README's screenshot: starts a separate tracker, fills it with a day of history, captures the dashboard.
 
-Run by `make screenshot`; needs what requirements-dev.txt lists, and chromium.
+Run by `make screenshot`; needs the packages of requirements-dev.txt, and chromium.
 """
 
 import shutil
@@ -18,7 +18,7 @@ from demo.__main__ import Demo
 PICTURE = Path(__file__).with_name("dashboard.png")
 PASSWORD = "only for this picture"  # noqa: S105
 
-# A project that has been busy for a day: two pushes, a failing hour, more tasks twice.
+# A project that has been busy for a day: a new version, some failures, and two batches of new tasks.
 SCENE = """
 import math, random
 from datetime import timedelta
@@ -69,7 +69,7 @@ def main() -> None:
     chromium = shutil.which("chromium") or sys.exit("chromium is not installed.")
     with tempfile.TemporaryDirectory() as folder:
         tracker = Demo(Path(folder), Console())
-        # Its own snapshots would be taken of the scene, not of the history.
+        # The scheduler's own snapshots would show the tasks of the scene, which don't match the made-up history.
         tracker.env |= {"SNAPSHOT_SECONDS": "86400"}
         try:
             address = tracker.start_server()

@@ -1,4 +1,4 @@
-"""Files of tasks: a recipe a line, or a JSON object a line with the keys of /task/submit."""
+"""Task files: one recipe per line, or one JSON object per line with the keys of /task/submit."""
 
 import codecs
 from collections.abc import Iterator, Mapping
@@ -12,11 +12,11 @@ from tracker.api.errors import BadInput
 
 
 class TaskFile:
-    """The tasks in a file that can be read again and again; empty lines are passed over.
+    """The tasks in a seekable file, which may be iterated over more than once. Empty lines are skipped.
 
-    Read line by line, so that a file of millions is never in memory. Going through it raises BadInput, which names
-    the line. `defaults` are for keys that a line doesn't have; `unique` gives tasks without a hash that of their
-    recipe.
+    The file is read line by line, so that millions of lines are never in memory. Iterating raises BadInput, which
+    names the line. `defaults` apply to keys that a line doesn't have. With `unique`, a task without a hash gets the
+    hash of its recipe.
     """
 
     def __init__(self, source: IO[bytes], *, as_json: bool, unique: bool, defaults: Mapping[str, int]) -> None:
@@ -43,7 +43,7 @@ class TaskFile:
         return task._replace(hash64=hash_of(task.recipe)) if self.unique and task.hash64 is None else task
 
     def batches(self, size: int) -> Iterator[list[NewTask]]:
-        """The same, so many at a time."""
+        """The tasks in batches of `size`."""
         batch: list[NewTask] = []
         for task in self:
             batch.append(task)

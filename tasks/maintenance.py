@@ -1,7 +1,7 @@
-"""What managers do to many tasks at once: to all of a project, or to all that match what they searched for.
+"""Bulk operations on all tasks of a project, or on all tasks that match a search.
 
-Millions of rows, so in batches: each is a transaction of its own, and leasing goes on between and beside them. Only
-what was there at the beginning is touched, so the work ends however fast others submit.
+They may affect millions of rows, so they run in batches, each in its own transaction, and workers can go on leasing.
+Only tasks that existed at the start are affected, so an operation ends however fast others submit.
 """
 
 from typing import Any
@@ -17,25 +17,25 @@ BATCH = 5_000
 
 
 def reset_failed(*, project: Project) -> int:
-    """Give failed tasks back to the queue, with no retries counted. Returns how many."""
+    """Return failed tasks to the queue with `retries` set to 0. Returns their number."""
     return _in_batches(RESET_FAILED, project)
 
 
 def reclaim_leased(*, project: Project) -> int:
-    """Take every lease back. Returns how many."""
+    """Reclaim every lease. Returns their number."""
     return _in_batches(RECLAIM, project)
 
 
 def delete_all(*, project: Project) -> int:
-    """Delete every task, whatever its state; nothing is counted as closed, nothing goes on in the chain.
+    """Delete every task in any state. Returns their number.
 
-    Returns how many.
+    They don't count as closed and are not copied to the next project of the chain.
     """
     return _in_batches(DELETE_ALL, project, leave_none=True)
 
 
 def release_leases_of(*, worker: Worker) -> int:
-    """Take back every lease that the worker holds. Returns how many."""
+    """Reclaim every lease that the worker holds. Returns their number."""
     ((began,),) = db.rows("SELECT now()")
     total = 0
     while affected := db.affected(RELEASE_WORKER, {"worker": worker.pk, "began": began, "limit": BATCH}):
@@ -44,31 +44,31 @@ def release_leases_of(*, worker: Worker) -> int:
 
 
 def retry_matching(criteria: Criteria) -> int:
-    """Give those that match and have failed back to the queue, with no retries counted. Returns how many."""
+    """Return matching failed tasks to the queue with `retries` set to 0. Returns their number."""
     return _to_matching(RETRY, criteria)
 
 
 def release_matching(criteria: Criteria) -> int:
-    """Take back the leases of those that match. Returns how many."""
+    """Reclaim the leases of matching tasks. Returns their number."""
     return _to_matching(RELEASE, criteria)
 
 
 def delete_matching(criteria: Criteria) -> int:
-    """Delete those that match; nothing is counted as closed, nothing goes on in the chain. Returns how many."""
+    """Delete matching tasks, as `delete_all` does. Returns their number."""
     return _to_matching(DELETE, criteria, leave_none=True)
 
 
 def set_priority_of_matching(criteria: Criteria, *, priority: int) -> int:
-    """Give those that match this priority. Returns how many had another one."""
-    # A search by priority would not find them again, and would not have to.
+    """Set the priority of matching tasks. Returns how many had a different one."""
+    # If the search is by priority, updated tasks no longer match, but they are done.
     return _to_matching(SET_PRIORITY, criteria, leave_none=True, new_priority=priority)
 
 
 def _to_matching(statement: str, criteria: Criteria, *, leave_none: bool = False, **values: Any) -> int:
-    """Search, and run the statement on some at a time; each checks again, under the row's lock, what was searched for.
+    """Search, and run the statement on each batch of ids; it checks the criteria again under the row locks.
 
-    `leave_none`: until none is left. A task that was leased or given back in between may have come to lie where the
-    search had been before. Those that are named by their ids are found wherever they are.
+    With `leave_none`, repeat the search until no matching task is left: a task that was leased or released in the
+    meantime may have moved to a position that the search had already passed. A search by id or hash misses none.
     """
     ((newest, began),) = db.rows("SELECT coalesce(max(id), 0), now() FROM tasks_task")
     criteria = criteria._replace(newest=newest, moment=began)
@@ -81,13 +81,13 @@ def _to_matching(statement: str, criteria: Criteria, *, leave_none: bool = False
 
 
 def _is_any_left(criteria: Criteria, *, new_priority: int | None = None) -> bool:
-    """Whether there are tasks that match, and have another than the new priority."""
+    """Whether there are matching tasks; with `new_priority`, only those with a different priority count."""
     ((is_left,),) = db.rows(IS_ANY_LEFT, criteria.values() | {"new_priority": new_priority})
     return bool(is_left)
 
 
 def _in_batches(statement: str, project: Project, *, leave_none: bool = False) -> int:
-    """Run the statement until it finds nothing more; with `leave_none`, also until no task of the project is left."""
+    """Run the statement until it affects no row; with `leave_none`, also until no task of the project is left."""
     ((newest, began),) = db.rows("SELECT coalesce(max(id), 0), now() FROM tasks_task")
     values = {"project": project.pk, "newest": newest, "began": began, "limit": BATCH}
     every = Criteria([project.pk], newest=newest)
@@ -99,8 +99,8 @@ def _in_batches(statement: str, project: Project, *, leave_none: bool = False) -
             return total
 
 
-# In one statement, so that a task which is being leased or given back stands in one of them at that moment. By
-# task_fresh, task_voted, task_leased and task_failed.
+# One statement, and so one snapshot: a task that is just being leased or released is found in one of the three parts.
+# Uses the indexes task_fresh, task_voted, task_leased and task_failed.
 IS_ANY_LEFT = f"""
 SELECT EXISTS (
     SELECT FROM {READY_TASKS}
@@ -117,7 +117,7 @@ SELECT EXISTS (
 )
 """
 
-# By task_failed.
+# Uses the index task_failed.
 RESET_FAILED = """
 UPDATE tasks_task SET status = 1, retries = 0
 WHERE id = ANY (ARRAY(
@@ -129,7 +129,7 @@ WHERE id = ANY (ARRAY(
 ))
 """
 
-# By task_leased. Leases given since it began are left alone.
+# Uses the index task_leased. Newer leases than `began` are left alone.
 RECLAIM = """
 UPDATE tasks_task
 SET assignee_id = NULL, lease = NULL, assign_time = NULL, lease_expires = NULL
@@ -142,9 +142,8 @@ WHERE id = ANY (ARRAY(
 ))
 """
 
-# By each of the four partial indexes: together they hold every row, and none of them alone. Waits for rows that are
-# being leased or released at this moment, in the order of ids as releases do; those who lease pass over the rows it
-# holds.
+# Uses all four partial indexes: together they contain every row, but none of them does alone. Waits for rows that are
+# just being leased or released. Locks in the order of ids, as releases do; leases skip the rows that it has locked.
 DELETE_ALL = """
 DELETE FROM tasks_task
 WHERE id = ANY (ARRAY(
@@ -175,7 +174,7 @@ WHERE id = ANY (ARRAY(
 ))
 """
 
-# By task_leased of each project.
+# Uses the index task_leased, project by project.
 RELEASE_WORKER = """
 UPDATE tasks_task
 SET assignee_id = NULL, lease = NULL, assign_time = NULL, lease_expires = NULL
@@ -192,8 +191,8 @@ WHERE id = ANY (ARRAY(
 ))
 """
 
-# The following go by the primary key to what a search has found, in the order of ids, so that two of them at once
-# can't wait for each other.
+# The following statements look up the ids that a search has found and lock the rows in the order of ids, so that two
+# of them at once can't deadlock.
 
 RETRY = f"""
 UPDATE tasks_task SET status = 1, retries = 0
@@ -205,7 +204,7 @@ WHERE id = ANY (ARRAY(
 ))
 """
 
-# Leases given since it began are left alone.
+# Newer leases than `began` are left alone.
 RELEASE = f"""
 UPDATE tasks_task
 SET assignee_id = NULL, lease = NULL, assign_time = NULL, lease_expires = NULL
@@ -218,8 +217,8 @@ WHERE id = ANY (ARRAY(
 ))
 """
 
-# Waits for rows that are being leased or released at this moment, so that none is left behind; those who lease pass
-# over the rows it holds.
+# Waits for rows that are just being leased or released, so that none is left behind; leases skip the rows that it has
+# locked.
 DELETE = f"""
 DELETE FROM tasks_task
 WHERE id = ANY (ARRAY(
@@ -230,7 +229,7 @@ WHERE id = ANY (ARRAY(
 ))
 """
 
-# Waits, as DELETE does.
+# Waits for locked rows, as DELETE does.
 SET_PRIORITY = f"""
 UPDATE tasks_task SET priority = %(new_priority)s
 WHERE id = ANY (ARRAY(

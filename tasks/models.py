@@ -1,7 +1,7 @@
-"""Tasks: the queue, and what is kept of the closed ones.
+"""Tasks: the queue, and the closed tasks that are kept.
 
-The life of a task is drawn in docs/task-lifecycle.md; the transitions are in tasks.queue and, those that
-managers make, in tasks.maintenance.
+docs/task-lifecycle.md shows the states of a task. The transitions are in tasks.queue; those that managers make are in
+tasks.maintenance.
 """
 
 from django.contrib.postgres.fields import ArrayField
@@ -12,7 +12,7 @@ from django.db.models.functions import Now
 from projects.models import Project
 from workers.models import Worker
 
-# Each task that may be leased, by task_fresh and task_voted: a table to read from in their order.
+# All ready tasks, for a FROM clause. Each branch can use its own index, task_fresh or task_voted, in index order.
 READY_TASKS = """(
     SELECT * FROM tasks_task WHERE status = 1 AND assignee_id IS NULL AND voters = '{}'
     UNION ALL
@@ -24,7 +24,7 @@ LEASED = Q(assignee__isnull=False)
 
 
 class Task(models.Model):
-    """A task that is not closed: ready, leased or failed. A closed one leaves this table for ClosedTask."""
+    """A task that is not closed: ready, leased or failed. Closing a task moves it from this table to ClosedTask."""
 
     class Status(models.IntegerChoices):
         NEW = 1
@@ -45,14 +45,14 @@ class Task(models.Model):
     )
     created = models.DateTimeField(db_default=Now())
 
-    # Votes that have not closed it yet, the worker and its verification hash at the same place of both. In the row
-    # rather than in a table of their own, so that a lease sees them under the same row lock as the rest: a vote can't
-    # be missed by a statement whose snapshot is older, and neither voting nor closing touches a second table.
+    # The votes so far: voters[i] is the worker, votes[i] its verification hash. They are in the row rather than in a
+    # separate table, so that a lease reads them under the same row lock as the rest: a statement with an older snapshot
+    # can't miss a vote, and neither voting nor closing touches a second table.
     voters = ArrayField(models.BigIntegerField(), db_default=[], help_text="workers that verified it, in order")
     votes = ArrayField(models.BigIntegerField(), db_default=[], help_text="their verification hashes")
 
-    # The four columns of a lease are null together. No constraint on the worker: it would lock the worker's row at
-    # each lease, and a lease of a deleted worker runs out like any other.
+    # The four columns of a lease are all null or all set. The worker has no foreign key constraint: it would lock the
+    # worker's row for each lease, and the lease of a deleted worker expires like any other.
     assignee = models.ForeignKey(
         Worker, on_delete=models.DO_NOTHING, null=True, related_name="leases", db_constraint=False, db_index=False
     )
@@ -88,10 +88,10 @@ class Task(models.Model):
             models.CheckConstraint(condition=Q(voters__len=F("votes__len")), name="task_one_vote_per_voter"),
         ]
         indexes = [
-            # One partial index per question; each row stands in exactly one of task_fresh, task_voted, task_leased and
-            # task_failed. What there is to lease is split, so that a lease need not step over what its worker has
-            # verified; task_voters leads from one group of voters to the next. By their first 100 only, since the keys
-            # of an index must be short.
+            # One partial index per kind of query; each row is in exactly one of task_fresh, task_voted, task_leased and
+            # task_failed. Ready tasks are split into fresh and voted ones, so that a lease need not step over the
+            # tasks that its worker has verified; task_voters leads from each group of tasks with the same voters to the
+            # next. It holds only the first 100 voters, since index keys must be short.
             models.Index(
                 F("project"), F("priority").desc(), F("id"), name="task_fresh", condition=READY & Q(voters=[])
             ),
@@ -108,7 +108,7 @@ class Task(models.Model):
             ),
             models.Index(fields=["project", "lease_expires"], name="task_leased", condition=LEASED),
             models.Index(fields=["project", "id"], name="task_failed", condition=Q(status=2)),
-            # For counting and listing those that wait for further verifications.
+            # For counting and listing the tasks that await further verifications.
             models.Index(fields=["project", "id"], name="task_awaiting", condition=Q(status=1) & ~Q(voters=[])),
         ]
 
@@ -117,10 +117,10 @@ class Task(models.Model):
 
 
 class ClosedTask(models.Model):
-    """A task that was closed, kept for its project's retention. Written once, never changed.
+    """A closed task, kept for its project's retention period. Written once, never changed.
 
-    Its project and worker carry no constraint, so that closing locks neither's row. Deleting a project deletes these;
-    those of a deleted worker stay, since they are the project's history.
+    Its project and worker have no foreign key constraint, so that closing a task locks neither row. Deleting a project
+    deletes its closed tasks. Deleting a worker keeps them, since they are the project's history.
     """
 
     id = models.BigIntegerField(primary_key=True, help_text="the id that the task had")
@@ -150,7 +150,7 @@ class ClosedTask(models.Model):
 
 
 class ClosedTotal(models.Model):
-    """How many tasks of one project one worker has closed, up to the last folding of ClosedEntry."""
+    """How many tasks of a project a worker has closed, up to the last folding of ClosedEntry rows."""
 
     project = models.ForeignKey(
         Project, on_delete=models.CASCADE, related_name="+", db_constraint=False, db_index=False
@@ -169,10 +169,11 @@ class ClosedTotal(models.Model):
 
 
 class ClosedEntry(models.Model):
-    """A closing not yet in ClosedTotal. Appended by each release that closes, folded and deleted by the scheduler.
+    """Closed tasks not yet counted in ClosedTotal. Appended by each release that closes tasks.
 
-    The exact count is the total plus these, read in one statement. A counter that each closing updated would make
-    its row the speed limit of all workers that share it.
+    The scheduler folds these rows: it adds them to ClosedTotal and deletes them. The exact count is the total plus
+    these, read in one statement. If each release updated a counter instead, the row lock on the counter would limit the
+    speed of all workers that share it.
     """
 
     project = models.ForeignKey(

@@ -1,4 +1,4 @@
-"""How tasks look on the wire."""
+"""Requests and responses about tasks."""
 
 import hashlib
 from collections.abc import Callable, Sequence
@@ -18,15 +18,15 @@ Item = TypeVar("Item")
 
 class SubmitRequest(RequestSerializer):
     project = Id()
-    recipe = Text(shortest=1, help_text="What to do, in the words that your workers understand.")
-    max_retries = WholeNumber(low=0, high=INT32[1], default=0, help_text="The FAIL that reaches it is the last one.")
-    priority = WholeNumber(low=INT16[0], high=INT16[1], default=0, help_text="Higher first.")
+    recipe = Text(shortest=1, help_text="What to do, in a form that your workers understand.")
+    max_retries = WholeNumber(
+        low=0, high=INT32[1], default=0, help_text="FAILs after which the task is FAILED; 0 means 1."
+    )
+    priority = WholeNumber(low=INT16[0], high=INT16[1], default=0, help_text="Higher is leased first.")
     max_assign_time = WholeNumber(
-        low=0, high=INT32[1], default=0, help_text="Seconds that a lease lasts; 0: as the project says."
+        low=0, high=INT32[1], default=0, help_text="Duration of a lease in seconds; 0: the project's setting."
     )
-    hash64 = Hash64(
-        also="hash_u64", default=0, help_text="No two tasks of a project have the same; 0: none. Signed or unsigned."
-    )
+    hash64 = Hash64(also="hash_u64", default=0, help_text="Unique in the project; 0: none. Signed or unsigned.")
     unique_string = Text(also="unique_str", default="", help_text="Hashed to 64 bits, instead of `hash64`.")
     verification_count = WholeNumber(
         low=0, high=INT16[1], default=0, help_text="How many different workers have to agree; 0 means 1."
@@ -36,25 +36,25 @@ class SubmitRequest(RequestSerializer):
     def check(cls, values: dict[str, Any]) -> None:
         unique_string = values.pop("unique_string")
         if unique_string and values["hash64"]:
-            raise InvalidField("unique_string", "can't stand beside a hash64; send one of them.")
+            raise InvalidField("unique_string", "can't be combined with hash64; send only one of them.")
         values["hash64"] = hash_of(unique_string) if unique_string else values["hash64"] or None
 
 
 class ReleaseRequest(RequestSerializer):
     task_id = Id()
     result = WholeNumber(low=Result.OK, high=Result.SKIP, help_text="0 OK, 1 FAIL, 2 SKIP.")
-    verification = Hash64(default=0, help_text="A hash of the result, which other workers have to agree with.")
-    lease = LeaseId(required=False, help_text="Which lease is meant, as /task/get answered it.")
+    verification = Hash64(default=0, help_text="A hash of the result, on which several workers may have to agree.")
+    lease = LeaseId(required=False, help_text="The lease to end: the `lease` of the task from /task/get.")
 
 
 class LeaseQuery(RequestSerializer):
     count = WholeNumber(
-        low=1, high=BATCH_LIMIT, required=False, help_text="Lease up to so many, and answer `tasks` instead of `task`."
+        low=1, high=BATCH_LIMIT, required=False, help_text="Lease up to this many, returned as `tasks`, not `task`."
     )
 
 
 class Reports(WireField, ListField):
-    """Up to BATCH_LIMIT reports; an item at fault is named as in a bulk."""
+    """Up to BATCH_LIMIT reports; an error names the index of the invalid item, as in a bulk call."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(child=ReleaseRequest(), max_length=BATCH_LIMIT, **options)
@@ -68,8 +68,8 @@ class Reports(WireField, ListField):
 
 class ExchangeRequest(RequestSerializer):
     project = Id()
-    count = WholeNumber(low=1, high=BATCH_LIMIT, help_text="Lease up to so many.")
-    releases = Reports(required=False, help_text="What to report before.")
+    count = WholeNumber(low=1, high=BATCH_LIMIT, help_text="Lease up to this many.")
+    releases = Reports(required=False, help_text="What to report before leasing.")
 
 
 def _items(declaration: str, limit: int) -> dict[str, Any]:
@@ -81,11 +81,11 @@ def _array_or(key: str, items: dict[str, Any]) -> dict[str, Any]:
     return {"oneOf": [items, {"type": "object", "properties": {key: items}, "required": [key]}]}
 
 
-# The bulks as schemas, since they may be arrays; see `_checked_items`.
+# Bulk bodies are described by schemas, since they may be arrays; see `_checked_items`.
 BULK_SUBMIT = _array_or("requests", _items("SubmitRequest", BULK_LIMIT))
 BULK_RELEASE = _array_or("releases", _items("ReleaseRequest", BATCH_LIMIT))
 
-# Why there is no task.
+# Why no task was leased.
 REASONS = ["empty", "project_paused", "no_access", "verified_all"]
 
 
@@ -93,14 +93,14 @@ class TaskContent(Content):
     id = Id()
     priority = IntegerField()
     assignee = Id(help_text="This worker.")
-    retries = IntegerField(help_text="How often it has failed.")
+    retries = IntegerField(help_text="How often it was released as FAIL.")
     max_retries = IntegerField()
     status = IntegerField(help_text="1: leased.")
     recipe = Text()
-    max_assign_time = IntegerField(help_text="Seconds that a lease lasts; 0: as the project says.")
+    max_assign_time = IntegerField(help_text="Duration of a lease in seconds; 0: the project's setting.")
     assign_time = IntegerField(help_text="Unix seconds.")
     verification_count = IntegerField(help_text="How many different workers have to agree.")
-    lease = UUIDField(help_text="Names this lease; for /task/release.")
+    lease = UUIDField(help_text="Id of this lease, for /task/release.")
     project = ProjectContent()
 
 
@@ -110,20 +110,20 @@ class LeasedContent(Content):
 
 
 class ReportResultContent(Content):
-    id = Id(help_text="The task's.")
+    id = Id(help_text="The task's id.")
     updated = BooleanField()
     message = CharField(required=False)
 
 
 class ReleasedContent(Content):
-    updated = IntegerField(help_text="How many were updated.")
+    updated = IntegerField(help_text="How many tasks were updated.")
     results = ReportResultContent(many=True)
 
 
 class ExchangedContent(ReleasedContent):
     tasks = TaskContent(many=True)
-    reason = ChoiceField([*REASONS, "worker_paused", "rate_limited"], required=False, help_text="Why no tasks.")
-    rate_limit_delay = FloatField(required=False, help_text="Seconds until the project gives tasks again.")
+    reason = ChoiceField([*REASONS, "worker_paused", "rate_limited"], required=False, help_text="Why `tasks` is empty.")
+    rate_limit_delay = FloatField(required=False, help_text="Seconds until tasks can be leased again.")
 
 
 class SubmittedContent(Content):
@@ -149,18 +149,20 @@ class AssigneeContent(Content):
 
 
 def parse_submit(body: Any) -> tuple[int, NewTask]:
-    """The project's id and the task of one submit. Raises BadInput."""
+    """The project's id and the task of a submit. Raises BadInput."""
     values = SubmitRequest.parse(body)
     return values.pop("project"), NewTask(**values)
 
 
 def parse_bulk_submit(body: Any) -> tuple[int, list[NewTask]]:
-    """The project's id and the tasks of a bulk submit. Raises BadInput, naming the index of the item at fault."""
+    """The project's id and the tasks of a bulk submit. Raises BadInput, naming the index of the invalid item."""
     submits = _each(parse_submit, _checked_items(body, "requests", "submits", BULK_LIMIT))
     project_id = submits[0][0]
     for index, (other, _) in enumerate(submits):
         if other != project_id:
-            raise BadInput(f"Item {index}: project: must be {project_id} as in item 0; a bulk is for one project.")
+            raise BadInput(
+                f"Item {index}: project: must be {project_id} as in item 0; a bulk submit is for one project."
+            )
     return project_id, [task for _, task in submits]
 
 
@@ -170,7 +172,7 @@ def parse_release(body: Any) -> Report:
 
 
 def parse_bulk_release(body: Any) -> list[Report]:
-    """The reports of a bulk release. Raises BadInput, naming the index of the item at fault."""
+    """The reports of a bulk release. Raises BadInput, naming the index of the invalid item."""
     return _each(parse_release, _checked_items(body, "releases", "releases", BATCH_LIMIT))
 
 
@@ -181,7 +183,7 @@ def parse_exchange(body: Any) -> tuple[int, int, list[Report]]:
 
 
 def _checked_items(body: Any, key: str, name: str, limit: int) -> list[Any]:
-    """The items of a bulk, which is an array or has one under the key."""
+    """The items of a bulk call, whose body is an array or an object with an array under the key."""
     items = body.get(key) if type(body) is dict else body
     if type(items) is not list:
         raise BadInput(f'The body must be an array of {name} or {{"{key}": […]}}, not {shown(items)}.')
@@ -191,7 +193,7 @@ def _checked_items(body: Any, key: str, name: str, limit: int) -> list[Any]:
 
 
 def _each(parse: Callable[[Any], Item], items: list[Any]) -> list[Item]:
-    """All items, parsed; an error names the index of the item at fault."""
+    """All items, parsed; an error names the index of the invalid item."""
     parsed = []
     try:
         for item in items:
@@ -202,7 +204,7 @@ def _each(parse: Callable[[Any], Item], items: list[Any]) -> list[Item]:
 
 
 def hash_of(unique_string: str) -> int:
-    """64 bits of a text as a signed number, never 0, which means none: BLAKE2b with a digest of 8 bytes."""
+    """A text's hash, 64 bits as a signed number: BLAKE2b with a digest of 8 bytes. Never 0, which means no hash."""
     return int.from_bytes(hashlib.blake2b(unique_string.encode(), digest_size=8).digest(), signed=True) or 1
 
 
@@ -214,7 +216,7 @@ def tasks_content(leased: Leased) -> list[dict[str, Any]]:
 
 
 def released_content(reports: Sequence[Report], released: Sequence[Released]) -> dict[str, Any]:
-    """What became of each report."""
+    """The result of each report."""
     results = []
     for report, one in zip(reports, released, strict=True):
         result = {"id": report.task_id, "updated": one.updated}
@@ -224,9 +226,9 @@ def released_content(reports: Sequence[Report], released: Sequence[Released]) ->
 
 
 def release_message(released: Released) -> str | None:
-    """Why a release updated nothing; None if it did."""
+    """Why a release did not update the task; None if it did."""
     if not released.held:
-        return "This worker does not hold this task, or no longer: nothing was changed."
+        return "This worker does not hold this task, or no longer holds it; nothing was changed."
     if released.missing:
-        return f"Verification noted; {released.missing} more with the same hash from other workers are needed."
+        return f"Verification noted; {released.missing} more with the same hash needed from other workers."
     return None

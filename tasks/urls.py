@@ -2,7 +2,7 @@ from django.urls import path
 
 from tasks import maintenance, views
 
-# What workers call with their headers alone; see tracker.api.shortcut.
+# Calls of workers, which need no session; see tracker.api.shortcut.
 worker_urlpatterns = [
     path("task/get/<id:project_id>", views.GetTaskView.as_view()),
     path("task/get", views.GetAnyTaskView.as_view()),
@@ -18,7 +18,7 @@ urlpatterns = [
     path("project/reset_failed_tasks/<id:project_id>", views.MaintenanceView.as_view()),
     path(
         "project/reclaim_assigned_tasks/<id:project_id>",
-        views.MaintenanceView.as_view(action=maintenance.reclaim_leased, summary="Take every lease back"),
+        views.MaintenanceView.as_view(action=maintenance.reclaim_leased, summary="Reclaim every lease"),
     ),
     path(
         "project/hard_reset/<id:project_id>",

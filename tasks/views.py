@@ -68,8 +68,8 @@ class BulkSubmitView(CallerView):
     @describe(
         "Submit many tasks at once",
         details=(
-            "All or nothing, for one project. Duplicates do not fail it; `results` has one entry for each task, in "
-            "the order sent."
+            "All or nothing, for one project. Duplicates do not fail the call; `results` has one entry for each "
+            "task, in the order sent."
         ),
         body=BULK_SUBMIT,
         content={
@@ -100,8 +100,8 @@ class GetTaskView(CallerView):
     @describe(
         "Lease a task, or with `count` several",
         details=(
-            "Those with the highest priority, the oldest first, and never one that this worker has verified already. "
-            "When there is none, Retry-After says how many seconds to wait."
+            "Highest priority first, then oldest; never a task that this worker has already verified. When there is "
+            "none, Retry-After says how many seconds to wait."
         ),
         query=LeaseQuery,
         content=LeasedContent,
@@ -119,8 +119,8 @@ class GetAnyTaskView(WorkerView):
     @describe(
         "Lease a task, or with `count` several, from any project",
         details=(
-            "From the projects that this worker may lease from, those with the highest priority first, and by chance "
-            "among equal ones; within a project as above."
+            "From the projects that this worker may lease from, highest project priority first and in random order "
+            "among equals; within a project, in the order of /task/get/:project."
         ),
         query=LeaseQuery,
         content=LeasedContent,
@@ -137,7 +137,7 @@ class ReleaseView(CallerView):
 
     @describe(
         "Report a leased task",
-        details="`updated` is false when the worker does not hold it, or when it still needs verifications.",
+        details="`updated` is false when the worker does not hold the task, or when it needs more verifications.",
         body=ReleaseRequest,
         content={"updated": BooleanField()},
     )
@@ -167,8 +167,8 @@ class ExchangeView(CallerView):
     @describe(
         "Report leased tasks and lease the next ones",
         details=(
-            "As /task/bulk_release and then /task/get with `count`, in one transaction. What stands against a lease "
-            "doesn't stand against the reports: then there are no tasks, but a `reason`, and Retry-After."
+            "Like /task/bulk_release and then /task/get with `count`, in one transaction. When nothing can be leased, "
+            "the reports still count; then `tasks` is empty, `reason` says why, and Retry-After how long to wait."
         ),
         body=ExchangeRequest,
         content=ExchangedContent,
@@ -187,9 +187,9 @@ class ExchangeView(CallerView):
 
 
 def lease_answer(leased: queue.Leased, count: int | None) -> Envelope:
-    """How a lease is answered: with one task, or with a list of them if a `count` was asked for."""
+    """The response to a lease: one task, or a list of tasks if a `count` was given."""
     if not leased.tasks:
-        # Existing clients recognise this text to the letter; with any other they would ask again without a pause.
+        # Existing clients compare this text exactly; after any other text they would retry without a pause.
         return Envelope(
             {"reason": leased.reason},
             ok=False,
@@ -201,7 +201,7 @@ def lease_answer(leased: queue.Leased, count: int | None) -> Envelope:
 
 
 class WorkerStatsView(ApiView):
-    """GET /worker/stats. Here rather than with the workers, since it counts tasks."""
+    """GET /worker/stats. It is in this app rather than in workers, since it counts tasks."""
 
     @describe("All workers, and how many tasks each has closed", content={"stats": WorkerStatsContent(many=True)})
     def get(self, request: Request) -> Envelope:
@@ -209,11 +209,11 @@ class WorkerStatsView(ApiView):
 
 
 class AssigneesView(ApiView):
-    """GET /project/assignees/:id. Here rather than with the projects, since it counts tasks."""
+    """GET /project/assignees/:id. It is in this app rather than in projects, since it counts tasks."""
 
     authentication_classes = [SessionAuthentication]
 
-    @describe("Who holds how many tasks", content={"assignees": AssigneeContent(many=True)})
+    @describe("How many tasks each worker holds", content={"assignees": AssigneeContent(many=True)})
     def get(self, request: Request, project_id: int) -> Envelope:
         held = queries.assignees(visible_project(request, project_id))
         return Envelope({"assignees": [{"assignee": alias, "task_count": count} for alias, count in held]})
@@ -223,7 +223,7 @@ class MaintenanceView(ManagerView):
     """POST /project/reset_failed_tasks/:id, reclaim_assigned_tasks/:id and hard_reset/:id."""
 
     action = staticmethod(maintenance.reset_failed)
-    summary = "Give every failed task back to the queue"
+    summary = "Return every failed task to the queue"
 
     @describe("{view.summary}", details="Needs MAINTENANCE.", content={"affected_tasks": IntegerField()})
     def post(self, request: Request, project_id: int) -> Envelope:

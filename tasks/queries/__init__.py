@@ -1,7 +1,7 @@
-"""Questions about tasks. They only read.
+"""Read-only queries about tasks.
 
-The small ones are shown here; the larger ones are modules of their own: `overview` (how projects stand), `activity`
-(what workers do), `search` (open tasks by any condition) and `closed` (closed tasks).
+The short ones are exported here. The larger ones have their own modules: `overview` (numbers of tasks per project),
+`activity` (of workers), `search` (open tasks by any criteria) and `closed` (closed tasks).
 """
 
 from tasks.queries.lookups import (

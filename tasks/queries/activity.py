@@ -1,6 +1,7 @@
-"""What workers do, for the admin's list of them.
+"""The activity of workers, for the admin's list of workers.
 
-Nothing is written when a worker calls, so when it was last seen is told by its traces.
+A request does not update the worker's row, so the time when a worker was last seen is derived from its leases, closed
+tasks and log entries.
 """
 
 from collections.abc import Sequence
@@ -9,14 +10,14 @@ from typing import NamedTuple
 
 from tracker import db
 
-# Of each project so many leases, and so many of the tasks that were closed last; of all so many log entries.
+# How much is examined: leases per project, last closed tasks per project, last log entries overall.
 LEASES, CLOSED, ENTRIES = 20_000, 100, 5_000
 
 
 class Activity(NamedTuple):
-    """How many tasks a worker holds and has closed, and when it was last heard of.
+    """How many tasks a worker holds and has closed, and when it was last seen.
 
-    `seen` is None when none of its leases, the last closed tasks and the last log entries tells: it was long ago.
+    `seen` is None if the worker has no lease and none of the last closed tasks and log entries: it was long ago.
     """
 
     leases: int = 0
@@ -25,7 +26,7 @@ class Activity(NamedTuple):
 
 
 def activity(workers: Sequence[int], projects: Sequence[int]) -> dict[int, Activity]:
-    """What these workers do in these projects, by worker."""
+    """The activity of these workers in these projects, by worker id."""
     values = {
         "workers": list(workers),
         "projects": list(projects),
@@ -41,7 +42,7 @@ def holders(projects: Sequence[int]) -> list[int]:
     return [row[0] for row in db.rows(HOLDERS, {"projects": list(projects), "leases": LEASES})]
 
 
-# By task_leased.
+# Uses the index task_leased.
 HOLDERS = """
 SELECT DISTINCT held.assignee_id
 FROM unnest(%(projects)s::bigint[]) AS part (project)
@@ -52,8 +53,8 @@ CROSS JOIN LATERAL (
 ) AS held
 """
 
-# By task_leased, closedtask_by_time and logentry_received, from the end that tells most; the totals by their unique
-# index of project and worker.
+# Uses the indexes task_leased, closedtask_by_time and logentry_received (these two newest first), and for the totals
+# their unique index on project and worker.
 ACTIVITY = """
 WITH part AS (
     SELECT project FROM unnest(%(projects)s::bigint[]) AS part (project)

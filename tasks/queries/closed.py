@@ -1,4 +1,4 @@
-"""Finding closed tasks for the admin's list, the newest first, by closedtask_by_time of each project."""
+"""Searching closed tasks for the admin's list, newest first. Uses the index closedtask_by_time, project by project."""
 
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -6,14 +6,15 @@ from typing import Any, NamedTuple
 from tracker import db
 from tracker.keyset import Cursor
 
-# Closed tasks that a page looks through for a text.
+# How many closed tasks a page examines at most when it searches for a text.
 BOUND = 30_000
 
 
 class ClosedCriteria(NamedTuple):
-    """What to look for: of these projects, closed between two times, with this id or text in the recipe.
+    """What to search for: tasks of these projects, closed between two times, with this id or text in the recipe.
 
-    None is no condition. A text is looked for in one project only: the newest of many are not one walk.
+    None is no condition. A text can be searched for in one project only: the newest tasks of several projects are not
+    a single index scan.
     """
 
     projects: list[int]
@@ -24,7 +25,7 @@ class ClosedCriteria(NamedTuple):
 
 
 class FoundClosed(NamedTuple):
-    """As tasks.queries.search.Found, with the time down to which it was looked."""
+    """Like tasks.queries.search.Found; the cursor is the id and the time of the last task examined."""
 
     ids: list[int]
     following: Cursor | None = None
@@ -32,7 +33,7 @@ class FoundClosed(NamedTuple):
 
 
 def find(criteria: ClosedCriteria, *, after: Cursor | None, limit: int, bound: int = BOUND) -> FoundClosed:
-    """The next closed tasks that match."""
+    """The next page of matching closed tasks."""
     if criteria.task is not None:
         rows = db.rows(BY_ID, {"task": criteria.task, "projects": criteria.projects})
         return FoundClosed([row[0] for row in rows])
@@ -55,14 +56,14 @@ def find(criteria: ClosedCriteria, *, after: Cursor | None, limit: int, bound: i
 
 
 def _time_of(after: Cursor | None) -> str | None:
-    """The time in a place; None if it is no place in this list."""
+    """The time in the cursor; None if it is not a cursor of this list."""
     try:
         return datetime.fromisoformat(after[1]).isoformat() if after and isinstance(after[0], int) else None
     except (ValueError, TypeError, IndexError):
         return None
 
 
-# The newest `each` of each project, and of those the newest.
+# Merges the newest `each` tasks of each project.
 FIND = """
 SELECT task.id, task.closed::text
 FROM unnest(%(projects)s::bigint[]) AS part (project)

@@ -1,4 +1,4 @@
-"""Short questions about tasks."""
+"""Short queries about tasks."""
 
 from typing import NamedTuple
 
@@ -31,30 +31,30 @@ class ProjectStatus(NamedTuple):
 
 
 def worker_stats() -> list[WorkerStats]:
-    """All workers, those that closed most first."""
+    """All workers, those with the most closed tasks first."""
     return [WorkerStats(*row) for row in db.rows(WORKER_STATS)]
 
 
 def assignees(project: Project) -> list[tuple[str, int]]:
-    """Who has how many of the project's open tasks, by alias, `unassigned` among them: the MOST_ASSIGNEES with most."""
+    """How many tasks of the project each alias holds, and how many are `unassigned`: the MOST_ASSIGNEES largest."""
     found = db.rows(ASSIGNEES, {"project": project.pk, "limit": MOST_ASSIGNEES})
     return [(str(alias), int(count)) for alias, count in found]
 
 
 def holders(project: Project) -> list[tuple[str, int]]:
-    """The workers with most leases in the project, by alias; of more than MOST_LEASES leases, some are counted."""
+    """The workers with the most leases in the project, by alias. Counts at most MOST_LEASES leases."""
     values = {"project": project.pk, "leases": MOST_LEASES, "limit": MOST_ASSIGNEES}
     return [(str(alias), int(count)) for alias, count in db.rows(HOLDERS, values)]
 
 
 def recent_failures(project: Project) -> list[Task]:
-    """The newest failed tasks. By task_failed."""
+    """The newest failed tasks. Uses the index task_failed."""
     failed = Task.objects.filter(project=project, status=Task.Status.FAILED)
     return list(failed.order_by("-pk").only("pk", "recipe", "retries", "priority", "created")[:RECENT_FAILURES])
 
 
 def project_statuses() -> list[ProjectStatus]:
-    """All projects by name. Counts every task: for operators, not for a page that refreshes."""
+    """All projects by name. Counts every task, so it is for operators, not for a page that refreshes."""
     return [ProjectStatus(*row) for row in db.rows(PROJECT_STATUSES)]
 
 
@@ -62,7 +62,7 @@ MOST_ASSIGNEES = 16
 MOST_LEASES = 100_000
 RECENT_FAILURES = 10
 
-# By task_leased.
+# Uses the index task_leased.
 HOLDERS = """
 SELECT coalesce(worker.alias, 'deleted worker ' || assignee_id), held.count
 FROM (

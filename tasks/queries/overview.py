@@ -1,4 +1,4 @@
-"""How projects stand right now, for pages that open fast however many tasks there are."""
+"""The current numbers of tasks in projects, for pages that must open fast however many tasks there are."""
 
 import itertools
 from collections.abc import Iterable
@@ -7,11 +7,12 @@ from typing import NamedTuple
 from projects.models import Project
 from tracker import db
 
-# Tasks of one state are counted up to so many; beyond, the last snapshot tells. Of a list of projects, and of one.
+# Up to how many tasks of one state are counted, in a list of projects and for a single project. Beyond, the count of
+# the last snapshot is used.
 COUNTED_IN_LISTS = 1_000
 COUNTED_ALONE = 100_000
 
-# The rate is taken over the time since the newest snapshot that is at least so old.
+# The rate is measured since the newest snapshot that is at least this old.
 RATE_SECONDS = 600
 
 SPARKLINE_HOURS = 24
@@ -20,9 +21,8 @@ SPARKLINE_HOURS = 24
 class Overview(NamedTuple):
     """A project's tasks by state. `ready` includes those `awaiting` further verifications.
 
-    `approximate` is True when a count is that of the last snapshot. `oldest_seconds`, how long the oldest ready task
-    has waited, is None when there is none. `rate`, in tasks per second, is None while there is no snapshot to compare
-    with.
+    `approximate` is True when a count comes from the last snapshot. `oldest_seconds` is the age of the oldest ready
+    task, None if there is none. `rate`, in closed tasks per second, is None while there is no snapshot to compare with.
     """
 
     ready: int = 0
@@ -36,28 +36,28 @@ class Overview(NamedTuple):
 
     @property
     def open(self) -> int:
-        """Tasks that are still to be done."""
+        """Tasks still to be done."""
         return self.ready + self.leased
 
     @property
     def eta_seconds(self) -> float | None:
-        """How long the open tasks will take at the present rate; None where that can't be told."""
+        """How long the open tasks will take at the present rate; None if there is no rate or no open task."""
         return self.open / self.rate if self.rate and self.open else None
 
 
 def overviews(projects: Iterable[Project], *, counted: int = COUNTED_IN_LISTS) -> dict[int, Overview]:
-    """How these projects stand, by their id. `counted` is up to where tasks of one state are counted one by one."""
+    """The overviews of these projects, by project id. Tasks of one state are counted up to `counted`."""
     values = {"projects": [project.pk for project in projects], "counted": counted, "rate_seconds": RATE_SECONDS}
     return {project_id: Overview(*numbers) for project_id, *numbers in db.rows(OVERVIEWS, values)}
 
 
 def overview(project: Project) -> Overview:
-    """How one project stands."""
+    """The overview of one project."""
     return overviews([project], counted=COUNTED_ALONE)[project.pk]
 
 
 def sparklines(projects: Iterable[Project]) -> dict[int, list[int]]:
-    """How many tasks each project closed in each of the last SPARKLINE_HOURS, the oldest first."""
+    """How many tasks each project closed in each of the last SPARKLINE_HOURS, oldest first."""
     values = {"projects": [project.pk for project in projects], "hours": SPARKLINE_HOURS}
     lines: dict[int, list[int]] = {}
     for project_id, closed in db.rows(SPARKLINES, values):
@@ -68,10 +68,10 @@ def sparklines(projects: Iterable[Project]) -> dict[int, list[int]]:
     }
 
 
-# Each count walks one partial index and stops at `counted`, and so does the look for the oldest. In the index's order,
-# which says nothing about the count: without, the planner takes a project of many tasks as a reason to read the table,
-# and of one that has few it reads all of it. Where a count stops,
-# the last snapshot's is taken, but never less than was counted.
+# Each count scans one partial index and stops at `counted`; so does the search for the oldest task. The ORDER BY makes
+# no difference to a count but keeps the planner to the index: without it, a project with many tasks makes a sequential
+# scan look cheap, and for a project with few tasks that scan reads the whole table. Where a count stops, the last
+# snapshot's count is used, but never less than was counted.
 OVERVIEWS = """
 SELECT project.id,
        CASE WHEN ready.count < %(counted)s THEN ready.count
@@ -135,8 +135,8 @@ LEFT JOIN LATERAL (
 WHERE project.id = ANY (%(projects)s)
 """
 
-# The closed count at each full hour before now: that of the last snapshot before it or, where none was taken yet, of
-# the first one.
+# The closed count at each full hour before now: that of the last snapshot before it or, if there was none yet, of the
+# first snapshot.
 SPARKLINES = """
 SELECT project.id, coalesce(before.closed_task_count, first.closed_task_count)
 FROM projects_project AS project

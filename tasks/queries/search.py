@@ -1,10 +1,12 @@
-"""Finding tasks for the admin's list, and for what is done to all that match, however many tasks there are.
+"""Searching tasks for the admin's list and for operations on all matching tasks, however many tasks there are.
 
-A search walks one index after the other in its own order, so a page costs what it shows, wherever it lies. Where a
-condition stands in no index, a page ends after BOUND tasks that were looked through, and says how far it got.
+A search scans one index after the other in index order, with keyset pagination, so the cost of a page does not depend
+on its position. Where no index covers a condition, a page ends after BOUND tasks have been examined, and says so.
 
-The order is the walk's: of all projects the newest first; of chosen ones, or of one state, project by project what is
-leased by the end of the lease, what has failed newest first, what is ready as it will be leased.
+The scans determine the order. Over all projects: newest first, or oldest first if a minimum age is given. Over chosen
+projects: leased, then failed, then ready tasks; with a state or workers, only one kind. Each kind goes project by
+project: leased tasks by the end of the lease, failed and awaiting tasks newest first, ready tasks in the order of
+leasing.
 """
 
 from collections.abc import Iterator
@@ -18,7 +20,7 @@ from tasks.models import READY_TASKS
 from tracker import db
 from tracker.keyset import Cursor
 
-# Tasks that a page looks through, and a count for each walk.
+# How many tasks a page examines at most, and a count in each scan.
 BOUND = 30_000
 COUNTED = 1_000_000
 
@@ -27,7 +29,7 @@ _PRIORITIES = (-(2**15), 2**15 - 1)
 
 
 class State(models.TextChoices):
-    """A state of a task. `awaiting` ones are ready or leased, too."""
+    """A state of a task. `awaiting` tasks are also ready or leased."""
 
     READY = "ready", _("ready")
     LEASED = "leased", _("leased")
@@ -36,11 +38,11 @@ class State(models.TextChoices):
 
 
 class Criteria(NamedTuple):
-    """What to look for: tasks of these projects for which everything else holds that is not None.
+    """What to search for: tasks of these projects that meet every condition that is not None.
 
-    `everywhere` says that the projects are all there are. A task has to be in all of the `states`. `ids` and `hash64`
-    are looked up rather than walked to; with both, either may be met. `older` and `younger` are ages in seconds at
-    `moment`, by default now. `text` is looked for in the recipe. Tasks with an id above `newest` are left out.
+    `everywhere` says that `projects` are all projects. A task has to be in all of the `states`. `ids` and `hash64` are
+    looked up directly; with both, a task needs to match only one. `older` and `younger` are ages in seconds at
+    `moment`, by default now. `text` is searched for in the recipe. Tasks with an id above `newest` are left out.
     """
 
     projects: list[int]
@@ -59,19 +61,19 @@ class Criteria(NamedTuple):
 
     @property
     def is_lookup(self) -> bool:
-        """Whether the tasks are named rather than described."""
+        """Whether the tasks are looked up by id or hash."""
         return self.ids is not None or self.hash64 is not None
 
     def values(self, walked: str = "") -> dict[str, Any]:
-        """The parameters of MATCHING. What holds for all that was walked to is left out: no row is read for it."""
+        """The parameters of MATCHING, without the state that the scan implies: checking it would read the rows."""
         states = [state.value for state in self.states if state != walked]
         return self._asdict() | {"text": db.containing(self.text), "states": states}
 
 
 class Found(NamedTuple):
-    """Ids of a page, in order, and the place after which it goes on; None at the end.
+    """The ids of a page, in order, and the cursor of the next page; None at the end.
 
-    `looked` is None unless the bound ended the page: then it is how many tasks were looked through.
+    `looked` is the number of tasks examined if the bound ended the page, otherwise None.
     """
 
     ids: list[int]
@@ -80,7 +82,7 @@ class Found(NamedTuple):
 
 
 class Counted(NamedTuple):
-    """How many tasks match, by project. `complete` is False when only COUNTED of them were looked at."""
+    """How many tasks match, by project. `complete` is False if a scan stopped after COUNTED tasks."""
 
     by_project: dict[int, int]
     complete: bool
@@ -91,19 +93,19 @@ class Counted(NamedTuple):
 
 
 class _Step(NamedTuple):
-    """A part of a walk: its name, and the values that say where it begins."""
+    """An index scan: its name in _WALK, and the parameters that say where it begins."""
 
     name: str
     values: dict[str, Any]
 
     @property
     def walked(self) -> str:
-        """The state in which it is walked through."""
+        """The state of all scanned tasks; the name of the scan if it implies no state."""
         return "ready" if self.name == "same_priority" else self.name
 
 
 def find(criteria: Criteria, *, after: Cursor | None = None, limit: int, bound: int = BOUND) -> Found:
-    """The next tasks that match."""
+    """The next page of matching tasks."""
     with transaction.atomic():
         db.rows(WALK_ALONG)
         return _find(criteria, after, limit, bound)
@@ -126,7 +128,7 @@ def _find(criteria: Criteria, after: Cursor | None, limit: int, bound: int) -> F
 
 
 def find_all(criteria: Criteria, *, limit: int) -> Iterator[list[int]]:
-    """All that match, some at a time. Those that come to lie before where it is meanwhile are not met any more."""
+    """All matching tasks, in batches of ids. Misses tasks that move to a position before the cursor meanwhile."""
     after: Cursor | None = None
     while True:
         found = find(criteria, after=after, limit=limit)
@@ -138,7 +140,7 @@ def find_all(criteria: Criteria, *, limit: int) -> Iterator[list[int]]:
 
 
 def count(criteria: Criteria) -> Counted:
-    """How many match."""
+    """How many tasks match."""
     with transaction.atomic():
         db.rows(WALK_ALONG)
         return _count(criteria)
@@ -159,7 +161,7 @@ def _count(criteria: Criteria) -> Counted:
 
 
 def _steps(criteria: Criteria, after: Cursor | None) -> list[_Step]:
-    """The walks that find what matches, from a place on. A place that is none is the beginning."""
+    """The scans that find the matching tasks, from a cursor on. An invalid cursor counts as the beginning."""
     names = _walks(criteria)
     name, key = (after[0], after[1:]) if after else (None, [])
     if name == "same_priority":
@@ -181,7 +183,7 @@ def _walks(criteria: Criteria) -> list[str]:
     if criteria.workers is not None:
         return ["leased"]
     if criteria.everywhere:
-        # What is asked for lies at that end.
+        # Begin at the end where most of the matching tasks are.
         return ["newest"] if criteria.older is None else ["oldest"]
     return ["leased", "failed", "ready"]
 
@@ -197,7 +199,7 @@ def _begin(name: str, criteria: Criteria) -> list[_Step]:
 
 
 def _go_on(name: str, criteria: Criteria, key: Cursor) -> list[_Step]:
-    """The rest of a walk after the task with this key: its id, its project, and what else its order is by."""
+    """The rest of a scan after the task with this key: its id, its project, and its other sort key if it has one."""
     task, project, *more = key
     task, project = int(task), int(project)
     if name in ("newest", "lookup"):
@@ -211,7 +213,7 @@ def _go_on(name: str, criteria: Criteria, key: Cursor) -> list[_Step]:
         parts["expires"][0], parts["above"][0] = datetime.fromisoformat(more[0]).isoformat(), task
         return [_Step(name, parts)]
     if name == "ready":
-        # The rest of its priority is a range of its own, or the index would have to be walked from its beginning.
+        # The rest of this priority is a separate range; otherwise the index would be scanned from its beginning.
         priority = int(more[0])
         parts["highest"][0] = priority - 1
         rest = {"project": project, "at_priority": priority, "above": task}
@@ -221,7 +223,7 @@ def _go_on(name: str, criteria: Criteria, key: Cursor) -> list[_Step]:
 
 
 def _parts(name: str, criteria: Criteria, projects: list[int]) -> dict[str, Any]:
-    """For each project, where its part of the index begins."""
+    """For each project, where the scan of its part of the index begins."""
     parts: dict[str, Any] = {"part": projects}
     if name == "leased":
         return parts | {"expires": ["-infinity"] * len(projects), "above": [0] * len(projects)}
@@ -231,7 +233,7 @@ def _parts(name: str, criteria: Criteria, projects: list[int]) -> dict[str, Any]
     return parts | {"below": [_LAST_ID] * len(projects)}
 
 
-# What holds for a task that matches; folds to the conditions that are there.
+# The condition for a matching task. The planner removes the parts whose parameter is null.
 MATCHING = """
     ('ready' <> ALL (%(states)s::text[]) OR status = 1 AND assignee_id IS NULL)
     AND ('leased' <> ALL (%(states)s::text[]) OR assignee_id IS NOT NULL)
@@ -247,21 +249,21 @@ MATCHING = """
     AND (%(text)s::text IS NULL OR recipe ILIKE %(text)s)
 """
 
-# Before a walk, for its transaction. The planner reckons with as many tasks as a page may look through and would sort
-# a whole project for them, while most pages are full after a few.
+# Run before a scan, for its transaction. The planner expects a page to examine as many tasks as it may and would sort a
+# whole project for them, while most pages are full after a few.
 WALK_ALONG = "SELECT set_config('enable_sort', 'off', true), set_config('enable_bitmapscan', 'off', true)"
 
-# The walks. Each gives whole rows in its index's order, and stops when nobody asks for more: the sub-selects with an
-# ORDER BY are what keeps a nested loop over the projects in order.
+# The index scans. Each returns whole rows in index order and stops when no more are needed: the ORDER BY in the
+# subqueries keeps a nested loop over the projects in order.
 _WALK = {
-    # By the primary key.
+    # Use the primary key.
     "newest": """
         SELECT *, NULL AS key FROM tasks_task WHERE id < %(below)s AND id <= %(newest)s ORDER BY id DESC
     """,
     "oldest": """
         SELECT *, NULL AS key FROM tasks_task WHERE id > %(above)s AND id <= %(newest)s ORDER BY id
     """,
-    # By the primary key and task_hash_unique.
+    # Uses the primary key and the index task_hash_unique.
     "lookup": """
         SELECT *, NULL AS key FROM tasks_task
         WHERE id = ANY (
@@ -270,7 +272,7 @@ _WALK = {
         ) AND project_id = ANY (%(projects)s) AND id < %(below)s AND id <= %(newest)s
         ORDER BY id DESC
     """,
-    # By task_leased.
+    # Uses the index task_leased.
     "leased": """
         SELECT task.* FROM unnest(%(part)s::bigint[], %(expires)s::timestamptz[], %(above)s::bigint[])
             AS part (project, expires, above)
@@ -281,7 +283,7 @@ _WALK = {
             ORDER BY lease_expires, id
         ) AS task
     """,
-    # By task_failed.
+    # Uses the index task_failed.
     "failed": """
         SELECT task.* FROM unnest(%(part)s::bigint[], %(below)s::bigint[]) AS part (project, below)
         CROSS JOIN LATERAL (
@@ -290,7 +292,7 @@ _WALK = {
             ORDER BY id DESC
         ) AS task
     """,
-    # By task_awaiting.
+    # Uses the index task_awaiting.
     "awaiting": """
         SELECT task.* FROM unnest(%(part)s::bigint[], %(below)s::bigint[]) AS part (project, below)
         CROSS JOIN LATERAL (
@@ -300,7 +302,7 @@ _WALK = {
             ORDER BY id DESC
         ) AS task
     """,
-    # By task_fresh and task_voted.
+    # Use the indexes task_fresh and task_voted.
     "ready": f"""
         SELECT task.* FROM unnest(%(part)s::bigint[], %(highest)s::int[]) AS part (project, highest)
         CROSS JOIN LATERAL (
@@ -310,7 +312,6 @@ _WALK = {
             ORDER BY priority DESC, id
         ) AS task
     """,
-    # By task_fresh and task_voted.
     "same_priority": f"""
         SELECT *, priority::text AS key FROM {READY_TASKS}
         WHERE project_id = %(project)s

@@ -1,9 +1,9 @@
 """The queue: submitting, leasing and releasing tasks.
 
-This is its face. What a call does in the database is in `functions`; what happens to a task on each way is drawn in
-docs/task-lifecycle.md.
+This is its public interface. What a call does in the database is in `functions`; docs/task-lifecycle.md shows the
+states of a task.
 
-A lease is held until it is released or has lasted too long.
+A lease is held until it is released or expires.
 """
 
 from tasks.queue.exchanging import exchange

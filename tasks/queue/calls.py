@@ -1,4 +1,4 @@
-"""What the verbs share: turning their arguments into parameters of the functions, and outcomes into errors."""
+"""Helpers of the queue's calls: turn their arguments into parameters of the functions, and outcomes into errors."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,7 +13,7 @@ from workers.identity import Caller, UnknownWorker
 
 
 def refuse(outcome: str | None, project_id: int, kind: RateBucket.Kind, delay: float | None) -> None:
-    """Raise the error that an outcome is, if it is one."""
+    """Raise the error for this outcome, if it is one."""
     match outcome:
         case "unknown_worker":
             raise UnknownWorker
@@ -32,5 +32,5 @@ def identity(worker: Caller) -> dict[str, Any]:
 
 
 def columns(kind: type[NewTask] | type[Report], rows: Sequence[NewTask] | Sequence[Report]) -> dict[str, str]:
-    """An array for each field."""
+    """The rows as one array per field."""
     return {field: db.array([row[place] for row in rows]) for place, field in enumerate(kind._fields)}

@@ -1,4 +1,4 @@
-"""Reporting tasks and leasing the next ones, in one call."""
+"""Reporting tasks and leasing the next ones in one call."""
 
 from collections.abc import Sequence
 
@@ -13,16 +13,16 @@ from workers.identity import Caller
 def exchange(
     *, worker: Caller, project_id: int, count: int, reports: Sequence[Report]
 ) -> tuple[list[Released], Leased]:
-    """End leases and then lease up to so many tasks of a project, all in one transaction.
+    """End leases and then lease up to `count` tasks of a project, all in one transaction.
 
-    A lease that is refused leaves the releases as they are; why is told as the reason. Only UnknownWorker and
-    NoSuchProject are raised, and then nothing was done.
+    If the lease is refused, the releases still stand, and the reason says why. Raises only UnknownWorker and
+    NoSuchProject, and then nothing was done.
     """
     leased, (missing,) = run_lease(EXCHANGE, worker, project_id, count, **columns(Report, reports))
     if missing is None:
         refuse(leased.reason, project_id, RateBucket.Kind.ASSIGN, leased.delay)
     if leased.reason in ("unknown_worker", "no_project"):
-        # Since the releases, a moment ago.
+        # The worker or the project was still there when the releases were processed, a moment ago.
         leased = Leased([], "no_access")
     return released(missing), leased
 

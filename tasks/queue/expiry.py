@@ -1,18 +1,18 @@
-"""Ending leases that have lasted too long."""
+"""Expiring leases."""
 
 from tracker import db
 
-#: Leases of each project that one call ends.
+#: Maximum number of leases per project that one call ends.
 BATCH = 5_000
 
 
 def expire_leases() -> int:
-    """Give leases that ran out back to the queue."""
+    """Return tasks whose lease has expired to the queue. Returns their number."""
     return db.affected(EXPIRE, {"limit": BATCH})
 
 
-# Gives back leases that ran out, up to `limit` of each project, by task_leased. Per project, since the index is led
-# by it and a scan over all leases would grow with those that are still good.
+# Ends up to `limit` expired leases per project. Uses the index task_leased, project by project: the index begins with
+# the project, and a scan over all leases would grow with the number of valid ones.
 EXPIRE = """
 UPDATE tasks_task
 SET assignee_id = NULL, lease = NULL, assign_time = NULL, lease_expires = NULL

@@ -18,22 +18,22 @@ from workers.models import Worker
 
 _frontier = Frontier()
 
-# Where in a row of LEASE the columns of the project begin, those of the task, and those that only EXCHANGE has.
+# Offsets in a row of LEASE: where the project's columns begin, the task's, and those that only EXCHANGE has.
 _PROJECT, _TASK, _MORE = 4, 17, 28
 
 _PROJECTS_AT_ONCE = 8
 
 
 def lease(*, worker: Caller, project: Project) -> LeasedTask | None:
-    """Lease the project's next task; None if there is none for this worker. Raises as `lease_many` does."""
+    """Lease the project's next task; None if there is none for this worker. Raises the errors of `lease_many`."""
     leased = lease_many(worker=worker, project_id=project.pk, count=1)
     return leased.tasks[0] if leased.tasks else None
 
 
 def lease_many(*, worker: Caller, project_id: int, count: int) -> Leased:
-    """Lease up to so many of the project's tasks.
+    """Lease up to `count` of the project's tasks.
 
-    Raises UnknownWorker, NoSuchProject, also for one that is hidden from the worker, WorkerPaused and RateLimited.
+    Raises UnknownWorker, NoSuchProject (also if the project is hidden from the worker), WorkerPaused and RateLimited.
     """
     leased, _ = run_lease(LEASE, worker, project_id, count)
     refuse(leased.reason, project_id, RateBucket.Kind.ASSIGN, leased.delay)
@@ -41,10 +41,10 @@ def lease_many(*, worker: Caller, project_id: int, count: int) -> Leased:
 
 
 def lease_anywhere(*, worker: Worker, count: int) -> Leased:
-    """Lease up to so many tasks from all projects that the worker may, those with the highest priority first.
+    """Lease up to `count` tasks from all projects that the worker may lease from, highest project priority first.
 
-    Among projects of one priority, chance decides. Raises WorkerPaused, and RateLimited if all that has tasks is
-    limited.
+    Projects with the same priority come in random order. Raises WorkerPaused, and RateLimited if no task was leased
+    and at least one project was rate limited.
     """
     if worker.paused:
         raise WorkerPaused
@@ -56,10 +56,10 @@ def lease_anywhere(*, worker: Worker, count: int) -> Leased:
         except RateLimited as error:
             refusals.append(error)
         except NoSuchProject:
-            # It was deleted or hidden at this moment.
+            # It was deleted or hidden in the meantime.
             continue
         except (ApiError, DatabaseError):
-            # What has been leased is the worker's already.
+            # The worker already holds the tasks leased so far, so it has to learn of them.
             if not tasks:
                 raise
             break
@@ -73,7 +73,7 @@ def lease_anywhere(*, worker: Worker, count: int) -> Leased:
 def run_lease(
     statement: str, worker: Caller, project_id: int, count: int, **values: Any
 ) -> tuple[Leased, tuple[Any, ...]]:
-    """Run a statement that leases; whatever stands against a lease is the reason. And what else its last row has."""
+    """Run a statement that leases. Returns the tasks or the reason, and the last row's columns from _MORE on."""
     after_priority, after_id = _frontier.after(project_id)
     values |= {"project": project_id, "count": count, "after_priority": after_priority, "after_id": after_id}
     began = time.monotonic()
@@ -102,9 +102,9 @@ SELECT * FROM queue_lease(
 )
 """
 
-# The projects that a worker should try next if it takes tasks from any: the highest priority first, then by chance,
-# among those that it may lease from and that have something to lease. Only as many are looked into, by the indexes of
-# tasks, as are asked for: with EXISTS, the planner could read the whole queue beforehand.
+# The next projects to try for a worker that takes tasks from any: those that it may lease from and that have a task to
+# lease, highest priority first, then in random order. Looks into the tasks of only as many projects as are needed, by
+# index: with EXISTS, the planner might read the whole queue first.
 PROJECTS_WITH_WORK = """
 SELECT id
 FROM (

@@ -1,4 +1,4 @@
-"""Reporting what became of leased tasks."""
+"""Reporting the results of leased tasks."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ from workers.identity import Caller, UnknownWorker
 def release(
     *, worker: Caller, task_id: int, result: Result, verification: int = 0, lease: str | None = None
 ) -> Released:
-    """End the worker's lease of a task; the rest as in Report. Raises UnknownWorker."""
+    """End the worker's lease of a task; the arguments are those of Report. Raises UnknownWorker."""
     values = {"task_id": task_id, "result": result, "verification": verification, "lease": lease}
     outcome, missing = db.rows(RELEASE, {**identity(worker), **values})[0]
     if outcome == "unknown_worker":
@@ -20,9 +20,9 @@ def release(
 
 
 def release_many(*, worker: Caller, reports: Sequence[Report]) -> list[Released]:
-    """End leases, all in one transaction; the answers are in the order of the reports. Raises UnknownWorker.
+    """End leases, all in one transaction; the results are in the order of the reports. Raises UnknownWorker.
 
-    Of several reports of one task, the first that fits its lease counts; the others find it no longer held.
+    Of several reports of one task, the first that matches its lease counts; for the others it is no longer held.
     """
     outcome, missing = db.rows_again(RELEASE_MANY, {**identity(worker), **columns(Report, reports)})[0]
     if outcome == "unknown_worker":

@@ -12,7 +12,7 @@ from workers.identity import Caller
 def submit(*, worker: Caller, project_id: int, task: NewTask) -> int:
     """Store one task and return its id.
 
-    Raises DuplicateTask, with the other task's id, UnknownWorker, NoSuchProject, MayNotSubmit and RateLimited.
+    Raises DuplicateTask (with the id of the existing task), UnknownWorker, NoSuchProject, MayNotSubmit and RateLimited.
     """
     outcome, delay, task_id = db.rows(SUBMIT, {**identity(worker), "project": project_id, **task._asdict()})[0]
     if outcome == "duplicate":
@@ -22,7 +22,7 @@ def submit(*, worker: Caller, project_id: int, task: NewTask) -> int:
 
 
 def submit_many(*, worker: Caller, project_id: int, tasks: Sequence[NewTask]) -> list[Stored]:
-    """Store a batch, all in one transaction; the answers are in its order. Duplicates are told, not raised.
+    """Store a batch, all in one transaction; the results are in its order and mark duplicates.
 
     Raises UnknownWorker, NoSuchProject, MayNotSubmit and RateLimited, and then nothing is stored.
     """
@@ -33,7 +33,7 @@ def submit_many(*, worker: Caller, project_id: int, tasks: Sequence[NewTask]) ->
 
 
 def store_many(*, project: Project, tasks: Sequence[NewTask]) -> list[Stored]:
-    """The same for operators: nobody is asked who it is, and the project's rate doesn't count."""
+    """Like `submit_many`, for operators: there is no worker to identify, and the rate limit does not apply."""
     ((ids,),) = db.rows_again(STORE_MANY, {"project": project.pk, **columns(NewTask, tasks)})
     return _stored(project.pk, tasks, ids)
 
@@ -63,7 +63,7 @@ SELECT outcome, delay, ids FROM queue_submit_many(
 )
 """
 
-# An operator's.
+# For operators.
 STORE_MANY = """
 SELECT queue_store_many(
     %(project)s, %(recipe)s::text[], %(priority)s::int[], %(max_retries)s::int[], %(max_assign_time)s::int[],
@@ -71,7 +71,7 @@ SELECT queue_store_many(
 )
 """
 
-# By task_hash_unique.
+# Uses the index task_hash_unique.
 FIND_BY_HASH = """
 SELECT hash64, id FROM tasks_task WHERE project_id = %(project)s AND hash64 = ANY (%(hashes)s::bigint[])
 """

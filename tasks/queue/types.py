@@ -1,4 +1,4 @@
-"""What goes into the queue's verbs and comes out of them, and the errors that they raise."""
+"""The arguments, results and errors of the queue's calls."""
 
 from enum import IntEnum
 from typing import NamedTuple
@@ -6,13 +6,13 @@ from typing import NamedTuple
 from projects.lookup import ProjectFields
 from tracker.api.errors import Conflict, Forbidden
 
+# How many tasks one call may submit, and lease or release.
 BULK_LIMIT = 10_000
-# Tasks that one call may lease or release.
 BATCH_LIMIT = 1_000
 
 
 class Result(IntEnum):
-    """What a worker reports of a task."""
+    """The result that a worker reports for a task."""
 
     OK = 0
     FAIL = 1
@@ -20,7 +20,7 @@ class Result(IntEnum):
 
 
 class NewTask(NamedTuple):
-    """A task to be stored. `hash64` is None for none; the rest as in tasks.models.Task."""
+    """A task to be stored. `hash64` is None if it has no hash; the other fields are those of tasks.models.Task."""
 
     recipe: str
     priority: int = 0
@@ -31,14 +31,14 @@ class NewTask(NamedTuple):
 
 
 class Stored(NamedTuple):
-    """What became of one task of a batch: its id, or with `duplicate` that of the task that has its hash."""
+    """The result for one task of a batch: its id; for a duplicate, the id of the task with the same hash."""
 
     id: int | None
     duplicate: bool
 
 
 class LeasedTask(NamedTuple):
-    """A task as its worker gets it. `assign_time` in Unix seconds; `lease` is the opaque id of the lease."""
+    """A task as its worker gets it. `assign_time` is in Unix seconds; `lease` is the opaque id of the lease."""
 
     id: int
     priority: int
@@ -55,10 +55,10 @@ class LeasedTask(NamedTuple):
 
 
 class Leased(NamedTuple):
-    """The tasks that were leased, in the order of leasing, or why there are none.
+    """The leased tasks, in the order of leasing, or the reason why there are none.
 
-    A `reason` is empty, verified_all, project_paused or no_access; after an exchange also worker_paused, or
-    rate_limited, and then `delay` is how many seconds to wait.
+    `reason` is empty, verified_all, project_paused or no_access; after an exchange also worker_paused or rate_limited.
+    With rate_limited, `delay` is the number of seconds to wait.
     """
 
     tasks: list[LeasedTask]
@@ -67,7 +67,7 @@ class Leased(NamedTuple):
 
 
 class Report(NamedTuple):
-    """What a worker reports of a task. With `lease`, only that one is ended, not a later one of the same worker."""
+    """A worker's report of a task. With `lease`, only that lease is ended, not a later one of the same worker."""
 
     task_id: int
     result: Result
@@ -76,7 +76,7 @@ class Report(NamedTuple):
 
 
 class Released(NamedTuple):
-    """What a release did. `missing` counts the agreeing verifications that the task still needs."""
+    """The result of a release. `missing` is the number of agreeing verifications that the task still needs."""
 
     held: bool
     missing: int = 0

@@ -1,4 +1,4 @@
-"""The queue's upkeep, done by the scheduler. Each call does one batch and returns how many rows it moved."""
+"""The queue's periodic jobs. Each call processes one batch and returns the number of rows."""
 
 from django.conf import settings
 
@@ -9,7 +9,7 @@ BATCH = 5_000
 
 
 def fold_closed() -> int:
-    """Add the newest closings to the totals."""
+    """Fold ClosedEntry rows: add them to ClosedTotal and delete them."""
     row = db.one(FOLD_CLOSED, {"limit": BATCH})
     return int(row[0]) if row else 0
 
@@ -20,8 +20,8 @@ def forget_closed() -> int:
 
 
 def take_snapshots() -> int:
-    """Write down how every project stands that has no recent snapshot."""
-    # Half a round ago: the same round, called again to see whether more is to do, finds nothing.
+    """Take a snapshot of every project that has no recent one."""
+    # Recent is half an interval: when the scheduler calls again to see whether there is more to do, there isn't.
     return db.affected(TAKE_SNAPSHOTS, {"recent_seconds": settings.SNAPSHOT_SECONDS / 2})
 
 
@@ -30,7 +30,8 @@ def drop_snapshots() -> int:
     return db.affected(DROP_SNAPSHOTS, {"hours": settings.SNAPSHOT_KEEP_HOURS, "limit": BATCH})
 
 
-# Moves what releases have appended into the totals. A reader sees each closing once, before or after, never twice.
+# Moves the rows that releases have appended into the totals. A reader counts each closed task exactly once: in its
+# snapshot, either the entry is still there or the total includes it.
 FOLD_CLOSED = """
 WITH folded AS (
     DELETE FROM tasks_closedentry
@@ -44,7 +45,7 @@ WITH folded AS (
 SELECT count(*) FROM folded
 """
 
-# Deletes closed tasks that are past their project's retention, up to `limit` of each project, by closedtask_by_time.
+# Deletes up to `limit` closed tasks per project. Uses the index closedtask_by_time.
 FORGET_CLOSED = """
 DELETE FROM tasks_closedtask
 WHERE id = ANY (ARRAY(
@@ -59,9 +60,9 @@ WHERE id = ANY (ARRAY(
 ))
 """
 
-# One row per project that has none from the last `recent_seconds`. Each count is an index-only scan of one partial
-# index, so but for the oldest no task's row is read; it takes no locks that anybody waits for. The oldest is the one
-# with the lowest id, looked for while counting: alone, min(id) would be looked for along the primary key.
+# Adds one row per project that has none from the last `recent_seconds`. Each count is an index-only scan of one partial
+# index, so no row of a task is read except the oldest ready one's, and it takes no locks that block others. The oldest
+# task is the one with the lowest id. It is found by the counting scan: min(id) alone would scan the primary key.
 TAKE_SNAPSHOTS = f"""
 INSERT INTO projects_snapshot
     (project_id, new_task_count, failed_task_count, closed_task_count, awaiting_verification_count,

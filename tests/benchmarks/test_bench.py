@@ -1,4 +1,4 @@
-"""The whole of it at a tiny size. How fast anything is matters to no test."""
+"""The whole benchmark at a tiny size. No test depends on speed."""
 
 import json
 import os
@@ -18,13 +18,13 @@ from tests.processes import eventually
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """A folder whose path is short, since the path of a socket may not be long."""
+    """A folder with a short path, since the path of a socket must be short."""
     with tempfile.TemporaryDirectory(prefix="bench-test-") as name:
         yield Path(name)
 
 
 def begin(folder: Path, *arguments: str) -> subprocess.Popen[str]:
-    """Start it, with its temporary files and its results in the folder."""
+    """Start the benchmark with its temporary files and its results in the folder."""
     (folder / "t").mkdir()
     return subprocess.Popen(
         [sys.executable, "-m", "benchmarks", "--quick", "--results", str(folder / "results"), *arguments],
@@ -37,7 +37,7 @@ def begin(folder: Path, *arguments: str) -> subprocess.Popen[str]:
 
 
 def running(folder: Path) -> list[list[str]]:
-    """The commands of the processes that have something to do with the folder."""
+    """The command lines of the processes that refer to the folder."""
     found = []
     for process in psutil.process_iter():
         try:
@@ -68,7 +68,7 @@ def test_it_works(folder: Path) -> None:
     assert running(folder) == []
 
 
-def test_interrupted_it_leaves_nothing_behind(folder: Path) -> None:
+def test_interrupted_run_leaves_nothing_behind(folder: Path) -> None:
     with begin(folder, "--rows", "submit") as process:
         eventually(lambda: any("benchmarks.load" in command for command in running(folder)))
         process.send_signal(signal.SIGINT)
@@ -79,7 +79,7 @@ def test_interrupted_it_leaves_nothing_behind(folder: Path) -> None:
     assert running(folder) == []
 
 
-def test_a_row_that_there_is_not_is_refused(folder: Path) -> None:
+def test_unknown_row_is_refused(folder: Path) -> None:
     with begin(folder, "--rows", "lease-9") as process:
         output, _ = process.communicate()
     assert process.returncode == 2

@@ -21,14 +21,14 @@ def test_it_works() -> None:
 
 
 @pytest.mark.parametrize("step", [1, 7, 50])
-def test_an_answer_in_parts_is_read_once_it_is_whole(step: int) -> None:
+def test_response_in_parts_is_returned_once_it_is_complete(step: int) -> None:
     whole = answer(b'{"ok":true}', length=b"content-length")
     reply = Reply()
     parts = [whole[start : start + step] for start in range(0, len(whole), step)]
     assert [reply.feed(part) for part in parts] == [None] * (len(parts) - 1) + [b'{"ok":true}']
 
 
-def test_an_empty_body_is_whole_with_the_head() -> None:
+def test_empty_body_is_complete_with_the_head() -> None:
     assert Reply().feed(answer(b"")) == b""
 
 
@@ -44,12 +44,12 @@ def test_a_connection_closed_in_the_middle_stops_the_load() -> None:
         reply.feed(b"")
 
 
-def test_an_answer_of_unknown_length_stops_the_load() -> None:
+def test_a_response_of_unknown_length_stops_the_load() -> None:
     with pytest.raises(LoadError, match="without Content-Length"):
         Reply().feed(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n")
 
 
-def test_the_id_of_one_task_is_read_and_not_its_projects() -> None:
+def test_id_of_one_task_is_read_but_not_its_projects() -> None:
     assert task_ids(b'{"ok":true,"content":{"task":%s}}' % tasks(12)) == [b"12"]
 
 
@@ -58,13 +58,13 @@ def test_the_ids_of_many_tasks_are_read() -> None:
     assert task_ids(body) == [b"12", b"9007199254740993", b"14"]
 
 
-def test_a_dry_queue_stops_the_load() -> None:
+def test_an_empty_queue_stops_the_load() -> None:
     with pytest.raises(LoadError, match="No task available"):
         task_ids(b'{"ok":false,"message":"No task available"}')
 
 
 def scripted(script: str, *answers: bytes, size: int = 1) -> tuple[Connection, list[bytes]]:
-    """The connection after these answers, and the requests that it has made."""
+    """The connection after these responses, and the requests that it has made."""
     job = Job(host="h", port=1, script=script, project=7, workers=[(5, "s")], seconds=1, size=size)
     connection = Connection(job, (5, "s"))
     requests = [connection.request]

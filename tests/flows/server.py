@@ -1,4 +1,4 @@
-"""A tracker of its own for tests that need the real thing: processes, sockets, commands."""
+"""A separate tracker for tests that need real processes, sockets and commands."""
 
 import os
 import subprocess
@@ -50,7 +50,7 @@ class Server:
         ready.set()
 
     def stop(self) -> int:
-        """End it and return its exit code."""
+        """Stop it and return its exit code."""
         self.process.terminate()
         try:
             code = self.process.wait(STOP_SECONDS)
@@ -62,7 +62,7 @@ class Server:
         return code
 
     def manage(self, *arguments: str, stdin: str = "") -> str:
-        """Run an operator's command against its database; returns what it prints."""
+        """Run an operator's command against its database and return its output."""
         result = subprocess.run(
             self._command(*arguments), env=self.env, input=stdin, capture_output=True, text=True, check=False
         )

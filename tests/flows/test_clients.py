@@ -1,4 +1,4 @@
-"""Clients written for the original API, byte for byte as they speak, over real sockets."""
+"""Clients written for the original API send their exact bytes over real sockets."""
 
 import json
 import socket
@@ -11,7 +11,7 @@ TASKS = 1_000
 
 
 class CurlClient:
-    """`curl -d`: a new connection per call, JSON under the content type of a form."""
+    """`curl -d`: a new connection per call, JSON with the content type of a form."""
 
     extra = "User-Agent: curl/7.88.1\r\nAccept: */*\r\n"
     content_type = "Content-Type: application/x-www-form-urlencoded\r\n"
@@ -77,7 +77,7 @@ def received_more(connection):
 
 
 def drain(client, project, done):
-    """As the original runners do: on exactly this message the queue is drained, on any other they would spin."""
+    """Work like the original runners: they stop on exactly this message; after any other they would retry forever."""
     while True:
         answer = client.call("GET", f"/task/get/{project}")
         if not answer["ok"]:
@@ -137,7 +137,7 @@ def test_chunked_body(server):
     assert client.exchange(request.encode())["content"]["worker"]["alias"] == "chunked"
 
 
-def test_errors_over_the_wire_are_envelopes(server):
+def test_errors_are_envelopes(server):
     client = CurlClient(server.address)
     for method, path, body in (
         ("GET", "/nowhere", None),
@@ -150,9 +150,9 @@ def test_errors_over_the_wire_are_envelopes(server):
         assert answer["message"]
 
 
-def test_connection_survives_a_body_nobody_read(server):
+def test_connection_survives_an_unread_body(server):
     client = BareClient(server.address)
-    # Refused before its body is looked at; the next call on the same connection must not meet the rest of it.
+    # Refused before its body is read; the next call on the same connection must not be parsed from the rest of it.
     assert not client.call("POST", "/nowhere", {"filler": "x" * 100_000})["ok"]
     assert client.call("GET", "/project/list")["ok"]
     client.close()
@@ -168,7 +168,7 @@ def test_connection_survives_a_body_nobody_read(server):
         ("POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: x\r\n\r\n", 400),
     ],
 )
-def test_what_is_no_request_gets_an_envelope_too(server, request_text, status):
+def test_malformed_request_gets_an_envelope(server, request_text, status):
     with CurlClient(server.address).connect() as connection:
         connection.sendall(request_text.encode())
         received = b""

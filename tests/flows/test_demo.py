@@ -1,4 +1,4 @@
-"""`python -m demo`, on a few files instead of all, and undisturbed or not."""
+"""`python -m demo` on a few files instead of all, with and without disturbances."""
 
 import contextlib
 import json
@@ -16,7 +16,7 @@ from tests.processes import eventually, gone
 
 
 class WatchedDemo(demo.Demo):
-    """Remembers what it started, where, and whether anything went wrong with it."""
+    """Remembers its folder, the processes that it started, and those that a test killed."""
 
     made = None
 
@@ -27,7 +27,7 @@ class WatchedDemo(demo.Demo):
         self.killed = []
 
     def server_processes(self):
-        """The server's parts and the web server's workers, by what their command lines contain."""
+        """A worker process of the web server, the scheduler and the postmaster, by name."""
         server = psutil.Process(self.server.pid)
         return {
             "worker": next(part for part in server.children() if "gunicorn" in command_of(part)).children()[0],
@@ -51,7 +51,7 @@ class WatchedDemo(demo.Demo):
 
 
 class WatchedTracker(Tracker):
-    """Can be closed, which the demo leaves to the end of its process."""
+    """Can be closed; the demo itself leaves that to the end of its process."""
 
     made = []
 
@@ -98,13 +98,13 @@ def command_of(process):
 
 @pytest.fixture
 def folder(tmp_path_factory):
-    """For temporary files. Its name is short enough for a socket's path."""
+    """For temporary files. Its path is short enough for a socket."""
     return tmp_path_factory.mktemp("d")
 
 
 @pytest.fixture
 def run(monkeypatch, folder):
-    """Runs the demo on so many files and checks that nothing of it is left."""
+    """Runs the demo on the first `files` files and checks that nothing of it is left."""
     handler = signal.getsignal(signal.SIGTERM)
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
 
@@ -138,7 +138,7 @@ def test_it_works(run, capfd, folder):
     assert list(folder.iterdir()) == []
 
 
-def test_ends_clean_although_its_tracker_is_disturbed(run, capfd):
+def test_finishes_although_processes_of_its_tracker_are_killed(run, capfd):
     code, made = run(1000, DisturbedDemo)
     output = capfd.readouterr().out
     assert code == 0, output

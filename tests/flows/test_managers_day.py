@@ -1,4 +1,4 @@
-"""A manager's whole day by a script with a cookie jar and no CSRF token, while workers lease, over real HTTP."""
+"""A manager's whole day, as a script with a cookie jar and no CSRF token, over real HTTP while a worker leases."""
 
 import hashlib
 import hmac
@@ -12,7 +12,7 @@ from tests.flows.test_clients import BareClient
 
 
 class Manager:
-    """A script's session. Every answer is checked for its status and returned as `content`."""
+    """A script's session. Checks the status of every response and returns its `content`."""
 
     def __init__(self, address, username):
         self.address = address
@@ -41,7 +41,7 @@ class Manager:
 
 @pytest.fixture
 def people(server):
-    # The server is shared, so whether one of these was its first account is not known; a command makes the admin.
+    # The server is shared, so one of these may or may not be its first account; a command sets who is admin.
     admin, manager, colleague = (Manager(server.address, name) for name in ("day-admin", "day-manager", "day-friend"))
     for person in (admin, manager, colleague):
         person.register()
@@ -66,7 +66,7 @@ def test_a_whole_day(server, people):
     admin, manager, colleague = people
     assert manager.get("/account")["manager"]["username"] == "day-manager"
 
-    # Morning: projects. Only a tracker admin makes one public.
+    # Morning: projects. Only a tracker admin may make one public.
     manager.post("/project/create", {"name": "day open", "public": True}, status=403)
     final = manager.post("/project/create", {"name": "day final", "hidden": True})["id"]
     private = manager.post("/project/create", {"name": "day work", "chain": final, "git_repo": "day/work"})["id"]
@@ -75,7 +75,7 @@ def test_a_whole_day(server, people):
     assert "day work" in names
     assert "day final" not in names
 
-    # Workers ask; one is approved and submits, the other is turned away.
+    # Workers request access; one is accepted and submits, the other is rejected.
     good, bad = BareClient(server.address), BareClient(server.address)
     ids = {client: client.register()["id"] for client in (good, bad)}
     for client in (good, bad):
@@ -90,7 +90,7 @@ def test_a_whole_day(server, people):
     assert good.call("POST", "/task/bulk_submit", batch)["content"]["created"] == 5_000
     assert lease(bad, private)["content"]["reason"] == "no_access"
 
-    # The worker leases all day, beside everything that follows.
+    # The worker leases all day, during everything that follows.
     done, stop = [], threading.Event()
 
     def work():
@@ -104,7 +104,7 @@ def test_a_whole_day(server, people):
     worker = threading.Thread(target=work)
     worker.start()
     try:
-        # A push from the git host; the worker sees the version on its next lease.
+        # A push webhook from the git host; the worker gets the version with its next lease.
         commit = "59b20b8d5c6ff8d09518454d4dd8b7b30f095ab5"
         secret = manager.get(f"/project/webhook_secret/{private}")["webhook_secret"]
         push = {"ref": "refs/heads/main", "after": commit, "repository": {"full_name": "day/work"}}
@@ -131,12 +131,12 @@ def test_a_whole_day(server, people):
         managers = manager.get(f"/manager/list_for_project/{private}")["managers"]
         assert [(one["manager"]["username"], one["role"]) for one in managers] == [("day-manager", 31)]
 
-        # Secrets change hands.
+        # Secrets are changed.
         manager.post(f"/project/secret/{private}", {"secret": '{"key": 1}'})
         manager.post(f"/project/webhook_secret/{private}", {"webhook_secret": "another"})
         assert requests.post(url, raw, headers=headers, timeout=30).status_code == 403
 
-        # A pause, and an end of it.
+        # The worker is paused and resumed.
         manager.post("/worker/set_paused", {"worker": ids[good], "paused": True}, status=403)
         admin.post("/worker/set_paused", {"worker": ids[good], "paused": True})
         assert "paused" in BareClient.call(_as(bad, good), "GET", f"/task/get/{private}")["message"]
@@ -149,7 +149,7 @@ def test_a_whole_day(server, people):
     assert done[-1] == commit
     assert _secret(good, private) == '{"key": 1}'
 
-    # Evening: what has failed goes round again; the rest is cleared away, and the worker's access with it.
+    # Evening: failed tasks are reset, all tasks are deleted, and the worker's access is revoked.
     failed = len(done) // 10
     assert manager.post(f"/project/reset_failed_tasks/{private}")["affected_tasks"] <= failed
     assert lease(good, private)["ok"]
@@ -160,7 +160,7 @@ def test_a_whole_day(server, people):
     assert lease(good, private)["content"]["reason"] == "no_access"
     assert manager.get(f"/project/monitoring/{private}?count=5")["snapshots"] is not None
 
-    # And home.
+    # Log out.
     manager.post("/logout", status=204)
     manager.get(f"/project/access_list/{private}", status=401)
     for client in (good, bad):
@@ -168,7 +168,7 @@ def test_a_whole_day(server, people):
 
 
 def _as(connection, worker):
-    """The second's identity over the first's connection: the second is busy in its thread."""
+    """The identity of `worker` over the other client's connection: its own is in use by its thread."""
     connection.identity = worker.identity
     return connection
 
@@ -182,4 +182,4 @@ def _eventually(condition):
         if condition():
             return
         threading.Event().wait(0.05)
-    raise AssertionError("it did not come to pass")
+    raise AssertionError("the condition was not met in time")

@@ -1,4 +1,4 @@
-"""Who may call what: every API address, every persona, every kind of project, from one table."""
+"""Who may call what: one table of every endpoint, every persona and every kind of project."""
 
 import orjson
 import pytest
@@ -29,15 +29,15 @@ def with_role(role):
 
 
 def seen(hidden):
-    """Everybody, but of a hidden project only these."""
+    """Everybody, except that of a hidden project only these."""
     return {"public": ANYBODY, "private": ANYBODY, "hidden": hidden}
 
 
 READERS = seen(with_role(Role.READ))
 GRANTED = {"worker ASSIGN", "worker SUBMIT"}
 
-# Address, method, body: who gets through. Either for every kind of project, or by kind. P, W and M stand for the ids of
-# the project, of the worker with a pending request, and of another manager.
+# Address, method, body, and who is allowed: one set for every kind of project, or a set for each kind. P, W and M stand
+# for the ids of the project, of the worker with a pending request, and of another manager.
 TABLE = [
     ("", "GET", None, ANYBODY),
     ("worker/create", "POST", {"alias": "x"}, ANYBODY),
@@ -69,7 +69,7 @@ TABLE = [
     ("project/assignees/P", "GET", None, READERS),
     ("project/create", "POST", {"name": "x"}, ANY_MANAGER),
     ("project/update/P", "POST", {"motd": "x"}, with_role(Role.EDIT)),
-    # What is granted already is a bad request, and of a hidden project nobody learns anything.
+    # Requesting what is already granted is a 400. The response does not reveal whether a hidden project exists.
     ("project/request_access", "POST", {"project": "P", "submit": True}, ANY_WORKER - {"worker SUBMIT"}),
     ("project/access_list/P", "GET", None, with_role(Role.MANAGE_ACCESS)),
     ("project/accept_request/P/W", "POST", {}, with_role(Role.MANAGE_ACCESS)),
@@ -82,7 +82,7 @@ TABLE = [
     ("project/reclaim_assigned_tasks/P", "POST", {}, with_role(Role.MAINTENANCE)),
     ("project/hard_reset/P", "POST", {}, with_role(Role.MAINTENANCE)),
     ("register", "POST", {"username": "newcomer", "password": "correct horse"}, ANYBODY),
-    # Nobody's password is right here; that everybody may try is in tests/accounts/test_login.py.
+    # The password is wrong for everybody; tests/accounts/test_login.py tests that everybody may try.
     ("login", "POST", {"username": "nobody", "password": "x"}, set()),
     ("logout", "GET", None, ANYBODY),
     ("logout", "POST", {}, ANYBODY),
@@ -101,7 +101,7 @@ TABLE = [
 
 
 def api_addresses(patterns=None, prefix=""):
-    """Every address under the root but pages, as the URL configuration has it."""
+    """Every API address, as in the URL configuration; without pages."""
     for pattern in get_resolver().url_patterns if patterns is None else patterns:
         route = f"{prefix}{pattern.pattern}"
         if hasattr(pattern, "url_patterns"):
@@ -111,7 +111,7 @@ def api_addresses(patterns=None, prefix=""):
 
 
 def shape(address):
-    """An address of either notation without what its ids are called."""
+    """An address of either notation, with * for its ids."""
     parts = address.split("?")[0].split("/")
     return "/".join("*" if part.startswith("<") or part in ("P", "W", "M") else part for part in parts)
 
@@ -137,7 +137,7 @@ class Scene:
         self.ids = {"P": self.project.pk, "W": self.asking.worker.pk, "M": self.manager.pk}
 
     def fill(self, value):
-        """Put the ids in the place of their letters."""
+        """Replace the letters by the ids."""
         match value:
             case dict():
                 return {key: self.fill(part) for key, part in value.items()}
@@ -172,7 +172,7 @@ def got_through(response):
         return True
     answer = Answer(response)
     if answer.status == 200:
-        # Nothing to lease is an answer, too, and says so without a task.
+        # Without a task to lease, the status is 200 as well, with a reason.
         return answer.ok or "reason" not in answer.json.get("content", {})
     assert answer.status in (400, 401, 403, 404), answer
     return False
@@ -184,7 +184,7 @@ def test_table(scene, kind, address, method, body, allowed):
     expected = allowed[kind] if isinstance(allowed, dict) else allowed
     through = set()
     for persona in PERSONAS:
-        # What one persona does is undone for the next.
+        # Roll back what each persona has done.
         with transaction.atomic():
             if got_through(scene.call(persona, address, method, body)):
                 through.add(persona)

@@ -20,10 +20,10 @@ def open_request(address, path, announced):
 
 
 @pytest.mark.timeout(120)
-def test_bodies_that_never_come_occupy_nobody_for_long(server):
+def test_bodies_that_never_arrive_do_not_block_other_clients(server):
     waiting = [open_request(server.address, "/nowhere", 1_000_000) for _ in range(CLIENTS)]
     try:
-        # Each was refused at once; only for a moment was its body waited for.
+        # Each was refused at once, and the server waited only briefly for its body.
         assert CurlClient(server.address).call("GET", "/project/list")["ok"]
         assert read_answer(waiting[0])["ok"] is False
     finally:
@@ -54,7 +54,7 @@ def test_broken_chunks(server, path):
 
 
 @pytest.mark.timeout(120)
-def test_slow_push_reports_do_not_hold_back_large_bulks(server):
+def test_slow_webhooks_do_not_block_large_bulks(server):
     slow = [open_request(server.address, "/git/receivehook", 2_000_000) for _ in range(4)]
     client = BareClient(server.address)
     worker = client.register()

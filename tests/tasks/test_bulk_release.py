@@ -19,7 +19,7 @@ OK, FAIL, SKIP = 0, 1, 2
 
 @pytest.fixture
 def lease(worker):
-    """Leases so many tasks of a project and returns their ids."""
+    """Leases up to `count` tasks of a project and returns their ids."""
 
     def lease(project, count):
         return [task.id for task in queue.lease_many(worker=worker.worker, project_id=project.pk, count=count).tasks]
@@ -39,7 +39,7 @@ def test_it_works(api, worker, project, lease):
     ]
     answer = api.post(URL, {"releases": reports}, worker=worker)
     assert answer.status == 200
-    message = "This worker does not hold this task, or no longer: nothing was changed."
+    message = "This worker does not hold this task, or no longer holds it; nothing was changed."
     assert answer.content == {
         "updated": 3,
         "results": [
@@ -61,14 +61,14 @@ def test_it_works(api, worker, project, lease):
     assert ClosedEntry.objects.get().count == 1
 
 
-def test_an_array_will_do(api, worker, project, lease):
+def test_body_may_be_a_plain_array(api, worker, project, lease):
     TaskFactory.create_batch(2, project=project)
     reports = [{"task_id": task_id, "result": OK} for task_id in lease(project, 2)]
     assert api.post(URL, reports, worker=worker).content["updated"] == 2
     assert not Task.objects.exists()
 
 
-def test_a_thousand(api, worker, project, lease):
+def test_releases_a_thousand_tasks(api, worker, project, lease):
     TaskFactory.create_batch(1000, project=project)
     reports = [{"task_id": task_id, "result": OK} for task_id in lease(project, 1000)]
     assert api.post(URL, reports[::-1], worker=worker).content["updated"] == 1000
@@ -78,14 +78,14 @@ def test_a_thousand(api, worker, project, lease):
     assert worker_stats()[0].closed_task_count == 1000
 
 
-def test_the_last_retry(api, worker, project, lease):
+def test_fail_at_the_last_retry(api, worker, project, lease):
     TaskFactory(project=project, max_retries=1)
     (task_id,) = lease(project, 1)
     api.post(URL, [{"task_id": task_id, "result": FAIL}], worker=worker)
     assert (Task.objects.get().status, Task.objects.get().retries) == (2, 1)
 
 
-def test_the_same_task_twice(api, worker, project, lease):
+def test_second_report_of_the_same_task_finds_it_not_held(api, worker, project, lease):
     TaskFactory(project=project)
     (task_id,) = lease(project, 1)
     reports = [{"task_id": task_id, "result": result} for result in (SKIP, OK)]
@@ -94,7 +94,7 @@ def test_the_same_task_twice(api, worker, project, lease):
     assert Task.objects.get().assignee is None
 
 
-def test_of_two_leases_the_one_that_is_held(api, worker, project):
+def test_report_of_an_old_lease_does_not_end_the_current_one(api, worker, project):
     TaskFactory(project=project)
     old = queue.lease(project=project, worker=worker.worker)
     queue.release(worker=worker.worker, task_id=old.id, result=queue.Result.SKIP)
@@ -167,7 +167,7 @@ def test_bad_input_changes_nothing(api, worker, project, lease, body, message):
     assert Task.objects.get().pk == task_id
 
 
-def test_a_lease_of_another_worker(api, other_worker, project, lease):
+def test_does_not_end_a_lease_of_another_worker(api, other_worker, project, lease):
     TaskFactory(project=project)
     reports = [{"task_id": task_id, "result": OK, "lease": str(uuid.uuid4())} for task_id in lease(project, 1)]
     assert api.post(URL, reports, worker=other_worker).content["updated"] == 0
@@ -175,7 +175,7 @@ def test_a_lease_of_another_worker(api, other_worker, project, lease):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_racing_ones_close_each_task_once(racing):
+def test_racing_releases_close_each_task_once(racing):
     target = ProjectFactory()
     project, worker = ProjectFactory(chain=target), register().worker
     TaskFactory.create_batch(100, project=project)

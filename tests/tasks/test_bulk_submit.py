@@ -34,7 +34,7 @@ def test_it_works(api, submitter, item):
     ]
 
 
-def test_takes_an_object_with_requests(api, submitter, item):
+def test_accepts_an_object_with_requests(api, submitter, item):
     answer = api.post(URL, {"requests": [item(1), item(2)]}, worker=submitter)
     assert answer.content["created"] == 2
 
@@ -61,14 +61,14 @@ def test_duplicates_do_not_fail_the_batch(api, submitter, item, project):
 
 
 def test_tasks_are_leased_in_the_order_sent(api, submitter, item, project):
-    # Descending hashes: the order of storing is another.
+    # With descending hashes, rows are stored in a different order.
     api.post(URL, [item(n, hash64=100 - n) for n in range(5)], worker=submitter)
     leased = [api.get(f"/task/get/{project.pk}", worker=submitter).content["task"]["recipe"] for _ in range(5)]
     assert leased == [f"recipe {n}" for n in range(5)]
 
 
 @pytest.mark.parametrize("body", [{"recipe": "x"}, "text", 5, {"requests": 5}, {"requests": None}, None])
-def test_refuses_what_is_no_array(api, submitter, body):
+def test_refuses_a_body_without_an_array(api, submitter, body):
     answer = api.post(URL, body, worker=submitter)
     assert answer.status == 400
     assert "array" in answer.message
@@ -86,7 +86,7 @@ def test_refuses_more_than_the_limit(api, submitter, item):
     assert "not 10001" in answer.message
 
 
-def test_takes_ten_thousand(api, submitter, item):
+def test_accepts_ten_thousand_tasks(api, submitter, item):
     answer = api.post(URL, [item(0)] * 10_000, worker=submitter)
     assert answer.content["created"] == 10_000
     assert len(answer.content["results"]) == 10_000
@@ -100,13 +100,13 @@ def test_one_invalid_item_stores_nothing(api, submitter, item, bad):
     assert not Task.objects.exists()
 
 
-def test_item_that_is_no_object(api, submitter, item):
+def test_item_that_is_not_an_object(api, submitter, item):
     answer = api.post(URL, [item(0), 7], worker=submitter)
     assert answer.status == 400
     assert answer.message.startswith("Item 1: ")
 
 
-def test_one_project_throughout(api, submitter, item):
+def test_all_items_must_have_the_same_project(api, submitter, item):
     other = ProjectFactory()
     grant(submitter, other, submit=True)
     answer = api.post(URL, [item(0), item(1, project=other.pk)], worker=submitter)
@@ -126,7 +126,7 @@ def test_unknown_project(api, submitter, item):
     assert "rate_limit_delay" not in answer.json
 
 
-def test_bulk_goes_into_debt(api, worker):
+def test_bulk_may_overdraw_the_token_bucket(api, worker):
     project = ProjectFactory(submit_rate=0.1)
     grant(worker, project, submit=True)
     item = {"project": project.pk, "recipe": "x"}
@@ -159,7 +159,7 @@ def test_body_limit(api, submitter, item, monkeypatch):
     assert not Task.objects.exists()
 
 
-def test_large_body_takes_a_worker_that_may_submit_somewhere(api, worker, submitter, item, settings, monkeypatch):
+def test_large_body_needs_submit_in_some_project(api, worker, submitter, item, settings, monkeypatch):
     settings.MAX_BODY_BYTES = 100
     batch = [item(n) for n in range(20)]
     parsed = []

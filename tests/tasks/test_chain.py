@@ -1,4 +1,4 @@
-"""Closed tasks that go on to the next project."""
+"""Closed tasks are copied to the next project of the chain."""
 
 import pytest
 
@@ -50,7 +50,7 @@ def test_it_works(finish, worker, project, next_project):
     assert ClosedTask.objects.get().project == project
 
 
-def test_hash_that_is_already_there(finish, worker, project, next_project):
+def test_nothing_is_copied_if_the_hash_exists(finish, worker, project, next_project):
     TaskFactory(project=project, hash64=5)
     there = TaskFactory(project=next_project, hash64=5, recipe="first come")
     assert finish(worker).content["updated"]
@@ -66,13 +66,13 @@ def test_without_hash_each_is_copied(finish, worker, project, next_project):
 
 
 @pytest.mark.parametrize("result", [1, 2])
-def test_only_closing_chains(finish, worker, project, next_project, result):
+def test_fail_and_skip_copy_nothing(finish, worker, project, next_project, result):
     TaskFactory(project=project)
     finish(worker, result=result)
     assert not next_project.tasks.exists()
 
 
-def test_chains_once_when_enough_have_verified(finish, worker, other_worker, project, next_project):
+def test_copied_once_after_enough_verifications(finish, worker, other_worker, project, next_project):
     TaskFactory(project=project, verification_count=2)
     finish(worker)
     assert not next_project.tasks.exists()
@@ -80,7 +80,7 @@ def test_chains_once_when_enough_have_verified(finish, worker, other_worker, pro
     assert next_project.tasks.get().verification_count == 2
 
 
-def test_chains_also_when_nothing_is_kept(finish, worker, project, next_project):
+def test_copied_without_retention(finish, worker, project, next_project):
     project.retention_days = 0
     project.save()
     TaskFactory(project=project)
@@ -88,7 +88,7 @@ def test_chains_also_when_nothing_is_kept(finish, worker, project, next_project)
     assert next_project.tasks.count() == 1
 
 
-def test_submit_rate_of_the_next_project_does_not_hold_it_back(finish, worker, project, next_project):
+def test_submit_rate_of_the_next_project_does_not_apply(finish, worker, project, next_project):
     next_project.submit_rate = 0.001
     next_project.save()
     TaskFactory.create_batch(2, project=project)

@@ -72,7 +72,7 @@ def close(project, worker, *recipes, verification=0):
 # submit_tasks
 
 
-def test_submits_a_task_a_line(submit, project):
+def test_submits_one_task_per_line(submit, project):
     assert submit("first\nsecond\nthird\n") == f'Submitted 3 tasks to "{project.name}".\n'
     assert recipes() == ["first", "second", "third"]
     task = Task.objects.order_by("id")[0]
@@ -101,7 +101,7 @@ def test_lines(submit, content, stored):
     assert recipes() == stored
 
 
-def test_options_hold_for_all_lines(submit):
+def test_options_apply_to_all_lines(submit):
     submit(
         *("a\nb\n", "--priority", "-5", "--max-retries", "2", "--max-assign-time", "60"),
         *("--verification-count", "3"),
@@ -125,12 +125,12 @@ def test_json_lines(submit, arguments):
     assert (tasks[1].max_retries, tasks[1].max_assign_time, tasks[1].verification_count) == (1, 5, 2)
 
 
-def test_json_goes_before_options(submit):
+def test_json_overrides_options(submit):
     submit(lines({"recipe": "a", "priority": 3}, {"recipe": "b"}), "--jsonl", "--priority", "5")
     assert list(Task.objects.order_by("id").values_list("priority", flat=True)) == [3, 5]
 
 
-def test_project_in_json_does_not_count(submit, project):
+def test_project_in_json_is_ignored(submit, project):
     other = ProjectFactory()
     submit(lines({"recipe": "a", "project": other.pk}, {"recipe": "b", "project": "nonsense"}), "--jsonl")
     assert set(Task.objects.values_list("project", flat=True)) == {project.pk}
@@ -155,7 +155,7 @@ def test_error_in_standard_input_names_the_line(manage, project, stdin):
     assert not Task.objects.exists()
 
 
-def test_unique_skips_what_is_there(submit, project):
+def test_unique_skips_existing_recipes(submit, project):
     submit("a\nb\n", "--unique")
     assert submit("b\nc\nc\n", "--unique") == f'Submitted 1 tasks to "{project.name}", 2 were there already.\n'
     assert recipes() == ["a", "b", "c"]
@@ -168,12 +168,12 @@ def test_unique_agrees_with_unique_string(submit, api, submitter, project):
     assert api.post("/task/submit", body, worker=submitter).status == 409
 
 
-def test_unique_leaves_hashes_of_json_lines(submit):
+def test_unique_keeps_hashes_of_json_lines(submit):
     submit(lines({"recipe": "a", "hash64": 7}, {"recipe": "b"}), "--jsonl", "--unique")
     assert list(Task.objects.order_by("id").values_list("hash64", flat=True)) == [7, hash_of("b")]
 
 
-def test_hashes_that_are_there_are_skipped(submit, project):
+def test_existing_hashes_are_skipped(submit, project):
     TaskFactory(project=project, hash64=7)
     output = submit(lines({"recipe": "a", "hash64": 7}, {"recipe": "b", "hash64": 8}), "--jsonl")
     assert output == f'Submitted 1 tasks to "{project.name}", 1 were there already.\n'
@@ -194,7 +194,7 @@ def test_batches(submit, monkeypatch, size, batches):
 
 
 @pytest.mark.parametrize("size", ["0", "-1", "10001"])
-def test_impossible_batch(submit, size):
+def test_batch_size_out_of_range(submit, size):
     with pytest.raises(CommandError, match="--batch: must be a whole number from 1 to 10000"):
         submit("a\n", f"--batch={size}")
     assert not Task.objects.exists()
@@ -241,7 +241,7 @@ def test_rate_limit_does_not_apply(manage, tmp_path):
 
 
 @pytest.mark.parametrize(("name", "problem"), [("missing", "No such file or directory"), ("", "Is a directory")])
-def test_file_that_can_not_be_read(manage, project, tmp_path, name, problem):
+def test_unreadable_file(manage, project, tmp_path, name, problem):
     with pytest.raises(CommandError, match=f"{problem}.$") as caught:
         manage("submit_tasks", project.name, tmp_path / name)
     assert str(tmp_path / name) in str(caught.value)
@@ -326,7 +326,7 @@ def test_status_as_table(manage, busy):
     assert second.split() == [str(idle.pk), "idle", "(paused)", "0", "0", "0", "0", "0", "–"]
 
 
-def test_status_is_in_the_order_of_names(manage):
+def test_status_is_ordered_by_name(manage):
     for name in ("b", "c", "a"):
         ProjectFactory(name=name)
     assert [json.loads(line)["name"] for line in manage("queue_status", "--json").splitlines()] == ["a", "b", "c"]
@@ -396,7 +396,7 @@ def test_exports_in_batches(project, worker):
     TaskFactory.create_batch(20, project=project)
     for count in (7, 1, 12):
         tasks = queue.lease_many(worker=worker.worker, project_id=project.pk, count=count).tasks
-        # Closed at one moment, each seven, one and twelve of them.
+        # All tasks of one release are closed at the same moment.
         reports = [queue.Report(task.id, queue.Result.OK) for task in tasks]
         queue.release_many(worker=worker.worker, reports=reports)
     expected = list(ClosedTask.objects.order_by("closed", "pk").values_list("pk", flat=True))
@@ -404,10 +404,10 @@ def test_exports_in_batches(project, worker):
         assert [task["id"] for task in closed_tasks(project, batch=batch)] == expected
 
 
-def test_exports_nothing_of_a_project_that_closed_nothing(manage, project):
+def test_export_without_closed_tasks_is_empty(manage, project):
     assert manage("export_closed", project.name) == ""
 
 
-def test_exports_of_no_project(manage):
+def test_export_of_an_unknown_project(manage):
     with pytest.raises(CommandError, match="There is no project"):
         manage("export_closed", "no such")

@@ -42,7 +42,7 @@ def test_it_works(exchange, project, worker):
     assert Task.objects.filter(assignee=worker.worker.pk).count() == 2
 
 
-def test_until_the_end(exchange, project):
+def test_exchanging_until_the_queue_is_empty(exchange, project):
     TaskFactory.create_batch(25, project=project)
     held, rounds = ids(exchange()), 0
     while held:
@@ -55,14 +55,14 @@ def test_until_the_end(exchange, project):
     assert ClosedTask.objects.count() == 25
 
 
-def test_what_it_gives_back_it_may_get_again(exchange, project):
+def test_released_task_may_be_leased_again_at_once(exchange, project):
     task = TaskFactory(project=project, max_retries=5)
     exchange()
     assert ids(exchange(task.pk, result=FAIL)) == [task.pk]
     assert Task.objects.get().retries == 1
 
 
-def test_releases_may_be_left_out(api, worker, project):
+def test_releases_are_optional(api, worker, project):
     TaskFactory(project=project)
     for releases in ({}, {"releases": None}, {"releases": []}):
         answer = api.post(URL, {"project": project.pk, "count": 1, **releases}, worker=worker)
@@ -77,7 +77,7 @@ def test_releases_may_be_left_out(api, worker, project):
         ({"assign_rate": 0.01}, "rate_limited"),
     ],
 )
-def test_a_refused_lease_leaves_the_releases(exchange, project, change, reason):
+def test_releases_stand_when_the_lease_is_refused(exchange, project, change, reason):
     TaskFactory.create_batch(3, project=project)
     held = ids(exchange(count=2))
     for name, value in change.items():
@@ -96,7 +96,7 @@ def test_a_refused_lease_leaves_the_releases(exchange, project, change, reason):
     assert ClosedTask.objects.count() == 2
 
 
-def test_an_empty_project_with_a_rate(exchange, project):
+def test_empty_project_with_a_rate_limit(exchange, project):
     project.assign_rate = 1.0
     project.save()
     assert exchange().content == {"updated": 0, "results": [], "tasks": [], "reason": "empty"}
@@ -146,7 +146,7 @@ def test_bad_input_changes_nothing(api, worker, project, change, message):
 
 
 @pytest.mark.parametrize("body", [None, [], "x"])
-def test_no_object(api, worker, body):
+def test_body_that_is_not_an_object(api, worker, body):
     assert api.post(URL, body, worker=worker).status == 400
 
 

@@ -1,4 +1,4 @@
-"""Where fresh tasks begin."""
+"""The remembered position of the first fresh task."""
 
 import pytest
 
@@ -22,18 +22,18 @@ def frontier(clock):
     return Frontier(clock)
 
 
-def test_a_quick_look_leaves_no_place(frontier):
+def test_fast_scan_sets_no_frontier(frontier):
     frontier.note(1, place=(5, 77), pages=PAGES, seconds=10.0)
     assert frontier.after(1) == (None, None)
 
 
-def test_a_slow_look_leaves_one(frontier):
+def test_slow_scan_sets_the_frontier_of_its_project(frontier):
     frontier.note(1, place=(5, 77), pages=PAGES + 1, seconds=0.01)
     assert frontier.after(1) == (5, 77)
     assert frontier.after(2) == (None, None)
 
 
-def test_it_moves_on(frontier):
+def test_frontier_moves_on(frontier):
     frontier.note(1, place=(5, 77), pages=PAGES + 1, seconds=0.01)
     frontier.note(1, place=(4, 3), pages=2, seconds=0.001)
     assert frontier.after(1) == (4, 3)
@@ -42,7 +42,7 @@ def test_it_moves_on(frontier):
 
 
 @pytest.mark.parametrize(("seconds", "lasts"), [(0.01, 0.01 / SHARE), (10.0, LONGEST_SECONDS)])
-def test_lasts_as_long_as_it_saves(frontier, clock, seconds, lasts):
+def test_lifetime_is_proportional_to_the_time_saved(frontier, clock, seconds, lasts):
     frontier.note(1, place=(5, 77), pages=PAGES + 1, seconds=seconds)
     clock.now += lasts * 0.99
     # Moving on doesn't make it last longer.
@@ -52,7 +52,7 @@ def test_lasts_as_long_as_it_saves(frontier, clock, seconds, lasts):
     assert frontier.after(1) == (None, None)
 
 
-def test_after_nothing_was_found_nothing_is_looked_for(frontier):
+def test_slow_scan_without_a_task_sets_the_frontier_to_the_end(frontier):
     frontier.note(1, place=None, pages=PAGES + 1, seconds=0.01)
     priority, task_id = frontier.after(1)
     assert (priority, task_id) == (-(2**15), 2**63 - 1)

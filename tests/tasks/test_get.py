@@ -38,11 +38,12 @@ def test_it_works(api, worker):
         priority=999, clone_url="http://github.com/test/test", git_repo="myrepo", version="1.0", assign_rate=2
     )
     task = TaskFactory(project=project, recipe="test recipe", priority=1, max_retries=3)
-    before = int(timezone.now().timestamp())
+    # The same throughout the test's transaction.
+    (now,) = db.one("SELECT floor(extract(epoch FROM now()))::bigint")
     answer = api.get(url(project), worker=worker)
     assert answer.status == 200
     content = answer.content["task"]
-    assert before <= content.pop("assign_time") <= before + 60
+    assert content.pop("assign_time") == now
     stored = Task.objects.get()
     assert content == {
         "id": task.pk,
@@ -75,8 +76,8 @@ def test_it_works(api, worker):
     assert stored.status == Task.Status.NEW
 
 
-def test_task_comes_first_in_the_answer(api, worker, project):
-    # The README's shell lines look for it there.
+def test_task_comes_first_in_the_response(api, worker, project):
+    # The shell commands that `serve` prints look for the id there.
     TaskFactory(project=project)
     assert api.get(url(project), worker=worker).response.content.startswith(b'{"ok":true,"content":{"task":{"id":')
 
@@ -92,13 +93,13 @@ def test_highest_priority_first_then_oldest(api, worker, project):
     assert leased_recipes(api, project, worker, 5) == ["b", "d", "a", "e", "c"]
 
 
-def test_every_lease_has_another_id(api, worker, project):
+def test_every_lease_has_a_different_id(api, worker, project):
     TaskFactory.create_batch(2, project=project)
     first, second = (api.get(url(project), worker=worker).content["task"]["lease"] for _ in range(2))
     assert first != second
 
 
-def test_leases_of_other_projects_stay(api, worker, project):
+def test_tasks_of_other_projects_are_not_given(api, worker, project):
     TaskFactory()
     assert_nothing(api.get(url(project), worker=worker), "empty")
 
@@ -142,7 +143,7 @@ def test_verified_all(api, worker, other_worker, project):
     assert_nothing(api.get(url(project), worker=worker), "empty")
 
 
-def test_passes_over_what_it_verified(api, worker, project):
+def test_skips_tasks_that_the_worker_has_verified(api, worker, project):
     TaskFactory(project=project, priority=9, verification_count=2, voters=[5, worker.worker.pk], votes=[1, 2])
     TaskFactory(project=project, recipe="mine")
     assert leased_recipes(api, project, worker, 1) == ["mine"]
@@ -165,7 +166,7 @@ def test_paused_worker(api, worker, project):
 
 
 @pytest.mark.parametrize("path", ["/task/get/", "/task/get/x", "/task/get/-1", "/task/get/99999999999999999999"])
-def test_no_project_in_the_path(api, worker, path):
+def test_path_without_a_valid_project(api, worker, path):
     assert api.get(path, worker=worker).status == 404
 
 
@@ -178,7 +179,7 @@ def test_how_long_a_lease_lasts(api, worker, max_assign_time, seconds):
     assert (task.lease_expires - task.assign_time).total_seconds() == seconds
 
 
-def test_picks_up_what_has_expired_when_nothing_else_is_left(api, worker, other_worker, project):
+def test_leases_expired_tasks_when_nothing_else_is_left(api, worker, other_worker, project):
     old = TaskFactory(project=project, recipe="old", priority=9)
     first = api.get(url(project), worker=worker).content["task"]["lease"]
     expire(old)
@@ -191,7 +192,7 @@ def test_picks_up_what_has_expired_when_nothing_else_is_left(api, worker, other_
     assert_nothing(api.get(url(project), worker=worker), "empty")
 
 
-def test_expired_is_not_given_to_who_verified_it(api, worker, other_worker, project):
+def test_expired_task_is_not_given_to_a_worker_that_verified_it(api, worker, other_worker, project):
     task = TaskFactory(project=project, verification_count=2, voters=[worker.worker.pk], votes=[1])
     assert api.get(url(project), worker=other_worker).ok
     expire(task)
@@ -219,7 +220,7 @@ def test_rate_limit_is_shared_by_workers(api, worker, other_worker):
     assert api.get(url(project), worker=other_worker).status == 429
 
 
-def test_only_a_lease_that_was_given_costs_a_token(api, worker):
+def test_only_a_granted_lease_costs_a_token(api, worker):
     project = ProjectFactory(assign_rate=0.01)
     for _ in range(3):
         assert_nothing(api.get(url(project), worker=worker), "empty")
@@ -234,7 +235,7 @@ def test_submit_rate_does_not_limit_leases(api, worker):
     assert len(leased_recipes(api, project, worker, 3)) == 3
 
 
-def test_a_burst_is_one_however_long_nobody_leased(api, worker):
+def test_idle_time_saves_up_no_tokens(api, worker):
     project = ProjectFactory(assign_rate=0.01)
     TaskFactory.create_batch(3, project=project)
     RateBucket.objects.create(project=project, kind="assign", next_at="2020-01-01T00:00:00Z")
@@ -242,7 +243,7 @@ def test_a_burst_is_one_however_long_nobody_leased(api, worker):
     assert api.get(url(project), worker=worker).status == 429
 
 
-def test_access_granted_and_taken_counts_at_once(api, worker):
+def test_changes_of_access_apply_at_once(api, worker):
     project = ProjectFactory(private=True)
     TaskFactory.create_batch(2, project=project)
     assert not api.get(url(project), worker=worker).ok

@@ -15,7 +15,7 @@ URL = "/task/get"
 
 @pytest.fixture
 def filled():
-    """A project with settings and a task of its name."""
+    """Creates a project with tasks whose recipe is its name."""
 
     def filled(name, tasks=1, **settings):
         project = ProjectFactory(name=name, **settings)
@@ -38,7 +38,7 @@ def test_it_works(api, worker, filled):
     assert int(nothing.headers["Retry-After"]) > 0
 
 
-def test_highest_project_first(api, worker, filled):
+def test_highest_project_priority_first(api, worker, filled):
     for priority in (3, 9, 0, 5):
         TaskFactory(project=filled(f"p{priority}", priority=priority), priority=5, recipe=f"first of p{priority}")
     answer = api.get(f"{URL}?count=5", worker=worker)
@@ -52,11 +52,11 @@ def test_equal_projects_take_turns(api, worker, filled):
     for name in "abcd":
         filled(name, tasks=40)
     given = Counter(api.get(URL, worker=worker).content["task"]["recipe"] for _ in range(80))
-    # One of four has 0 of 80 by chance once in ten thousand million times.
+    # The chance that a given project is never chosen in 80 calls is 1e-10.
     assert set(given) == {"a", "b", "c", "d"}
 
 
-def test_only_where_it_may(api, worker, filled):
+def test_only_from_projects_that_the_worker_may_lease_from(api, worker, filled):
     filled("private", private=True)
     filled("hidden", secluded=True)
     filled("paused", paused=True)
@@ -68,7 +68,7 @@ def test_only_where_it_may(api, worker, filled):
     assert {task["recipe"] for task in answer.content["tasks"]} == {"my private", "my hidden"}
 
 
-def test_a_limited_project_is_passed_over(api, worker, filled):
+def test_rate_limited_project_is_skipped(api, worker, filled):
     filled("limited", tasks=3, priority=9, assign_rate=0.01)
     filled("other", tasks=1)
     given = [api.get(URL, worker=worker).content["task"]["recipe"] for _ in range(2)]
@@ -78,7 +78,7 @@ def test_a_limited_project_is_passed_over(api, worker, filled):
     assert 90 < refused.json["rate_limit_delay"] <= 100
 
 
-def test_a_project_that_it_has_verified(api, worker, filled):
+def test_skips_a_project_whose_tasks_it_has_verified(api, worker, filled):
     mine = ProjectFactory(priority=9)
     TaskFactory(project=mine, verification_count=2, voters=[worker.worker.pk], votes=[1])
     filled("other")
@@ -86,14 +86,14 @@ def test_a_project_that_it_has_verified(api, worker, filled):
     assert api.get(URL, worker=worker).content == {"reason": "empty"}
 
 
-def test_many_projects_that_it_has_verified(api, worker, filled):
+def test_skips_many_projects_whose_tasks_it_has_verified(api, worker, filled):
     for _ in range(30):
         TaskFactory(project__priority=9, verification_count=2, voters=[worker.worker.pk], votes=[1])
     filled("other")
     assert api.get(URL, worker=worker).content["task"]["recipe"] == "other"
 
 
-def test_an_expired_lease_is_work(api, worker, other_worker, filled):
+def test_leases_an_expired_task(api, worker, other_worker, filled):
     filled("left")
     task = api.get(URL, worker=other_worker).content["task"]
     assert not api.get(URL, worker=worker).ok
@@ -110,7 +110,7 @@ def test_paused_worker(api, worker, filled):
     assert "paused" in answer.message
 
 
-def test_what_was_leased_is_not_lost_by_what_follows(api, worker, filled, monkeypatch):
+def test_tasks_leased_before_an_error_are_returned(api, worker, filled, monkeypatch):
     first, second = filled("first", priority=2), filled("second", priority=1)
     really = queue.lease_many
 

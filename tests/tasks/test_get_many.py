@@ -13,7 +13,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def get(api, worker, project):
-    """Leases so many tasks, by default in the worker's name."""
+    """Leases up to `count` tasks, by default for `worker` from `project`."""
 
     def get(count, worker=worker, project=project):
         return api.get(f"/task/get/{project.pk}?count={count}", worker=worker)
@@ -26,7 +26,7 @@ def recipes(answer):
 
 
 def fill(project, *priorities, **columns):
-    """A task for each priority, called by it and its place."""
+    """A task for each priority; its recipe is "<priority>.<index>"."""
     return [
         TaskFactory(project=project, priority=priority, recipe=f"{priority}.{place}", **columns)
         for place, priority in enumerate(priorities)
@@ -45,7 +45,7 @@ def test_it_works(api, get, project, worker):
     assert len({task["lease"] for task in answer.content["tasks"]}) == 3
 
 
-def test_gives_what_there_is(get, project):
+def test_gives_all_tasks_if_there_are_fewer(get, project):
     fill(project, *range(5))
     assert len(recipes(get(1000))) == 5
     nothing = get(1000)
@@ -53,13 +53,13 @@ def test_gives_what_there_is(get, project):
     assert nothing.content == {"reason": "empty"}
 
 
-def test_one_is_a_list_too(get, project):
+def test_count_of_one_returns_a_list(get, project):
     fill(project, 0)
     assert recipes(get(1)) == ["0.0"]
 
 
 @pytest.mark.parametrize("count", ["0", "-1", "1001", "x", "1.5", "", "99999999999999999999"])
-def test_counts_that_are_none(get, project, count):
+def test_invalid_count(get, project, count):
     fill(project, 0)
     answer = get(count)
     assert answer.status == 400
@@ -67,7 +67,7 @@ def test_counts_that_are_none(get, project, count):
     assert not Task.objects.filter(assignee__isnull=False).exists()
 
 
-def test_expired_leases_fill_it_up(get, project, worker, other_worker):
+def test_expired_leases_fill_up_the_batch(get, project, worker, other_worker):
     fill(project, 1, 2)
     for task in queue.lease_many(project_id=project.pk, worker=other_worker.worker, count=2).tasks:
         expire(task.id)
@@ -87,7 +87,7 @@ def test_costs_as_many_tokens_as_it_gives(get, api, project):
     assert 13 < refused.json["rate_limit_delay"] <= 14
 
 
-def test_a_token_is_not_taken_for_nothing(get, project):
+def test_no_token_is_taken_without_a_task(get, project):
     project.assign_rate = 0.001
     project.save()
     assert not get(5).ok
@@ -96,9 +96,9 @@ def test_a_token_is_not_taken_for_nothing(get, project):
 
 
 class TestVerified:
-    """Tasks that others have verified are given in their place, those that the worker has verified never."""
+    """Tasks that others have verified are given in order, those that the worker itself has verified never."""
 
-    def test_are_given_in_their_place(self, get, project):
+    def test_are_given_in_order(self, get, project):
         fill(project, 5, 3)
         fill(project, 4, 2, verification_count=2, voters=[SOMEBODY], votes=[1])
         assert recipes(get(3)) == ["5.0", "4.0", "3.1"]
@@ -110,7 +110,7 @@ class TestVerified:
         assert [recipes(get(1))[0] for _ in range(4)] == ["5.0", "4.0", "3.1", "2.1"]
 
     def test_count_once(self, get, project, other_worker):
-        """Towards what is asked for, and for the rate."""
+        """Towards the requested count, and for the rate limit."""
         project.assign_rate = 0.5
         project.save()
         TaskFactory(project=project, recipe="left")
@@ -120,7 +120,7 @@ class TestVerified:
         assert recipes(get(3)) == ["4.0", "2.1", "left"]
         assert 5 < get(1).json["rate_limit_delay"] <= 6
 
-    def test_own_ones_are_passed_over(self, get, project, worker):
+    def test_own_ones_are_skipped(self, get, project, worker):
         mine = {"verification_count": 3, "votes": [1]}
         fill(project, *[9] * 300, voters=[worker.worker.pk], **mine)
         fill(project, *[8] * 300, voters=[SOMEBODY, worker.worker.pk], verification_count=3, votes=[1, 2])
@@ -146,14 +146,14 @@ class TestVerified:
         assert get(1).content == {"reason": "verified_all"}
 
 
-def test_of_another_project_nothing(get, project):
+def test_gives_no_tasks_of_another_project(get, project):
     fill(ProjectFactory(), 1, 2, 3)
     fill(project, 0)
     assert recipes(get(10)) == ["0.0"]
 
 
 @pytest.mark.django_db(transaction=True)
-def test_batches_that_race(racing):
+def test_racing_batches(racing):
     project = ProjectFactory()
     TaskFactory.create_batch(200, project=project)
     TaskFactory.create_batch(200, project=project, verification_count=2, voters=[SOMEBODY], votes=[1])

@@ -16,7 +16,7 @@ HASH = 5
 
 
 def cells():
-    """(call, state before, what the document says), from the table."""
+    """(call, state before, expected outcome) for each cell of the table."""
     text = Path(settings.BASE_DIR / "docs" / "task-lifecycle.md").read_text()
     table = text.split("| call |")[1].split("\n\n")[0].splitlines()
     assert tuple(name.strip() for name in table[0].strip(" |").split("|")) == STATES
@@ -26,7 +26,7 @@ def cells():
 
 
 class Scene:
-    """One task, the worker that calls, and another."""
+    """One task, the calling worker and another worker."""
 
     def __init__(self, api, project, caller, other, *, many=False):
         self.api, self.project, self.caller, self.other, self.many = api, project, caller, other, many
@@ -51,7 +51,7 @@ class Scene:
         return self.api.get(f"/task/get/{self.project.pk}" + "?count=10" * self.many, worker=worker)
 
     def release(self, worker, result):
-        """Whether it was updated, and what is said to it."""
+        """Whether the task was updated, and the message."""
         body = {"task_id": self.task.pk, "result": result, "verification": 1}
         if self.many:
             (told,) = self.api.post("/task/bulk_release", [body], worker=worker).content["results"]
@@ -74,7 +74,7 @@ class Scene:
         return "mine" if task.assignee == self.caller.worker else "theirs"
 
     def run(self, call):
-        """Make the call; returns what the caller is told, as the table puts it."""
+        """Make the call. Returns the response as the table words it."""
         match call:
             case "get":
                 answer = self.lease(self.caller)

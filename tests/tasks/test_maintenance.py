@@ -69,7 +69,7 @@ def test_it_works(as_manager, project, action, after):
 
 
 @pytest.mark.usefixtures("mixed")
-def test_reset_counts_retries_anew(as_manager, project):
+def test_reset_sets_retries_to_zero(as_manager, project):
     run(as_manager, "reset_failed_tasks", project)
     assert set(project.tasks.values_list("retries", flat=True)) == {0}
 
@@ -96,7 +96,7 @@ def test_hard_reset_counts_and_chains_nothing(as_manager, project):
 
 
 @pytest.mark.parametrize("action", ACTIONS)
-def test_takes_maintenance(api, project, manager, action):
+def test_needs_maintenance(api, project, manager, action):
     set_roles(manager=manager, project=project, roles=ALL_ROLES ^ Role.MAINTENANCE)
     TaskFactory(project=project, status=Task.Status.FAILED)
     assert run(Api().login(manager), action, project).status == 403
@@ -105,12 +105,12 @@ def test_takes_maintenance(api, project, manager, action):
 
 
 @pytest.mark.parametrize("action", ACTIONS)
-def test_links_can_not_forge_it(as_manager, project, action):
+def test_get_is_not_allowed(as_manager, project, action):
     assert as_manager.get(f"/project/{action}/{project.pk}").status == 405
 
 
 @pytest.mark.django_db(transaction=True)
-def test_hard_reset_beside_busy_workers(racing, small_batches):
+def test_hard_reset_while_workers_are_busy(racing, small_batches):
     project = ProjectFactory()
     TaskFactory.create_batch(60, project=project, max_retries=1000)
     first = set(project.tasks.values_list("pk", flat=True))
@@ -130,11 +130,11 @@ def test_hard_reset_beside_busy_workers(racing, small_batches):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_leasing_passes_over_a_batch_in_the_works(racing):
+def test_leasing_skips_rows_locked_by_a_batch(racing):
     project, worker = ProjectFactory(), register().worker
     TaskFactory(project=project, priority=9)
     low = TaskFactory(project=project, priority=0)
-    # As hard_reset holds them: the locks stay until this transaction ends.
+    # Locked as by hard_reset, until this transaction ends.
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SELECT FROM tasks_task WHERE id <> %s FOR UPDATE", [low.pk])
         (leased,) = racing([partial(queue.lease, project=project, worker=worker)])

@@ -76,7 +76,7 @@ def test_manager_with_read(kind, has_role):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_asking_gives_nothing(api, worker, kind):
+def test_access_request_grants_nothing(api, worker, kind):
     project = ProjectFactory(**KINDS[kind])
     TaskFactory(project=project)
     api.post("/project/request_access", {"project": project.pk, "assign": True, "submit": True}, worker=worker)
@@ -85,7 +85,7 @@ def test_asking_gives_nothing(api, worker, kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_grant_counts_in_its_project_only(api, worker, kind):
+def test_grant_applies_to_its_project_only(api, worker, kind):
     project = ProjectFactory(**KINDS[kind])
     grant(worker, ProjectFactory(), assign=True, submit=True)
     assert not api.post("/task/submit", {"project": project.pk, "recipe": "x"}, worker=worker).ok

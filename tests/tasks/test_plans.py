@@ -1,4 +1,4 @@
-"""The statements find their rows by index, also before the table was ever analysed."""
+"""The statements use indexes, even before the table was first analysed."""
 
 import pytest
 from django.db import connection
@@ -40,7 +40,7 @@ def nodes(plan):
 
 
 def scans_of_tasks(statement, values):
-    """(kind of scan, index) of every place where the plan reads the queue table and does so at run time."""
+    """(kind of scan, index) of every node of the plan that reads the queue table and was executed."""
     with connection.cursor() as cursor:
         cursor.execute(f"EXPLAIN (FORMAT JSON, ANALYZE) {statement}", values)
         plan = cursor.fetchone()[0]
@@ -52,7 +52,7 @@ def scans_of_tasks(statement, values):
 
 
 def index_of(node):
-    """Of a bitmap, it stands in the step below."""
+    """The index of a scan; for a bitmap heap scan, it is in the child node."""
     return (node["Plans"][-1] if node["Node Type"] == "Bitmap Heap Scan" else node).get("Index Name")
 
 
@@ -65,18 +65,18 @@ def index_of(node):
     ],
     ids=["find by hash", "expire"],
 )
-def test_it_reads_by_index(values, statement, indexes, analysed):
+def test_uses_indexes(values, statement, indexes, analysed):
     if analysed:
         with connection.cursor() as cursor:
             cursor.execute("ANALYZE tasks_task")
     scans = scans_of_tasks(statement, values)
     assert {index for _, index in scans} <= indexes
-    if analysed:  # Without statistics a bitmap is as good a guess.
+    if analysed:  # Without statistics, the planner may as well choose a bitmap scan.
         assert {kind for kind, _ in scans} <= {"Index Scan", "Index Only Scan"}
 
 
-def test_how_projects_stand_is_counted_along_indexes(values):
-    """Also of a project that has few tasks beside one that has many."""
+def test_overviews_use_index_scans(values):
+    """Also for a project with few tasks beside one with many."""
     few = ProjectFactory()
     with connection.cursor() as cursor:
         cursor.execute(FILL, [few.pk, 3])

@@ -1,4 +1,4 @@
-"""What must hold when requests race. Each racer has a thread and a database connection of its own."""
+"""What must hold when requests race. Each racing call has its own thread and database connection."""
 
 from functools import partial
 
@@ -17,7 +17,7 @@ def errors(outcomes):
     return [outcome for outcome in outcomes if isinstance(outcome, Exception)]
 
 
-def test_twelve_leasers_and_no_task_twice(racing):
+def test_racing_leases_give_no_task_twice(racing):
     project = ProjectFactory()
     TaskFactory.create_batch(120, project=project)
     workers = [register().worker for _ in range(12)]
@@ -37,7 +37,7 @@ def test_twelve_leasers_and_no_task_twice(racing):
     }
 
 
-def test_one_task_and_twelve_leasers(racing):
+def test_racing_leases_of_one_task(racing):
     for _ in range(10):
         project = ProjectFactory()
         TaskFactory(project=project)
@@ -47,7 +47,7 @@ def test_one_task_and_twelve_leasers(racing):
         assert sum(outcome is not None for outcome in outcomes) == 1
 
 
-def test_an_expired_lease_goes_to_one(racing):
+def test_expired_task_goes_to_one_worker(racing):
     project = ProjectFactory()
     task = TaskFactory(project=project)
     queue.lease(project=project, worker=register().worker)
@@ -58,7 +58,7 @@ def test_an_expired_lease_goes_to_one(racing):
     assert sum(outcome is not None for outcome in outcomes[:-1]) == 1
 
 
-def test_ten_racing_releases_and_one_close(racing):
+def test_racing_releases_close_a_task_once(racing):
     chained = ProjectFactory()
     project = ProjectFactory(chain=chained)
     worker = register().worker
@@ -93,7 +93,7 @@ def test_release_races_the_scheduler_and_the_next_lease(racing):
     assert ClosedTask.objects.count() == ClosedEntry.objects.count()
 
 
-def test_verifications_that_race(racing):
+def test_racing_verifications(racing):
     project = ProjectFactory()
     workers = [register().worker for _ in range(6)]
     TaskFactory.create_batch(20, project=project, verification_count=3)
@@ -110,11 +110,11 @@ def test_verifications_that_race(racing):
     assert not Task.objects.exists()
     assert ClosedTask.objects.count() == 20
     for task in ClosedTask.objects.all():
-        # Nobody voted twice, and nobody was asked after the third had agreed.
+        # No worker voted twice, and no worker leased the task after the third had agreed.
         assert len({*task.voters, task.worker_id}) == 3
 
 
-def test_racing_duplicate_submits_and_one_row(racing):
+def test_racing_duplicate_submits_store_one_row(racing):
     project, submitter = ProjectFactory(), register()
     grant(submitter, project, submit=True)
     for hash64 in range(1, 11):
@@ -128,7 +128,7 @@ def test_racing_duplicate_submits_and_one_row(racing):
         assert {error.content["task"]["id"] for error in duplicates} == {stored.pk}
 
 
-def test_racing_bulks_with_the_same_hashes_in_other_orders(racing):
+def test_racing_bulks_with_the_same_hashes_in_different_orders(racing):
     project = ProjectFactory()
     forth = [queue.NewTask(recipe="x", hash64=n) for n in range(1, 301)]
     outcomes = racing([partial(queue.store_many, project=project, tasks=order) for order in (forth, forth[::-1]) * 4])
@@ -138,7 +138,7 @@ def test_racing_bulks_with_the_same_hashes_in_other_orders(racing):
     assert all(one.id for stored in outcomes for one in stored)
 
 
-def test_chained_closes_of_one_hash(racing):
+def test_racing_chained_closes_of_one_hash_store_one_row(racing):
     target = ProjectFactory()
     projects = [ProjectFactory(chain=target) for _ in range(8)]
     worker = register().worker
@@ -153,8 +153,8 @@ def test_chained_closes_of_one_hash(racing):
     assert ClosedTask.objects.count() == 8
 
 
-def test_a_chained_release_and_a_bulk_that_wait_for_each_other(racing):
-    """The release deletes what the bulk's second task duplicates, and stores what duplicates its first."""
+def test_deadlock_of_a_chained_release_and_a_bulk_is_retried(racing):
+    """The release deletes tasks with the hashes 51 to 100 and stores 1 to 50; the bulk stores both."""
     for _ in range(4):
         target = ProjectFactory()
         source = ProjectFactory(chain=target)
@@ -181,7 +181,7 @@ def test_a_chained_release_and_a_bulk_that_wait_for_each_other(racing):
         assert set(range(1, 51)) <= set(target.tasks.values_list("hash64", flat=True))
 
 
-def test_exchanges_that_race(racing):
+def test_racing_exchanges(racing):
     target = ProjectFactory()
     projects = [ProjectFactory(chain=target, assign_rate=rate) for rate in (0, 1e9)]
     for project in projects:

@@ -16,7 +16,7 @@ NO_LEASE = {"assignee_id": None, "lease": None, "assign_time": None, "lease_expi
 
 @pytest.fixture
 def lease(api, project):
-    """Leases the project's next task for a worker and returns it as answered."""
+    """Leases the project's next task for a worker and returns it as in the response."""
 
     def lease(worker, project=project):
         return api.get(f"/task/get/{project.pk}", worker=worker).content["task"]
@@ -73,7 +73,7 @@ def test_it_works(api, worker, project, lease):
         ("lease", "x", "/task/get"),
     ],
 )
-def test_refuses_a_field(api, worker, project, lease, field, value, problem):
+def test_refuses_an_invalid_field(api, worker, project, lease, field, value, problem):
     TaskFactory(project=project)
     body = {"task_id": lease(worker)["id"], "result": OK} | {field: value}
     answer = api.post(URL, body, worker=worker)
@@ -101,7 +101,7 @@ def test_only_the_holder_may(api, worker, other_worker, project, lease, result):
 
 
 @pytest.mark.parametrize("result", [OK, FAIL, SKIP])
-def test_what_nobody_leased(api, worker, project, result):
+def test_task_that_is_not_leased(api, worker, project, result):
     task = TaskFactory(project=project)
     assert_refused(api.post(URL, {"task_id": task.pk, "result": result}, worker=worker))
     assert Task.objects.get().retries == 0
@@ -115,7 +115,7 @@ def test_a_second_release_finds_nothing(api, worker, project, lease):
     assert ClosedEntry.objects.count() == 1
 
 
-def test_paused_worker_may_give_back_what_it_holds(api, worker, project, lease):
+def test_paused_worker_may_release(api, worker, project, lease):
     TaskFactory(project=project)
     task = lease(worker)
     worker.worker.paused = True
@@ -130,7 +130,7 @@ def test_expired_lease_counts_until_somebody_takes_the_task(api, worker, project
     assert api.post(URL, {"task_id": task["id"], "result": OK}, worker=worker).content["updated"]
 
 
-def test_fail_counts_and_gives_back(api, worker, project, lease):
+def test_fail_counts_a_retry_and_returns_the_task_to_the_queue(api, worker, project, lease):
     TaskFactory(project=project, max_retries=3)
     for retries in (1, 2):
         task = lease(worker)
@@ -156,7 +156,7 @@ def test_fail_keeps_votes(api, worker, project, lease):
     assert (task.voters, task.votes) == ([SOMEBODY], [5])
 
 
-def test_skip_is_as_if_never_leased(api, worker, project, lease):
+def test_skip_leaves_the_task_as_before_the_lease(api, worker, project, lease):
     TaskFactory(project=project)
     before = Task.objects.values().get()
     api.post(URL, {"task_id": lease(worker)["id"], "result": SKIP}, worker=worker)
@@ -184,7 +184,7 @@ def test_slow_thread_cannot_end_a_later_lease(api, worker, project, lease, resul
     assert answer.content["updated"]
 
 
-def test_retention_of_nothing_forgets_at_once_but_counts(api, worker, lease):
+def test_without_retention_a_closed_task_is_counted_but_not_kept(api, worker, lease):
     project = ProjectFactory(retention_days=0)
     TaskFactory(project=project)
     api.post(URL, {"task_id": lease(worker, project)["id"], "result": OK}, worker=worker)
@@ -193,7 +193,7 @@ def test_retention_of_nothing_forgets_at_once_but_counts(api, worker, lease):
     assert ClosedEntry.objects.get().count == 1
 
 
-def test_closed_hash_may_come_again(api, submitter, project, lease):
+def test_hash_of_a_closed_task_may_be_submitted_again(api, submitter, project, lease):
     body = {"project": project.pk, "recipe": "x", "hash64": 3}
     for _ in range(2):
         assert api.post("/task/submit", body, worker=submitter).status == 200

@@ -91,8 +91,8 @@ def test_null_counts_as_absent(api, submitter, body):
         ("verification_count", 2**15, "whole number from 0"),
     ],
 )
-def test_refuses_a_field(api, submitter, body, field, value, problem):
-    # By hand, since some of these numbers are beyond what the JSON library writes.
+def test_refuses_an_invalid_field(api, submitter, body, field, value, problem):
+    # Written by hand, since orjson can't write some of these numbers.
     raw = "{" + ",".join(f'"{key}":{json.dumps(part)}' for key, part in (body | {field: value}).items()) + "}"
     answer = api.post(URL, raw.encode(), worker=submitter)
     assert answer.status == 400
@@ -177,7 +177,7 @@ def test_needs_identity(api, body, project):
     assert not Task.objects.exists()
 
 
-def test_paused_project_takes_tasks(api, submitter, body, project):
+def test_paused_project_accepts_tasks(api, submitter, body, project):
     project.paused = True
     project.save()
     assert api.post(URL, body, worker=submitter).status == 200
@@ -201,7 +201,7 @@ def test_rate_limit(api, worker):
     assert Task.objects.count() == 1
 
 
-def test_rate_limit_lifts_when_it_said(api, worker):
+def test_rate_limit_ends_after_the_announced_delay(api, worker):
     project = ProjectFactory(submit_rate=0.01)
     grant(worker, project, submit=True)
     body = {"project": project.pk, "recipe": "x"}
@@ -222,7 +222,7 @@ def test_duplicate_costs_no_token(api, worker):
     assert api.post(URL, body, worker=worker).status == 200
 
 
-def test_rate_limits_of_projects_are_apart(api, worker):
+def test_rate_limits_of_projects_are_independent(api, worker):
     slow, free = ProjectFactory(submit_rate=0.01), ProjectFactory()
     for project in (slow, free):
         grant(worker, project, submit=True)

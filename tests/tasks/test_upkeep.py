@@ -1,4 +1,4 @@
-"""What the scheduler does: expired leases, counts of closed tasks, and what is past its time."""
+"""The scheduler's jobs: expired leases, counts of closed tasks, retention, and expired counters."""
 
 from datetime import timedelta
 
@@ -25,7 +25,7 @@ def close(project, worker, count=1):
 
 
 def closed_tasks(project, *days_ago):
-    """Closed tasks of these ages. As rows, since releasing closes them now."""
+    """Create closed tasks of these ages. As rows, since a release can't close a task in the past."""
     for age in days_ago:
         ClosedTask.objects.create(
             id=ClosedTask.objects.count() + 1,
@@ -64,7 +64,7 @@ def test_expired_lease_goes_back_to_the_queue(project, worker, other_worker):
     assert lease(project=project, worker=other_worker.worker).id == task.id
 
 
-def test_lease_that_is_still_good_stays(project, worker):
+def test_valid_lease_stays(project, worker):
     TaskFactory(project=project)
     task = lease(project=project, worker=worker.worker)
     before = Task.objects.values().get()
@@ -117,7 +117,7 @@ def test_leases_expire_in_batches(project, worker, monkeypatch):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_expiring_and_leasing_at_once_hand_no_task_out_twice(project, racing):
+def test_racing_expiry_and_leases_give_no_task_twice(project, racing):
     workers = [register().worker for _ in range(6)]
     for _ in range(4):
         TaskFactory(project=project)
@@ -177,7 +177,7 @@ def test_folds_in_batches(project, worker, monkeypatch):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_racing_folds_count_each_closing_once_and_readers_see_it_once(project, racing, monkeypatch):
+def test_racing_folds_and_readers_count_each_closing_once(project, racing, monkeypatch):
     monkeypatch.setattr(upkeep, "BATCH", 7)
     workers = [register().worker for _ in range(3)]
     ClosedEntry.objects.bulk_create(
@@ -241,7 +241,7 @@ def test_longest_retention_keeps_everything_and_others_are_still_forgotten(proje
     assert ages(longest) == [5000]
 
 
-def test_closed_tasks_go_with_their_project(project):
+def test_closed_tasks_are_deleted_with_their_project(project):
     closed_tasks(project, 1)
     project.delete()
     assert not ClosedTask.objects.exists()

@@ -42,12 +42,12 @@ def test_it_works(verify, worker, other_worker, project):
 
 
 @pytest.mark.parametrize("count", [0, 1])
-def test_one_is_enough(verify, worker, project, count):
+def test_one_worker_is_enough(verify, worker, project, count):
     TaskFactory(project=project, verification_count=count)
     assert verify(worker, 7).content == {"updated": True}
 
 
-def test_same_worker_is_not_asked_twice(api, verify, worker, project):
+def test_same_worker_does_not_get_the_task_twice(api, verify, worker, project):
     TaskFactory(project=project, verification_count=2)
     verify(worker, 7)
     answer = api.get(f"/task/get/{project.pk}", worker=worker)

@@ -28,7 +28,7 @@ def test_it_works(api, worker, project):
     assert (second["alias"], second["closed_task_count"], second["paused"]) == ("idle", 0, True)
 
 
-def test_nobody(api, db):
+def test_without_workers(api, db):
     assert api.get("/worker/stats").content == {"stats": []}
 
 

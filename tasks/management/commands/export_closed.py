@@ -14,7 +14,7 @@ BATCH = 2_000
 
 
 class Command(OperatorCommand):
-    help = "Prints a project's closed tasks that are still kept, the oldest first, a JSON object a line."
+    help = "Prints the closed tasks that a project still keeps, oldest first, one JSON object per line."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("project", help="the project's name or id")
@@ -27,11 +27,12 @@ class Command(OperatorCommand):
 
 
 def closed_tasks(project: Project, *, batch: int = BATCH) -> Iterator[dict[str, Any]]:
-    """The closed tasks, the oldest first, by closedtask_by_time.
+    """The closed tasks, oldest first. Uses the index closedtask_by_time.
 
-    In batches rather than by one long query: that would hold a snapshot for which the whole database keeps what is
-    dead, and it needs a cursor that poolers do not keep. Up to now: workers may be closing faster than it prints. What
-    is being closed at this moment may be missing.
+    Reads in batches rather than with one long query. Its snapshot would keep vacuum from removing dead tuples in the
+    whole database, and it would need a server-side cursor, which a connection pooler may not keep. Ends at the time
+    of the call, since workers may close tasks faster than they are printed. Tasks that are being closed at that
+    moment may be missing.
     """
     ((began,),) = db.rows("SELECT clock_timestamp()")
     closed = ClosedTask.objects.filter(project=project, closed__lte=began).order_by("closed", "id").values(*_COLUMNS)

@@ -11,10 +11,10 @@ from tracker.commands import OperatorCommand
 
 
 class Command(OperatorCommand):
-    help = "Prints how many tasks each project has in which state."
+    help = "Prints how many tasks each project has in each state."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--json", action="store_true", help="a JSON object per project and line")
+        parser.add_argument("--json", action="store_true", help="print one JSON object per line, one for each project")
 
     def handle(self, *args: Any, **options: Any) -> None:
         statuses = project_statuses()
@@ -34,7 +34,7 @@ class Command(OperatorCommand):
         if not statuses:
             self.stdout.write("No projects yet; create_project makes one.")
             return
-        # Without a terminal's width, wide enough that nothing is cut. Names are shown as they are.
+        # Without a terminal, wide enough that nothing is cut off. Names are printed as they are, not as markup.
         console = Console(markup=False, emoji=False, highlight=False, width=None if sys.stdout.isatty() else 1000)
         with console.capture() as printed:
             console.print(table)
@@ -42,7 +42,7 @@ class Command(OperatorCommand):
 
 
 def _age(seconds: float | None) -> str:
-    """A span of time in its largest unit, such as "3 h"."""
+    """A duration in its largest unit, such as "3 h"."""
     if seconds is None:
         return "–"
     for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):

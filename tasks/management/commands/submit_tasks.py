@@ -17,18 +17,18 @@ from tracker.commands import OperatorCommand
 
 class Command(OperatorCommand):
     help = (
-        "Submits tasks from a file or standard input: a recipe a line, or with --jsonl a JSON object a line with the "
-        "keys of /task/submit. All lines are checked before the first is stored. Rate limits don't apply."
+        "Submits tasks from a file or standard input: one recipe per line, or with --jsonl one JSON object per line "
+        "with the keys of /task/submit. All lines are checked before any task is stored. Rate limits don't apply."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("project", help="the project's name or id")
-        parser.add_argument("file", help="the file, - for standard input")
+        parser.add_argument("file", help="the file; - for standard input")
         parser.add_argument(
             "--jsonl", action="store_true", help="lines are JSON objects (the default for files called *.jsonl)"
         )
         parser.add_argument("--unique", action="store_true", help="skip recipes that are in the project already")
-        parser.add_argument("--batch", type=int, default=1000, help="tasks stored at a time (default: %(default)s)")
+        parser.add_argument("--batch", type=int, default=1000, help="tasks per transaction (default: %(default)s)")
         for name, text in _DEFAULTS.items():
             parser.add_argument(f"--{name.replace('_', '-')}", type=int, default=0, help=text)
 
@@ -37,7 +37,7 @@ class Command(OperatorCommand):
             raise CommandError(f"--batch: must be a whole number from 1 to {BULK_LIMIT}.")
         project = project_named(options["project"])
         with _seekable(options["file"]) as source:
-            # Twice over the lines, not once with all of them in memory: files of millions are ordinary.
+            # Read the file twice rather than keep all tasks in memory: files of millions of lines are common.
             tasks = TaskFile(
                 source,
                 as_json=options["jsonl"] or options["file"].endswith(".jsonl"),
@@ -58,14 +58,14 @@ class Command(OperatorCommand):
 
 _DEFAULTS = {
     "priority": "higher first (default: 0)",
-    "max_retries": "how many FAILs make a task FAILED (default: 0, the first)",
-    "max_assign_time": "seconds that a lease lasts (default: the project's)",
+    "max_retries": "FAILs after which a task is FAILED; 0 means 1 (default: 0)",
+    "max_assign_time": "duration of a lease in seconds (default: the project's)",
     "verification_count": "how many different workers have to agree (default: 1)",
 }
 
 
 def _seekable(name: str) -> IO[bytes]:
-    """The file, or a copy of standard input. Raises CommandError."""
+    """The file, or a temporary copy of standard input. Raises CommandError."""
     if name == "-":
         copy = tempfile.TemporaryFile()  # noqa: SIM115
         shutil.copyfileobj(sys.stdin.buffer, copy)
@@ -78,7 +78,7 @@ def _seekable(name: str) -> IO[bytes]:
 
 
 def _checked(tasks: TaskFile, name: str) -> int:
-    """How many tasks there are. Raises CommandError, naming the line that is wrong."""
+    """Check every line and return the number of tasks. Raises CommandError, naming the first invalid line."""
     try:
         return sum(1 for _ in tasks)
     except BadInput as error:
@@ -87,6 +87,6 @@ def _checked(tasks: TaskFile, name: str) -> int:
 
 def _progress() -> Progress:
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    # On standard error, so that the outcome alone can be piped on; silent where that is no terminal.
+    # On standard error, so that only the result is piped on; disabled unless standard error is a terminal.
     console = Console(stderr=True)
     return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
