@@ -15,6 +15,7 @@ from tasks import queue
 from tasks.models import Task
 from tasks.queue import frontier
 from tests.factories import SOMEBODY, ProjectFactory, expire, grant, register
+from tests.processes import eventually
 from tracker import db
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -46,8 +47,15 @@ def fill(project, count=MANY, *, priority=0, voters=(), assignee=None):
         cursor.execute(FILL, values | {"assignee": assignee, "leased": assignee is not None})
 
 
+AUTOVACUUM = """
+SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND backend_type = 'autovacuum worker'
+"""
+
+
 def visited(call):
     """The call's result and how many pages of the queue it visited."""
+    # While another table is analysed, its snapshot keeps dead entries in this one, too.
+    eventually(lambda: db.one(AUTOVACUUM) == (0,))
     with transaction.atomic():
         (before,) = db.one(VISITED)
         result = call()
@@ -93,14 +101,18 @@ class Caller:
 def caller(project):
     """A caller whose session has made its plans while the queue was empty."""
     caller = Caller(project)
+    # An ANALYZE in between would have the plans made anew.
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE tasks_task SET (autovacuum_enabled = off)")
+        cursor.execute("VACUUM ANALYZE tasks_task")
     for _ in range(8):
         caller.submit()
     caller.pages()
     Task.objects.all().delete()
     assert caller.lease() == []
+    yield caller
     with connection.cursor() as cursor:
-        cursor.execute("VACUUM ANALYZE tasks_task")
-    return caller
+        cursor.execute("ALTER TABLE tasks_task RESET (autovacuum_enabled)")
 
 
 def assert_few(pages):
@@ -139,6 +151,20 @@ def test_many_that_it_has_verified_at_the_head(caller, project):
     assert_few(caller.pages())
 
 
+@pytest.mark.parametrize("analysed", [False, True])
+def test_many_of_many_priorities_that_it_has_verified(caller, project, analysed):
+    """With others or alone; and the plans are made anew after an ANALYZE, knowing that there are many."""
+    for priority in range(1000, 0, -1):
+        fill(project, MANY // 1000, voters=[caller.worker.pk, SOMEBODY][: 1 + priority % 2], priority=priority)
+    fill(project, 10, voters=[SOMEBODY])
+    fill(project, 100, priority=-1)
+    if analysed:
+        with connection.cursor() as cursor:
+            cursor.execute("ANALYZE tasks_task")
+    assert caller.lease()[0].priority == 0
+    assert_few(caller.pages())
+
+
 def test_nothing_but_what_it_has_verified(caller, project):
     fill(project, voters=[caller.worker.pk])
     leased, pages = visited(
@@ -153,6 +179,17 @@ def test_many_that_others_have_verified(caller, project):
         fill(project, MANY // 20, voters=[voter])
     fill(project, 100)
     assert_few(caller.pages())
+
+
+def test_many_that_others_have_verified_while_they_are_analysed(caller, project):
+    """The snapshot of an ANALYZE keeps dead entries, some for each call; and the plans are made anew after one."""
+    for voter in range(-20, 0):
+        fill(project, MANY // 20, voters=[voter])
+    fill(project, 100)
+    with old_snapshot():
+        with connection.cursor() as cursor:
+            cursor.execute("ANALYZE tasks_task")
+        assert_few(caller.pages())
 
 
 def test_releases_of_a_large_batch(caller, project):

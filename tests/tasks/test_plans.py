@@ -8,6 +8,7 @@ from tasks.queries.overview import OVERVIEWS
 from tasks.queue.expiry import EXPIRE
 from tasks.queue.submitting import FIND_BY_HASH
 from tests.factories import ProjectFactory, register
+from tracker import db
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -73,6 +74,12 @@ def test_uses_indexes(values, statement, indexes, analysed):
     assert {index for _, index in scans} <= indexes
     if analysed:  # Without statistics, the planner may as well choose a bitmap scan.
         assert {kind for kind, _ in scans} <= {"Index Scan", "Index Only Scan"}
+
+
+def test_jit_is_off_where_sorting_is_disabled():
+    """Up to PostgreSQL 17, a disabled plan node that can't be avoided costs enough to trigger JIT compilation."""
+    (settings,) = db.one("SELECT proconfig FROM pg_proc WHERE proname = 'queue_lock_voted'")
+    assert {"enable_sort=off", "jit=off"} <= set(settings)
 
 
 def test_overviews_use_index_scans(values):

@@ -181,6 +181,26 @@ def test_deadlock_of_a_chained_release_and_a_bulk_is_retried(racing):
         assert set(range(1, 51)) <= set(target.tasks.values_list("hash64", flat=True))
 
 
+def test_releases_racing_updates(racing):
+    """Each update moves a row to another place in the table, also while a release waits for its lock."""
+    for _ in range(4):
+        project, worker = ProjectFactory(), register().worker
+        TaskFactory.create_batch(60, project=project, verification_count=1)
+        tasks = queue.lease_many(worker=worker, project_id=project.pk, count=60).tasks
+        results = list(queue.Result) * 20
+        reports = [queue.Report(task.id, result) for task, result in zip(tasks, results, strict=True)]
+
+        def change(project=project):
+            return [project.tasks.update(max_retries=9, priority=number) for number in range(10)]
+
+        release = partial(queue.release_many, worker=worker, reports=reports)
+        released, _ = outcomes = racing([release, change])
+        assert not errors(outcomes)
+        assert all(one.held for one in released)
+        assert ClosedTask.objects.filter(project_id=project.pk).count() == 20
+        assert sorted(project.tasks.values_list("assignee", "retries")) == [(None, 0)] * 20 + [(None, 1)] * 20
+
+
 def test_racing_exchanges(racing):
     target = ProjectFactory()
     projects = [ProjectFactory(chain=target, assign_rate=rate) for rate in (0, 1e9)]

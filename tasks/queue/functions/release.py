@@ -85,9 +85,10 @@ $$
 # The same for many at once, as arrays of the same length. Answers for each what it still needs (0: done), null where
 # the task was not held: also a second time in the same batch.
 #
-# The rows are locked in the order of their ids, in a statement of its own: what follows sees these as they are then,
-# and nobody changes them any more. It looks at no others, since what this worker has leased in between is not locked.
-# Whatever is joined has as many rows as are sent, so a nested loop would go through their square.
+# The rows are locked in the order of their ids, in a statement of its own, which reads from them what each report does:
+# what follows sees these as they are then, and nobody changes them any more. So they also stay at their places in the
+# table (`ctid`), by which they are found again. It looks at no others, since what this worker has leased in between is
+# not locked. Whatever is joined has as many rows as are sent, so a nested loop would go through their square.
 SETTLE = f"""
 CREATE OR REPLACE FUNCTION queue_settle(
     _worker bigint, _tasks bigint[], _results int[], _verifications bigint[], _leases uuid[]
@@ -96,29 +97,36 @@ CREATE OR REPLACE FUNCTION queue_settle(
 SET enable_nestloop = off
 AS $$
 DECLARE
-    _held bigint[];
+    _held tid[];
+    _places bigint[];
     _missing int[];
 BEGIN
-    _held := ARRAY(
-        SELECT task.id FROM tasks_task AS task
-        WHERE task.id = ANY (_tasks) AND task.assignee_id IS NOT DISTINCT FROM _worker
-        ORDER BY task.id FOR UPDATE
-    );
+    SELECT coalesce(array_agg(held.ctid), '{{}}'), array_agg(held.place), array_agg(held.missing)
+    INTO _held, _places, _missing
+    FROM (
+        SELECT DISTINCT ON (locked.id) locked.ctid, locked.place, locked.missing
+        FROM (
+            SELECT task.id, task.ctid, sent.place,
+                   CASE WHEN sent.result = 0 THEN greatest(
+                       task.verification_count - 1 - cardinality(array_positions(task.votes, sent.verification)), 0
+                   ) ELSE 0 END AS missing
+            FROM unnest(_tasks, _results, _verifications, _leases) WITH ORDINALITY
+                AS sent (task_id, result, verification, lease, place)
+            JOIN tasks_task AS task ON task.id = sent.task_id
+            WHERE task.id = ANY (_tasks) AND task.assignee_id IS NOT DISTINCT FROM _worker
+              AND task.lease = coalesce(sent.lease, task.lease)
+            ORDER BY task.id, sent.place FOR UPDATE OF task
+        ) AS locked
+        ORDER BY locked.id, locked.place
+    ) AS held;
 
     WITH report AS MATERIALIZED (
-        SELECT DISTINCT ON (task.id)
-               task.id, sent.place, sent.result, sent.verification,
-               CASE WHEN sent.result = 0 THEN greatest(
-                   task.verification_count - 1 - cardinality(array_positions(task.votes, sent.verification)), 0
-               ) ELSE 0 END AS missing
-        FROM unnest(_tasks, _results, _verifications, _leases) WITH ORDINALITY
-            AS sent (task_id, result, verification, lease, place)
-        JOIN tasks_task AS task ON task.id = sent.task_id
-        WHERE task.id = ANY (_held) AND task.lease = coalesce(sent.lease, task.lease)
-        ORDER BY task.id, sent.place
+        SELECT held.ctid, held.place, _results[held.place] AS result, _verifications[held.place] AS verification,
+               held.missing
+        FROM unnest(_held, _places, _missing) AS held (ctid, place, missing)
     ), closed AS (
         DELETE FROM tasks_task AS task USING report
-        WHERE task.id = ANY (_held) AND task.id = report.id AND report.result = 0 AND report.missing = 0
+        WHERE task.ctid = ANY (_held) AND task.ctid = report.ctid AND report.result = 0 AND report.missing = 0
         RETURNING task.*, report.verification
     ), project AS MATERIALIZED (
         SELECT project.id, project.retention_days, project.chain_id FROM projects_project AS project
@@ -150,7 +158,7 @@ BEGIN
             status = CASE WHEN report.result = 1 AND task.retries + 1 >= task.max_retries THEN 2 ELSE 1 END,
             {UNLEASED}
         FROM report
-        WHERE task.id = ANY (_held) AND task.id = report.id AND NOT (report.result = 0 AND report.missing = 0)
+        WHERE task.ctid = ANY (_held) AND task.ctid = report.ctid AND NOT (report.result = 0 AND report.missing = 0)
     )
     SELECT coalesce(array_agg(report.missing ORDER BY sent.place), '{{}}') INTO _missing
     FROM unnest(_tasks) WITH ORDINALITY AS sent (task_id, place) LEFT JOIN report ON report.place = sent.place;
