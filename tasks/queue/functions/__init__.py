@@ -1,21 +1,21 @@
-"""The functions in the database that move tasks: what a worker's call does there, in one round trip.
+"""The database functions that change tasks: each does a worker's call in one round trip.
 
-Functions rather than statements, since planning costs a statement of this kind more than running it, and a session
-keeps the plans of a function; also behind a pooler, where statements that a client has prepared are lost.
+Planning such a statement costs more than running it. A session caches the plans of a function's statements, also behind
+a connection pooler, where a client's prepared statements are lost.
 
-Common to all:
+All functions have these in common:
 
-- Each begins with who calls.
-- READ COMMITTED. A row that another session changed between our snapshot and our lock is looked at again in its newest
-  version, so every condition that guards a transition is on the row itself.
-- `now()` is the database's clock at the start of the call.
-- Locks are taken in the order bucket of submits, tasks that are released (by id), hashes of tasks that are stored (by
-  hash), bucket of leases. A lease waits for no task: it passes over those that are locked. One circle is left: an
-  INSERT also waits for whoever is deleting the task that has its hash. So a bulk may have to be done again; see
-  tracker.db.rows_again.
-- Names beginning with _ are parameters and variables, others are columns.
+- Each first identifies the caller.
+- The isolation level is READ COMMITTED. If another session changed a row between our snapshot and our lock, the newest
+  version of the row is checked again, so every condition that guards a transition is on the row itself.
+- `now()` is the time at the start of the call.
+- Locks are taken in this order: the token bucket for submits, released tasks (by id), hashes of stored tasks (by hash),
+  the token bucket for leases. A lease never waits for a task: it skips locked ones. One deadlock is still possible,
+  since an INSERT also waits for the transaction that is deleting the task with the same hash. So a bulk call may have
+  to be repeated; see tracker.db.rows_again.
+- Names that begin with _ are parameters and variables, others are columns.
 
-A change takes a migration that installs them anew and has the new DIGEST.
+A change needs a migration that installs the functions again and contains the new DIGEST.
 """
 
 import hashlib
@@ -44,14 +44,14 @@ DIGEST = hashlib.sha256("".join(ALL.values()).encode()).hexdigest()[:16]
 
 
 def install(apps: Any, schema_editor: Any) -> None:
-    """For migrations: put the functions into the database, in place of those that are there."""
+    """For migrations: create the functions, replacing existing ones."""
     drop(apps, schema_editor)
     for statement in ALL.values():
         schema_editor.execute(statement, params=None)
 
 
 def drop(apps: Any, schema_editor: Any) -> None:
-    """For migrations: take them out again."""
+    """For migrations: drop the functions."""
     with schema_editor.connection.cursor() as cursor:
         cursor.execute(_INSTALLED, {"names": list(ALL)})
         for (signature,) in cursor.fetchall():

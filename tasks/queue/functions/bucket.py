@@ -1,12 +1,13 @@
-"""The rate limits of projects, for the functions that store and lease: projects.models.RateBucket.
+"""The token buckets of projects' rate limits (projects.models.RateBucket), for the functions that store and lease.
 
-A call is let through when a token is there, and takes as many as it moves tasks: what it lacks is a debt that later
-calls wait for.
+A call is allowed when one token is available, and takes one token per task. If there are not enough, the bucket goes
+into debt, and later calls wait until it is paid off.
 """
 
 from tasks.queue.functions.parts import SETTINGS
 
-# How many seconds until there is a token; 0 or less: it is there, and the bucket is locked until the transaction ends.
+# Returns the seconds until a token is available. 0 or less means that one is; the bucket's row then stays locked until
+# the transaction ends.
 WAIT = f"""
 CREATE OR REPLACE FUNCTION queue_wait(_project bigint, _kind text) RETURNS float8
 {SETTINGS}

@@ -1,9 +1,9 @@
-"""queue_lease, and what it needs for tasks that others have verified."""
+"""queue_lease, and its helper for tasks that other workers have verified."""
 
 from tasks.queue.functions.parts import FIRST, FRESH, IDENTIFIED, IN_ORDER, SALT, VOTED
 
-# What a lease answers: a row for each task, in any order, and at last one that says how it went, with the project and
-# the id of the last of the tasks that was fresh. `assign_time` in Unix seconds.
+# The columns that a lease returns: a row per task, in any order, followed by one with the outcome, the project, and the
+# id of the last leased task that nobody had verified. `assign_time` is in Unix seconds.
 COLUMNS = """
     outcome text, delay float8, visited bigint, last_fresh bigint,
     project_id bigint, project_priority int, name varchar, clone_url varchar, git_repo varchar, version varchar,
@@ -12,17 +12,17 @@ COLUMNS = """
     max_assign_time int, verification_count smallint, assign_time bigint, lease text
 """
 
-# Leases up to `_wanted` tasks of a project: those with the highest priority, the oldest first; where there are not
-# enough, those whose lease ran out.
+# Leases up to `_wanted` tasks of a project, highest priority first, then oldest. If there are not enough, tasks whose
+# lease has expired follow.
 #
-# `_after_…`: of the fresh tasks, look only at those behind this place, even if there are none. Each lease leaves a dead
-# entry at the head of task_fresh; while a vacuum is late, or has to leave them for the old snapshot of another session,
-# each lease steps over all of them. `visited` tells how many pages of the index were read, of which frontier.py
-# makes such a place.
+# With `_after_…`, only unverified tasks behind this position are considered, even if there are none. Each lease leaves
+# a dead index entry at the head of task_fresh. While VACUUM is late, or can't remove the entries because of another
+# session's old snapshot, each lease would have to skip all of them. `visited` is the number of pages of the index that
+# were read; frontier.py uses it to choose the position.
 #
-# Its commit does not wait for the disk, unless it is `_durable`. A lease that a crash of the database takes away is a
-# task that is given twice, which at-least-once allows; and the disk is most of what a lease would wait for. The setting
-# ends with the transaction: nothing that must not be lost can stand in one with it.
+# Unless `_durable`, the commit does not wait for the disk, which is most of what a lease would wait for. If a crash of
+# the database loses a lease, the task is leased twice, which at-least-once delivery allows. The setting lasts until
+# the end of the transaction, so nothing that must not be lost may share a transaction with it.
 LEASE = f"""
 CREATE OR REPLACE FUNCTION queue_lease(
     _worker bigint, _digest bytea, _project bigint, _wanted int,
@@ -143,20 +143,20 @@ END
 $$
 """
 
-# Locks up to `_wanted` of the tasks that others have verified and this worker has not, and answers their ids: with
-# `_in_order` only those that come before the fresh ones.
+# Locks up to `_wanted` tasks that others have verified and this worker has not, and returns their ids; with
+# `_in_order`, only those that come before the unverified ones.
 #
-# The first of task_voted are looked at, but only so many: if the worker has verified all of these, it may have verified
-# 100,000. Then task_voters leads from each group of voters to the next, and only groups without this worker are looked
-# into; BETWEEN and the order by what is the same in all of a group leave the planner no other index. Others may be
-# locking the same tasks at this moment, so it looks again for others.
+# It first examines a bounded number of entries of task_voted. If the worker has verified all of these, it may have
+# verified 100,000. Then it skips through task_voters from one group of voters to the next and examines only groups
+# without this worker; BETWEEN and the ORDER BY, whose first column is the same within a group, leave the planner no
+# other index. Since other sessions may be locking the same tasks, it looks again for the tasks that it did not get.
 #
-# The candidates are locked by their ids. Whether they may still be leased is asked within CASE, which the planner does
-# not look into: seeing that the condition implies the predicate of task_voted, it could read that index instead, and
-# pass over all that come before the candidates.
+# The candidates are locked by id. The condition that they may still be leased is inside a CASE, which the planner
+# doesn't analyse. Otherwise it could see that the condition implies the predicate of task_voted and scan that index,
+# skipping everything that comes before the candidates.
 #
-# No plan is compiled. Up to PostgreSQL 17, one that has to sort although that is switched off counts as so expensive
-# that each call would compile it, which takes longer than all the rest.
+# JIT compilation is off. Up to PostgreSQL 17, a plan that must sort although sorting is disabled has such a high cost
+# that every call would compile it, which takes longer than everything else.
 LOCK_VOTED = f"""
 CREATE OR REPLACE FUNCTION queue_lock_voted(
     _worker bigint, _project bigint, _wanted int, _after_priority int, _after_id bigint, _in_order bool, _taken bigint[]

@@ -3,16 +3,16 @@
 from tasks.queue.functions.lease import COLUMNS
 from tasks.queue.functions.parts import IDENTIFIED, SALT, SETTINGS, UNLEASED
 
-# A row is found by its id. `assignee_id = …` would imply `assignee_id IS NOT NULL` and offer the planner task_leased,
-# which looks cheap as long as few tasks are leased; IS NOT DISTINCT FROM implies nothing.
+# The row must be found by its id. `assignee_id = …` would imply `assignee_id IS NOT NULL`, which lets the planner use
+# task_leased; that looks cheap as long as few tasks are leased. IS NOT DISTINCT FROM implies nothing.
 _HELD = """task.id = _task AND task.assignee_id IS NOT DISTINCT FROM _worker
           AND task.lease = coalesce(_lease, task.lease)"""
 
-# Ends a lease. `outcome` is released, not_held or unknown_worker; `missing` says, for an OK that did not close the
-# task, how many agreeing verifications it still needs.
+# Ends a lease. `outcome` is released, not_held or unknown_worker. After an OK that did not close the task, `missing`
+# is the number of agreeing verifications that it still needs.
 #
-# OK: the votes decide between closing and voting, so at most one of the two happens, and to a row that is still this
-# worker's. A closed row leaves the table, which is what makes closing happen once.
+# After an OK, the votes decide whether the task is closed or the vote is added: one of the two, and only if the row
+# still belongs to this worker. Closing deletes the row, so it happens only once.
 RELEASE = f"""
 CREATE OR REPLACE FUNCTION queue_release(
     _worker bigint, _digest bytea, _task bigint, _result int, _verification bigint = 0, _lease uuid = NULL,
@@ -82,13 +82,13 @@ END
 $$
 """
 
-# The same for many at once, as arrays of the same length. Answers for each what it still needs (0: done), null where
-# the task was not held: also a second time in the same batch.
+# The same for many reports, given as arrays of equal length. Returns for each report how many verifications are still
+# needed (0: done), or null if the worker did not hold the task; this includes a second report of a task in the batch.
 #
-# The rows are locked in the order of their ids, in a statement of its own, which reads from them what each report does:
-# what follows sees these as they are then, and nobody changes them any more. So they also stay at their places in the
-# table (`ctid`), by which they are found again. It looks at no others, since what this worker has leased in between is
-# not locked. Whatever is joined has as many rows as are sent, so a nested loop would go through their square.
+# A separate statement first locks the rows in the order of their ids and reads from them what each report does. The
+# statement after it sees the rows as they are then, and nobody can change them any more, so it can find them by
+# `ctid`. It reads no other rows, since tasks that this worker has leased in between are not locked. Both sides of each
+# join have one row per report; a nested loop would be quadratic.
 SETTLE = f"""
 CREATE OR REPLACE FUNCTION queue_settle(
     _worker bigint, _tasks bigint[], _results int[], _verifications bigint[], _leases uuid[]
@@ -188,8 +188,8 @@ END
 $$
 """
 
-# Releases, then leases. What refuses the lease doesn't refuse the releases, except that the project must be known to
-# the worker. `missing` as above, in the last row; null if nothing was done.
+# Releases tasks, then leases others. A refused lease leaves the releases as they are, unless the project does not exist
+# for the worker. `missing` is as above, in the last row; null if nothing was done.
 EXCHANGE = f"""
 CREATE OR REPLACE FUNCTION queue_exchange(
     _worker bigint, _digest bytea, _project bigint, _wanted int,

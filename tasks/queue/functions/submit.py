@@ -2,7 +2,7 @@
 
 from tasks.queue.functions.parts import IDENTIFIED, SALT, SETTINGS
 
-# Goes on only if the worker may submit, and a token is there.
+# Continues only if the worker may submit and a token is available.
 _VARIABLES = f"""
     {SALT}
     _identified bool;
@@ -33,11 +33,11 @@ _CHECKED = f"""
     END IF;
 """
 
-# Stores one task. `outcome` is stored; duplicate, and then `id` is that of the task with this hash; or why it was
-# refused: unknown_worker, no_project, may_not_submit, rate_limited.
+# Stores one task. `outcome` is stored; duplicate, with the id of the task that has this hash; or the reason for
+# refusing it: unknown_worker, no_project, may_not_submit, rate_limited.
 #
-# The uniqueness is the index's affair: no looking first, so racing submits of one hash leave one row. A token is taken
-# only by a task that was stored.
+# The unique index alone ensures uniqueness, without a SELECT before, so of racing submits with the same hash one is
+# stored. Only a stored task takes a token.
 SUBMIT = f"""
 CREATE OR REPLACE FUNCTION queue_submit(
     _worker bigint, _digest bytea, _project bigint, _recipe text, _priority int = 0, _max_retries int = 0,
@@ -80,10 +80,10 @@ _ARRAYS = """
     _verification_count int[]
 """
 
-# Stores many, given as arrays of the same length, and answers their ids in the order sent, null where the hash was
-# taken. Ids are drawn in the order sent, which is the order of leasing. The rows go in by hash, so that two racing
-# batches with the same hashes meet them in the same order and can't wait for each other. What is joined has as many
-# rows as are sent, so a nested loop would go through their square.
+# Stores many tasks, given as arrays of equal length. Returns their ids in the order sent, null where the hash was
+# taken. Ids are assigned in the order sent, which becomes the order of leasing. Rows are inserted in the order of
+# their hashes, so that racing batches with the same hashes can't deadlock. Both sides of the join have one row per
+# task; a nested loop would be quadratic.
 STORE_MANY = f"""
 CREATE OR REPLACE FUNCTION queue_store_many(_project bigint, {_ARRAYS}) RETURNS bigint[]
 {SETTINGS}
@@ -112,7 +112,7 @@ END
 $$
 """
 
-# The same for a worker. `outcome` is stored, or why nothing was, as above.
+# The same for a worker. `outcome` is stored, or the reason why nothing was, as above.
 SUBMIT_MANY = f"""
 CREATE OR REPLACE FUNCTION queue_submit_many(
     _worker bigint, _digest bytea, _project bigint, {_ARRAYS},
