@@ -24,10 +24,10 @@ demo: $(VENV)/.run  ## watch six workers drain a queue; needs no server and leav
 test: $(VENV)/.dev  ## run the tests, in JOBS=2 processes; PYTEST_ARGS=tests/tasks runs some of them
 	@exec $(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(PYTEST_ARGS)
 
-bench: $(VENV)/.run  ## measure the tracker beside its database's own limit, in about 25 minutes
+bench: $(VENV)/.run  ## compare the tracker's speed with its database's own limit; takes about 25 minutes
 	@exec $(BIN)/python -m benchmarks $(BENCH_ARGS)
 
-bench-quick: $(VENV)/.run  ## the most important rows of it at a smaller size, in two minutes
+bench-quick: $(VENV)/.run  ## measure the most important rows at a smaller size; takes two minutes
 	@exec $(BIN)/python -m benchmarks --quick $(BENCH_ARGS)
 
 lint: $(VENV)/.dev  ## check style, types, the direction of imports and that no migration is missing
@@ -38,17 +38,17 @@ lint: $(VENV)/.dev  ## check style, types, the direction of imports and that no 
 		&& $(BIN)/lint-imports --no-logo --no-cache \
 		&& $(BIN)/python manage.py makemigrations --check --dry-run
 
-format: $(VENV)/.dev  ## lay out the code as `make lint` wants it
+format: $(VENV)/.dev  ## format the code as `make lint` requires
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-examples: $(VENV)/.dev  ## record the examples of /api/docs anew
+examples: $(VENV)/.dev  ## record the examples of /api/docs again
 	@RECORD_EXAMPLES=1 $(BIN)/python -m pytest -q tests/api/test_examples.py
 
-screenshot: $(VENV)/.dev  ## take README's picture anew; needs chromium
+screenshot: $(VENV)/.dev  ## take README's screenshot again; needs chromium
 	@$(BIN)/python docs/screenshot.py
 
-messages: $(VENV)/.dev  ## bring the French texts up to date with the code; needs gettext
+messages: $(VENV)/.dev  ## update the French translation catalogue from the code; needs gettext
 	$(BIN)/python manage.py makemessages -l fr --no-wrap --no-location --no-obsolete --ignore tests --ignore var --ignore '$(VENV)'
 	$(BIN)/python manage.py compilemessages --ignore '$(VENV)'
 
@@ -56,7 +56,7 @@ clean:  ## remove the virtual environment and caches, not the data in var/
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
-# Stamps: an environment is installed again only when its requirements change.
+# Stamp files: packages are installed again only when the requirements change.
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

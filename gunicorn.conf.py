@@ -1,4 +1,4 @@
-"""How gunicorn serves the tracker. `manage.py serve` starts it with this file and hands it the socket."""
+"""gunicorn's settings. `manage.py serve` starts gunicorn with this file and passes it the listening socket."""
 
 import os
 import socket
@@ -15,9 +15,9 @@ follow_supervisor()
 wsgi_app = "tracker.wsgi:application"
 bind = f"{env.text('HOST') or '127.0.0.1'}:{env.whole_number('PORT', 3010, low=1, high=65535)}"
 
-# Threads, so that a connection that is kept open between requests doesn't occupy a process.
+# Threads, so that a connection kept open between requests doesn't occupy a process.
 worker_class = "gthread"
-# Each thread keeps a connection to the database: processes x threads of them, on every machine.
+# Each thread keeps a connection to the database: processes x threads connections per machine.
 workers = env.whole_number("WEB_PROCESSES", min(8, max(2, os.cpu_count() or 1)), low=1)
 threads = env.whole_number("WEB_THREADS", 8, low=1)
 keepalive = 30
@@ -26,23 +26,23 @@ backlog = 2048
 # Django is loaded once and shared by the processes that are forked from it.
 preload_app = True
 
-# A stop is over within 5 seconds, and requests in flight are answered.
+# A stop takes at most 5 seconds; requests in flight are still answered.
 graceful_timeout = 3
 timeout = 60
 
-# Warnings are about requests that no HTTP client would send; anybody could fill the log with them.
+# gunicorn's warnings are about malformed requests; anybody could fill the log with them.
 loglevel = "error"
 control_socket_disable = True
-# Heartbeats are file times; on a disk they could block.
+# gunicorn's workers update a file's times as their heartbeat, which could block on a disk.
 worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None
 
 
 def write_error(client: socket.socket, status: int, reason: str, message: str) -> None:
-    """Answer what is no HTTP request with an envelope like everything else."""
+    """Answer an invalid HTTP request with an envelope, like all responses."""
     body = orjson.dumps({"ok": False, "message": f"{reason}. {message}".strip()}, option=orjson.OPT_APPEND_NEWLINE)
     head = f"HTTP/1.1 {status} {reason}\r\nConnection: close\r\nContent-Type: application/json\r\n"
     util.write_nonblock(client, head.encode() + b"Content-Length: %d\r\n\r\n%s" % (len(body), body))
 
 
-# gunicorn has no setting for it; its workers call this function for every error of their own.
+# gunicorn has no setting for this; its workers call this function for all errors that they report themselves.
 util.write_error = write_error

@@ -1,4 +1,4 @@
-"""How the tests speak to the API: as workers do, and with every answer held against the envelope and /api/schema."""
+"""The API client of the tests. It checks every response against the envelope and /api/schema."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ NO_BODY = object()
 
 
 class Answer:
-    """An answer of the API. `json` is its envelope, which has been checked."""
+    """A response of the API. `json` is its envelope, which has been checked."""
 
     def __init__(self, response: Any) -> None:
         self.response = response
@@ -53,7 +53,7 @@ def check_envelope(body: Any) -> None:
 
 
 class Api:
-    """Sends bodies as `curl -d` does: JSON under the content type of a form."""
+    """Sends bodies as `curl -d` does: JSON with the content type of a form."""
 
     def __init__(self, *, raise_request_exception: bool = True, address: str = "127.0.0.1") -> None:
         self.client = Client(raise_request_exception=raise_request_exception, REMOTE_ADDR=address)
@@ -74,7 +74,7 @@ class Api:
         headers: dict[str, str] | None = None,
         content_type: str = "application/x-www-form-urlencoded",
     ) -> Answer:
-        """`body` is sent as it is if it is bytes, else as JSON."""
+        """`body` is sent unchanged if it is bytes, else as JSON."""
         raw = b"" if body is NO_BODY else body if isinstance(body, bytes) else orjson.dumps(body)
         sent = _identity(worker) | (headers or {})
         return Answer(self.client.generic("POST", path, raw, content_type=content_type, headers=sent))

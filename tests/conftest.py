@@ -1,4 +1,4 @@
-"""The personas, and what every test may need."""
+"""Fixtures for all tests: workers, managers, a project, concurrent calls."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -34,7 +34,7 @@ def english() -> Iterator[None]:
 
 @pytest.fixture
 def api() -> Api:
-    """The API without anybody logged in; workers identify themselves in each call."""
+    """An API client that is not logged in; workers identify themselves in each call."""
     return Api()
 
 
@@ -46,7 +46,7 @@ def project(db: None) -> Project:
 
 @pytest.fixture
 def worker(db: None) -> Registration:
-    """A worker that nobody granted anything."""
+    """A worker without access grants."""
     return register("worker")
 
 
@@ -76,14 +76,14 @@ def tracker_admin(db: None) -> User:
 
 @pytest.fixture
 def counters(db: None) -> None:
-    """Start counting requests from nothing."""
+    """Reset the request counters."""
     cache.clear()
 
 
 def at_once(calls: list[Callable[[], Outcome]]) -> list[Outcome | Exception]:
-    """Run the calls in a thread each, with a database connection each, all let go at the same moment.
+    """Run each call in a thread with its own database connection, all starting at the same moment.
 
-    Returns what they returned or raised, in their order. For tests marked django_db(transaction=True).
+    Returns what each call returned or raised, in order. For tests marked django_db(transaction=True).
     """
     start = threading.Barrier(len(calls))
 

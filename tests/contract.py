@@ -1,4 +1,4 @@
-"""Holds answers against /api/schema, strictly: what it does not tell must not be sent."""
+"""Checks responses against /api/schema, strictly: what it does not describe must not be sent."""
 
 import functools
 import json
@@ -9,13 +9,13 @@ import jsonschema
 
 from tracker.api.docs import document
 
-# Told by every address; no operation describes the methods that it does not have.
+# Any path may respond with 405; operations describe only the methods that exist.
 NOT_DESCRIBED = {405}
 
 
 @functools.cache
 def described() -> dict[str, Any]:
-    """The document, with every object closed to keys that it does not name."""
+    """The OpenAPI document, with no additional keys allowed in any object."""
     return _closed(json.loads(document()))
 
 
@@ -31,7 +31,7 @@ def _closed(part: Any) -> Any:
 
 
 def operation_for(method: str, path: str) -> str | None:
-    """The described path, such as /task/get/{project_id}, that a request was for."""
+    """The described path of a request, such as /task/get/{project_id}."""
     for template, operations in described()["paths"].items():
         pattern = re.sub(r"\\{\w+\\}", "[0-9]{1,19}", re.escape(template))
         if method.lower() in operations and re.fullmatch(
@@ -45,13 +45,13 @@ def operation_for(method: str, path: str) -> str | None:
 def _validator(template: str, method: str, status: int) -> jsonschema.Draft202012Validator:
     responses = described()["paths"][template][method.lower()]["responses"]
     key = str(status) if status < 500 else "5XX"
-    assert key in responses, f"{method} {template} answered {status}, which /api/schema does not tell"
+    assert key in responses, f"{method} {template} answered {status}, which /api/schema does not describe"
     schema = responses[key]["content"]["application/json"]["schema"]
     return jsonschema.Draft202012Validator(schema | {"components": described()["components"]})
 
 
 def check_described(method: str, path: str, status: int, body: Any) -> None:
-    """Fail unless /api/schema tells of this answer. Addresses that are none of the API's are left alone."""
+    """Fail unless /api/schema describes this response. Paths outside the API are ignored."""
     template = operation_for(method, path)
     if template is not None and status not in NOT_DESCRIBED:
         error = jsonschema.exceptions.best_match(_validator(template, method, status).iter_errors(body))

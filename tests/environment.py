@@ -1,6 +1,6 @@
-"""Loaded before the settings: gives the run a data folder, and with it a database server, of its own.
+"""Loaded before the settings: gives the test run its own data folder, and so its own database server.
 
-Spread over processes by xdist, each of them has its folder within that of the first.
+Each process of xdist has its folder within that of the first process.
 """
 
 import atexit
@@ -29,12 +29,12 @@ else:
     folder = Path(tempfile.mkdtemp(prefix="task-tracker-tests-"))
 os.environ["TRACKER_DATA_DIR"] = str(folder)
 (folder / "static").mkdir()
-# Nothing in it outlives the run, so it need not reach the disk.
+# The data does not outlive the run, so it need not reach the disk.
 os.environ["EMBEDDED_POSTGRES_OPTIONS"] = "-c fsync=off -c full_page_writes=off -c autovacuum=off"
 
 
 def clear_up() -> None:
-    """Remove the folder, and before that stop the servers of processes that xdist had to kill."""
+    """Stop the servers of processes that xdist had to kill, then remove the folder."""
     for data in folder.glob("gw*/postgres"):
         server = EmbeddedServer(data)
         if server.is_running():
@@ -44,5 +44,5 @@ def clear_up() -> None:
 
 
 if not worker:
-    # Registered before the server's own farewell, so it runs after it.
+    # Registered before the server's own exit handler, so it runs after that.
     atexit.register(clear_up)

@@ -1,4 +1,4 @@
-"""Rows to test with. Workers come as Registration, that is with their secret."""
+"""Factories for rows. A worker is returned as a Registration, which includes its secret."""
 
 import factory
 from factory.django import DjangoModelFactory
@@ -9,7 +9,7 @@ from tasks.models import Task
 from workers.models import Worker, WorkerAccess
 from workers.services import Registration, create_worker
 
-#: Voters that no worker can be, so that each worker may still be given the tasks they voted on.
+#: Voters with ids that no worker has, so that every worker may still lease the tasks that they voted on.
 SOMEBODY, SOMEBODY_ELSE = -1, -2
 
 
@@ -54,6 +54,6 @@ def grant(registration: Registration, project: Project, *, assign: bool = False,
 
 
 def expire(task: Task | int) -> None:
-    """Let the lease of a task have run out."""
+    """Make the lease of a task expired."""
     pk = task if isinstance(task, int) else task.pk
     Task.objects.filter(pk=pk).update(lease_expires="2020-01-01T00:00:00Z")

@@ -1,4 +1,4 @@
-"""Watching processes from the tests."""
+"""Helpers for tests that watch processes."""
 
 import time
 from collections.abc import Callable
@@ -9,7 +9,7 @@ PATIENCE_SECONDS = 30
 
 
 def gone(process: psutil.Process) -> bool:
-    """Whether it has ended; a zombie has, which stays where nobody reaps orphans."""
+    """Whether the process has ended. A zombie has: it remains if no process reaps orphans."""
     try:
         return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:

@@ -1,4 +1,4 @@
-"""Counters in the database, for what has to be counted over all processes and machines without a Redis."""
+"""Counters in the database, shared by all processes and machines without a Redis server."""
 
 from typing import Any
 
@@ -8,16 +8,16 @@ from tracker import db
 
 
 class DatabaseCounters(BaseCache):
-    """A Django cache that holds whole numbers only, on the unlogged table of tracker.models.Counter.
+    """A Django cache backend that holds only whole numbers, in the unlogged table of tracker.models.Counter.
 
-    Every call is one statement on one row, so additions of racing processes all count. Times are the database's.
+    Every call is one statement on one row, so concurrent increments all count. Expiry uses the database's clock.
     """
 
     def __init__(self, location: str = "", params: dict[str, Any] | None = None) -> None:
         super().__init__(params or {})
 
     def add(self, key: Any, value: Any, timeout: Any = DEFAULT_TIMEOUT, version: int | None = None) -> bool:
-        # An expired row counts as none.
+        # An expired row counts as absent.
         return (
             self._run(
                 """
@@ -95,7 +95,7 @@ class DatabaseCounters(BaseCache):
         db.affected("DELETE FROM tracker_counter")
 
     def _seconds(self, timeout: Any) -> float | None:
-        """Seconds from now; None, which makes `expires` null, for never."""
+        """Seconds from now; None means never and sets `expires` to null."""
         return self.default_timeout if timeout is DEFAULT_TIMEOUT else timeout
 
     def _run(self, sql: str, key: Any, version: int | None, **values: Any) -> tuple[Any, ...] | None:
@@ -109,5 +109,5 @@ def _number(value: Any) -> int:
 
 
 def drop_expired_counters() -> int:
-    """Delete what nobody counts on any more; returns how many. One of the scheduler's chores."""
+    """Delete expired counters; returns how many. A periodic job."""
     return db.affected("DELETE FROM tracker_counter WHERE expires <= now()")

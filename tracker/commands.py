@@ -1,4 +1,4 @@
-"""The base class of the operators' commands."""
+"""The base class of the management commands for operators."""
 
 from typing import Any
 
@@ -10,9 +10,9 @@ from tracker.api.errors import ApiError
 
 
 class OperatorCommand(BaseCommand):
-    """A command whose errors are one line: what a service refuses ends it with exit code 1, without a traceback."""
+    """A command that reports errors in one line: a service's error ends it with exit code 1 and no traceback."""
 
-    # The checks take a part of a second; `make lint` and the tests run them.
+    # The checks take a fraction of a second; `make lint` and the tests run them.
     requires_system_checks = []
 
     def execute(self, *args: Any, **options: Any) -> str | None:

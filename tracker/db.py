@@ -1,4 +1,4 @@
-"""Running the statements that stand whole in the apps: one round trip, plain tuples, no ORM in between."""
+"""Runs the SQL statements of the apps: one round trip, plain tuples, no ORM."""
 
 import select
 from collections.abc import Iterable
@@ -12,18 +12,18 @@ Values = dict[str, Any]
 
 
 def ensure_alive() -> None:
-    """Let go of a connection that the database has ended since its last use, so that the next query opens a new one.
+    """Close the connection if the database has ended it since its last use, so that the next query opens a new one.
 
-    For the calls that come past Django's own care for connections, which is by signals around each request.
+    For calls that bypass Django's own management of connections, which relies on signals around each request.
 
-    An idle connection has nothing to read but its end. Looking for that costs no round trip, as Django's trial query
-    before each request does; and a query that may have done its work can't simply be tried again.
+    The only thing to read from an idle connection is its end. Checking for that costs no round trip, unlike the query
+    that Django sends before each request. Retrying a failed query is no alternative, since it may have been executed.
     """
     if connection.connection is None or connection.in_atomic_block:
         return
     connection.health_check_done = True  # type: ignore[attr-defined]
     if connection.errors_occurred:
-        # Asks it, and closes it if it doesn't answer.
+        # Sends a query, and closes the connection if the query fails.
         connection.close_if_unusable_or_obsolete()
         if connection.connection is None:
             return
@@ -31,7 +31,7 @@ def ensure_alive() -> None:
     try:
         watch.register(connection.connection.fileno(), select.POLLIN)
     except InterfaceError:
-        # It is closed on our side.
+        # Closed on our side.
         connection.close()
         return
     if watch.poll(0):
@@ -39,10 +39,10 @@ def ensure_alive() -> None:
 
 
 def array(values: Iterable[int | str | None]) -> str:
-    """A parameter that is an array; write its type behind it, as in %(ids)s::bigint[].
+    """An array as a parameter; the statement must cast it to its type, as in %(ids)s::bigint[].
 
-    The driver would write ARRAY[…] with an expression for each element, which takes longer to plan than what is done
-    with a thousand of them.
+    The driver would write ARRAY[…] with an expression for each element. With a thousand elements, planning that takes
+    longer than the statement's actual work.
     """
     written = [
         '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
@@ -56,7 +56,7 @@ def array(values: Iterable[int | str | None]) -> str:
 
 
 def containing(text: str | None) -> str | None:
-    """The pattern for LIKE and ILIKE that matches what contains this text; None for None."""
+    """The pattern for LIKE and ILIKE that matches values containing this text; None for None."""
     if text is None:
         return None
     return "%" + text.replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_") + "%"
@@ -78,7 +78,7 @@ def rows(statement: str, values: Values | None = None) -> list[tuple[Any, ...]]:
 
 
 def rows_again(statement: str, values: Values | None = None) -> list[tuple[Any, ...]]:
-    """As `rows`, and once more if the database has ended the statement since two waited for each other."""
+    """Like `rows`, but retries once after a deadlock, except within a transaction."""
     try:
         return rows(statement, values)
     except OperationalError as error:
@@ -88,7 +88,7 @@ def rows_again(statement: str, values: Values | None = None) -> list[tuple[Any, 
 
 
 def affected(statement: str, values: Values | None = None) -> int:
-    """How many rows the statement changed."""
+    """Run the statement; returns how many rows it changed."""
     with connection.cursor() as cursor:
         cursor.execute(statement, values)
         return int(cursor.rowcount)

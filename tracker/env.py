@@ -1,4 +1,4 @@
-"""Typed readers of environment variables. Each fails loudly, naming the variable and what it takes."""
+"""Typed readers of environment variables. Their errors name the variable and the values that it accepts."""
 
 import ipaddress
 import os
@@ -13,7 +13,7 @@ _FALSE = {"0", "false", "no", "off", ""}
 
 
 def text(name: str, default: str = "") -> str:
-    """The variable as it stands, without surrounding blanks."""
+    """The variable's value, without surrounding whitespace."""
     return os.environ.get(name, default).strip()
 
 
@@ -45,7 +45,7 @@ def whole_number(name: str, default: int, *, low: int = 0, high: int = 2**31 - 1
 
 
 def choices(name: str, default: str, *, allowed: tuple[str, ...]) -> list[str]:
-    """A list separated by commas, each item one of `allowed`."""
+    """A comma-separated list, each item one of `allowed`."""
     items = listing(name, default)
     for item in items:
         if item not in allowed:
@@ -54,12 +54,12 @@ def choices(name: str, default: str, *, allowed: tuple[str, ...]) -> list[str]:
 
 
 def listing(name: str, default: str = "") -> list[str]:
-    """A list separated by commas; blanks around items and empty items are dropped."""
+    """A comma-separated list; whitespace around items and empty items are dropped."""
     return [item.strip() for item in os.environ.get(name, default).split(",") if item.strip()]
 
 
 def rate(name: str, default: str) -> str:
-    """A rate as django-ratelimit writes it, such as 10/m, 5/30s or 100/h; empty for no limit."""
+    """A rate in django-ratelimit's format, such as 10/m, 5/30s or 100/h; empty for no limit."""
     value = text(name, default)
     if value and not re.fullmatch(r"[0-9]+/[0-9]*[smhd]", value):
         raise ImproperlyConfigured(f"{name}: must be a rate such as 10/m or 100/h, or empty, not {value!r}.")
@@ -67,27 +67,27 @@ def rate(name: str, default: str) -> str:
 
 
 def networks(name: str) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
-    """Addresses or networks, such as 10.0.0.7 or 10.0.0.0/8, separated by commas."""
+    """Comma-separated addresses or networks, such as 10.0.0.7 or 10.0.0.0/8."""
     found = []
     for item in listing(name):
         try:
             found.append(ipaddress.ip_network(item, strict=False))
         except ValueError as error:
-            raise ImproperlyConfigured(f"{name}: {item!r} is no IP address or network.") from error
+            raise ImproperlyConfigured(f"{name}: {item!r} is not an IP address or network.") from error
     return found
 
 
 def origins(name: str) -> list[str]:
-    """Origins as browsers send them, such as https://example.org, separated by commas."""
+    """Comma-separated origins as browsers send them, such as https://example.org."""
     for item in listing(name):
         parts = urlsplit(item)
         if parts.scheme not in ("http", "https") or not parts.netloc or parts.path:
-            raise ImproperlyConfigured(f"{name}: {item!r} is no origin such as https://example.org.")
+            raise ImproperlyConfigured(f"{name}: {item!r} is not an origin such as https://example.org.")
     return listing(name)
 
 
 def folder(name: str, default: Path) -> Path:
-    """A folder of our own, created if it isn't there; only its owner may look into a new one."""
+    """A folder for the tracker's files, created if it doesn't exist; only its owner can enter a new one."""
     path = Path(text(name) or default).resolve()
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -99,7 +99,7 @@ def folder(name: str, default: Path) -> Path:
 
 
 def database_url(name: str) -> str:
-    """The address of a PostgreSQL database; empty for the embedded one."""
+    """The URL of a PostgreSQL database; empty for the embedded one."""
     value = text(name)
     parts = urlsplit(value)
     if value and (parts.scheme not in ("postgres", "postgresql") or not parts.path.strip("/")):

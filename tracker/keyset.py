@@ -1,4 +1,4 @@
-"""Keyset pagination: each page begins after the last row of the one before it, so any page opens equally fast."""
+"""Keyset pagination: each page starts after the last row of the previous one, so all pages are equally fast."""
 
 import base64
 import binascii
@@ -6,7 +6,7 @@ import json
 from datetime import datetime
 from typing import Any
 
-#: Where a page begins: the values that the row before it has in the columns by which the list is sorted.
+#: Where a page starts: the values of the sort columns in the last row of the previous page.
 Cursor = list[Any]
 
 

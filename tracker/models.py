@@ -1,13 +1,13 @@
-"""What belongs to no app in particular."""
+"""Models that belong to no app in particular."""
 
 from django.db import models
 from django.db.models.functions import Now
 
 
 class Counter(models.Model):
-    """A number that all processes count on and that is forgotten at `expires`; see tracker.cache.
+    """A counter that all processes share until it expires at `expires`; see tracker.cache.
 
-    The table is UNLOGGED: a crash of the database empties it, which only lets everybody start counting anew.
+    The table is UNLOGGED: a crash of the database empties it, which only resets the counters.
     """
 
     key = models.TextField(primary_key=True)
@@ -22,7 +22,7 @@ class Counter(models.Model):
 
 
 class Chore(models.Model):
-    """When a chore of the scheduler is due next. Whoever holds the row's lock does it; see tracker.serve.scheduler."""
+    """When a periodic job is due next. The scheduler that holds the row lock runs it; see tracker.serve.scheduler."""
 
     name = models.CharField(primary_key=True, max_length=100)
     next_at = models.DateTimeField(db_default=Now())

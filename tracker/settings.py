@@ -1,4 +1,4 @@
-"""Settings. What an operator may change is an environment variable; README lists them all."""
+"""Settings. Operators change them with environment variables; README lists them all."""
 
 import os
 import secrets
@@ -17,13 +17,13 @@ DATA_DIR = env.folder("TRACKER_DATA_DIR", BASE_DIR / "var")
 
 
 def _stored_secret_key() -> str:
-    """The key kept in the data folder, made on first use. Machines that share a database set SECRET_KEY instead."""
+    """The key in the data folder, created on first use. Machines that share a database set SECRET_KEY instead."""
     path = DATA_DIR / "secret_key"
     if not path.exists():
         unfinished = DATA_DIR / f"secret_key.{os.getpid()}"
         unfinished.touch(mode=0o600)
         unfinished.write_text(secrets.token_urlsafe(48))
-        # A link, unlike a rename, leaves the key of a process that was faster.
+        # Unlike a rename, a link doesn't replace the key of a process that was faster.
         try:
             os.link(unfinished, path)
         except FileExistsError:
@@ -35,11 +35,11 @@ def _stored_secret_key() -> str:
 DEBUG = env.flag("DEBUG")
 SECRET_KEY = env.text("SECRET_KEY") or _stored_secret_key()
 
-# --- Where it listens, and under which names -------------------------------------------------------------------------
+# --- Addresses and host names ----------------------------------------------------------------------------------------
 
 HOST = env.text("HOST") or "127.0.0.1"
 PORT = env.whole_number("PORT", 3010, low=1, high=65535)
-# This machine itself may always ask.
+# Requests from this machine are always allowed.
 ALLOWED_HOSTS = [*(env.listing("ALLOWED_HOSTS") or [HOST]), "localhost", "127.0.0.1", "[::1]"]
 CSRF_TRUSTED_ORIGINS = env.origins("TRUSTED_ORIGINS")
 BEHIND_TLS = env.flag("BEHIND_TLS")
@@ -48,13 +48,13 @@ if BEHIND_TLS:
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = BEHIND_TLS
 CSRF_FAILURE_VIEW = "webui.errors.csrf_failure"
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
-# The proxies, by address or network, whose X-Forwarded-For is believed.
+# Addresses or networks of the proxies whose X-Forwarded-For is trusted.
 TRUSTED_PROXIES = env.networks("TRUSTED_PROXIES")
 
 # --- Applications ----------------------------------------------------------------------------------------------------
 
 INSTALLED_APPS = [
-    # Before the admin, whose templates it replaces.
+    # Before the admin, whose templates it overrides.
     "unfold.apps.BasicAppConfig",
     "unfold.contrib.filters",
     "webui.apps.AdminConfig",
@@ -121,14 +121,14 @@ REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_SCHEMA_CLASS": "tracker.api.openapi.EnvelopeSchema",
 }
 
-# What /api/schema tells, and /api/docs shows with the files of the sidecar package.
+# For /api/schema and /api/docs; the sidecar package contains the files of Swagger UI.
 SPECTACULAR_SETTINGS: dict[str, Any] = {
     "TITLE": "Task tracker",
     "DESCRIPTION": (BASE_DIR / "tracker" / "api" / "openapi.md").read_text(),
     "VERSION": VERSION,
     "OAS_VERSION": "3.1.0",
     "TAGS": [{"name": name} for name in ("tasks", "workers", "projects", "accounts", "logs", "tracker")],
-    "SERVERS": [{"url": "/"}, {"url": "/api", "description": "The same again."}],
+    "SERVERS": [{"url": "/"}, {"url": "/api", "description": "The same API."}],
     "PREPROCESSING_HOOKS": ["tracker.api.docs.only_root_paths"],
     "SERVE_AUTHENTICATION": [],
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
@@ -136,18 +136,18 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
 }
 
-# The largest request body in bytes: of ordinary calls, of what git hosts report, of calls that carry many tasks.
+# Maximum request body in bytes: for ordinary calls, for webhooks, and for bulk calls.
 MAX_BODY_BYTES = env.whole_number("MAX_BODY_BYTES", 1024 * 1024, low=1024)
 MAX_WEBHOOK_BODY_BYTES = env.whole_number("MAX_WEBHOOK_BODY_BYTES", 5 * 1024 * 1024, low=1024)
 MAX_BULK_BODY_BYTES = env.whole_number("MAX_BULK_BODY_BYTES", 16 * 1024 * 1024, low=1024)
 
-# A page's form is read whole before anything looks at it; what is too much is refused before, by these limits.
+# Django reads a form completely before a view sees it; webui.middleware.limited_forms refuses larger ones before.
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BULK_BODY_BYTES
 
 # --- Database --------------------------------------------------------------------------------------------------------
 
 EMBEDDED_POSTGRES_FOLDER = DATA_DIR / "postgres"
-# More command-line options for the embedded postgres program, such as "-c fsync=off" for tests.
+# Additional command-line options for the embedded postgres program, such as "-c fsync=off" for tests.
 EMBEDDED_POSTGRES_OPTIONS = env.text("EMBEDDED_POSTGRES_OPTIONS")
 
 DATABASES: dict[str, Any]
@@ -165,13 +165,13 @@ else:
             "HOST": str(server.EmbeddedServer(EMBEDDED_POSTGRES_FOLDER).socket_folder),
         }
     }
-# Connections live as long as their thread, and are tried before a request uses them. Workers' calls save that round
-# trip: see workers.authentication.
+# Connections stay open as long as their thread lives, and Django checks them with a query before a request uses them.
+# API calls save that round trip: see tracker.db.ensure_alive.
 DATABASES["default"]["CONN_MAX_AGE"] = None
 DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-# Counters shared by all processes and machines: requests of one address, mostly.
+# Counters shared by all processes and machines, mostly of requests per address.
 CACHES = {
     "default": (
         {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": env.text("CACHE_URL")}
@@ -197,31 +197,31 @@ AUTH_PASSWORD_VALIDATORS = [
     )
 ]
 SESSION_ENGINE = "accounts.session_store"
-# The API's addresses have no slash at their end; these are pages.
+# API paths have no trailing slash; these are pages.
 LOGIN_URL = "/accounts/login/"
 LOGIN_REDIRECT_URL = LOGOUT_REDIRECT_URL = "/projects/"
 REGISTRATION_OPEN = env.flag("REGISTRATION_OPEN", default=True)
-# guardian: nobody in particular has object permissions; its table of all users' ones is replaced by the direct one.
+# guardian: no anonymous user. Its generic tables of object permissions are replaced by those in projects.models.
 ANONYMOUS_USER_NAME = None
 
 # --- Limits and upkeep -----------------------------------------------------------------------------------------------
 
-# As django-ratelimit writes rates; empty switches the limit off. Logins count per name and per address, the others
+# Rates in django-ratelimit's format; empty means no limit. Logins are counted per username and per address, the others
 # per address.
 LOGIN_RATE = env.rate("LOGIN_RATE", "20/m")
 REGISTER_RATE = env.rate("REGISTER_RATE", "20/h")
 WORKER_CREATE_RATE = env.rate("WORKER_CREATE_RATE", "100/h")
-# Entries that one worker may log.
+# Log entries per worker.
 LOG_RATE = env.rate("LOG_RATE", "1000/m")
-# How long a worker should wait after "No task available", in seconds.
+# Seconds that a worker should wait after "No task available".
 EMPTY_RETRY_AFTER = env.whole_number("EMPTY_RETRY_AFTER", 2, low=1)
 
-# How often the scheduler writes down how each project stands, and for how long that is kept.
+# How often the scheduler takes a snapshot of each project's task counts, and how long snapshots are kept.
 SNAPSHOT_SECONDS = env.whole_number("SNAPSHOT_SECONDS", 120, low=1)
 SNAPSHOT_KEEP_HOURS = env.whole_number("SNAPSHOT_KEEP_HOURS", 400, low=1, high=876_000)
 
 LEVELS = ("fatal", "panic", "error", "warn", "info", "debug", "trace")
-# Worker log entries of these levels are kept in the database, for so many days.
+# The levels of worker log entries that are stored in the database, and for how many days.
 LOG_KEEP_LEVELS = env.choices("LOG_KEEP_LEVELS", "error,warn,info", allowed=LEVELS)
 LOG_KEEP_DAYS = env.whole_number("LOG_KEEP_DAYS", 30, low=1, high=36500)
 LOGS_PUBLIC = env.flag("LOGS_PUBLIC")
@@ -247,7 +247,7 @@ USE_TZ = True
 
 # --- Logging ---------------------------------------------------------------------------------------------------------
 
-# One JSON line per entry: what workers report (logger worker_log) and what goes wrong here. Empty: no file.
+# One JSON line per entry: workers' log entries (logger worker_log) and the tracker's own errors. Empty: no file.
 LOG_FILE = env.text("LOG_FILE", str(DATA_DIR / "tracker.log"))
 
 LOGGING: dict[str, Any] = {
@@ -263,9 +263,9 @@ LOGGING: dict[str, Any] = {
     },
     "root": {"handlers": ["console", "file"], "level": "WARNING"},
     "loggers": {
-        # Configured anew, since Django's own configuration is for DEBUG and for mail.
+        # Replaces Django's default handlers, which are for DEBUG and for mail to admins.
         "django": {"handlers": [], "level": "WARNING", "propagate": True},
-        # What clients do wrong is told to them; 4xx answers are no news for the operator.
+        # Clients are told what they did wrong; 4xx responses are of no interest to the operator.
         "django.request": {"level": "ERROR"},
         "django.security.DisallowedHost": {"level": "CRITICAL"},
         "tracker": {"level": "INFO"},

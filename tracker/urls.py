@@ -1,4 +1,4 @@
-"""Every address. The API is served at the root and again under /api."""
+"""The root URLconf. The API is served at the root and also under /api."""
 
 from django.contrib import admin
 from django.urls import include, path

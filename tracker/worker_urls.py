@@ -1,4 +1,4 @@
-"""The addresses that only workers call, for tracker.api.shortcut. Every one of them stands in tracker.urls, too."""
+"""The URLconf of tracker.api.shortcut: the paths that only workers call. tracker.urls has all of them, too."""
 
 from django.urls import include, path
 

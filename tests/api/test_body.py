@@ -1,4 +1,4 @@
-"""How a request's body is read."""
+"""Reading the request body."""
 
 from io import BytesIO
 
@@ -15,7 +15,7 @@ RAW = b'{"alias": "a"}'
 
 
 def sent(raw=b"", **environ):
-    """A request as a server hands it over; `environ` overrides what would be true."""
+    """A request as a WSGI server passes it on; `environ` overrides its values."""
     length = {"CONTENT_LENGTH": str(len(raw))} if raw else {}
     return RequestFactory().generic("POST", "/", **length | {"wsgi.input": BytesIO(raw)} | environ)
 
@@ -56,14 +56,14 @@ def test_it_works(api, content_type):
 @pytest.mark.django_db
 @pytest.mark.parametrize("body", [b"", b"null", b"{}", b" ", b"\r\n", b" null\n", b" {} "])
 @pytest.mark.parametrize("content_type", ["application/json", "application/x-www-form-urlencoded"])
-def test_nothing_counts_as_an_empty_object(api, body, content_type):
+def test_empty_body_counts_as_an_empty_object(api, body, content_type):
     answer = api.post(URL, body, content_type=content_type)
     assert answer.status == 200
     assert Worker.objects.get().alias == "default_alias"
 
 
 @pytest.mark.django_db
-def test_required_fields_are_missed_in_an_empty_body(api, worker):
+def test_empty_body_lacks_required_fields(api, worker):
     for body in (b"", b"null", b"{}"):
         answer = api.post("/project/request_access", body, worker=worker)
         assert answer.status == 400
@@ -79,7 +79,7 @@ def test_unknown_keys_are_ignored(api):
 
 
 @pytest.mark.django_db
-def test_last_of_equal_keys_counts(api):
+def test_last_of_duplicate_keys_counts(api):
     assert api.post(URL, b'{"alias": "a", "alias": "b"}').content["worker"]["alias"] == "b"
 
 
@@ -100,7 +100,7 @@ def test_chunked_and_empty():
     assert read_json(chunked(b""), max_bytes=100) == {}
 
 
-def test_largest_body():
+def test_maximum_size():
     for make in (sent, chunked):
         assert read_json(make(RAW), max_bytes=len(RAW)) == {"alias": "a"}
         with pytest.raises(TooLarge, match=f"{len(RAW) - 1} bytes"):
@@ -135,13 +135,13 @@ def test_compressed_body(encoding):
         read_json(sent(RAW, HTTP_CONTENT_ENCODING=encoding), max_bytes=100)
 
 
-def test_whole_numbers_stay_whole():
+def test_64_bit_numbers_stay_exact():
     for number in (2**53 + 1, 2**63 - 1, -(2**63), 2**64 - 1):
         assert read_json(sent(b'{"n": %d}' % number), max_bytes=100) == {"n": number}
 
 
 @pytest.mark.parametrize("length", ["15", "1000"])
-def test_body_cut_in_the_middle(length):
+def test_truncated_body(length):
     with pytest.raises(BadInput):
         read_json(sent(RAW[:-1], CONTENT_LENGTH=length), max_bytes=1000)
 

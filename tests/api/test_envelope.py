@@ -1,4 +1,4 @@
-"""The one shape of every answer, whatever goes wrong."""
+"""Every response has the envelope, whatever goes wrong."""
 
 import logging
 
@@ -77,14 +77,14 @@ def test_nul_in_a_text(api):
     assert not Worker.objects.exists()
 
 
-def test_no_identity(api):
+def test_missing_credentials(api):
     answer = api.post("/worker/update", {"alias": "a"})
     assert answer.status == 401
     assert "X-Worker-ID" in answer.message
     assert "X-Secret" in answer.message
 
 
-def test_identity_comes_before_the_body(api):
+def test_credentials_are_checked_before_the_body(api):
     assert api.post("/task/submit", b"{").status == 401
 
 
@@ -151,7 +151,7 @@ POSTS = [
 
 
 @pytest.mark.parametrize("path", POSTS)
-def test_get_of_a_call_that_posts(api, worker, path):
+def test_get_of_a_post_endpoint(api, worker, path):
     answer = api.get(path, worker=worker)
     assert answer.status == 405
     assert answer.message == "GET is not allowed here; use POST."
@@ -159,7 +159,7 @@ def test_get_of_a_call_that_posts(api, worker, path):
 
 
 @pytest.mark.parametrize("path", GETS)
-def test_post_to_a_call_that_gets(api, worker, path):
+def test_post_to_a_get_endpoint(api, worker, path):
     answer = api.post(path, {}, worker=worker)
     assert answer.status == 405
     assert answer.message == "POST is not allowed here; use GET."
@@ -224,7 +224,7 @@ def test_content_encoding_identity(api, encoding):
 
 @pytest.fixture
 def faulty(monkeypatch):
-    """Let /worker/create meet an error."""
+    """Makes /worker/create raise an error."""
 
     def fail_with(error):
         def create_worker(**_):
@@ -237,7 +237,7 @@ def faulty(monkeypatch):
 
 @pytest.mark.parametrize("debug", [False, True])
 @pytest.mark.parametrize("path", [CREATE, f"/api{CREATE}"])
-def test_fault_of_ours(api, faulty, settings, caplog, debug, path):
+def test_internal_error(api, faulty, settings, caplog, debug, path):
     settings.DEBUG = debug
     faulty(ZeroDivisionError("the gory detail"))
     answer = api.post(path, {"alias": "a"})
@@ -247,11 +247,11 @@ def test_fault_of_ours(api, faulty, settings, caplog, debug, path):
         assert telltale not in answer.message
     (record,) = [one for one in caplog.records if one.name == "tracker.api"]
     assert record.levelno == logging.ERROR
-    assert record.getMessage() == f"Unforeseen error in POST {path}"
+    assert record.getMessage() == f"Unexpected error in POST {path}"
     assert isinstance(record.exc_info[1], ZeroDivisionError)
 
 
-def test_fault_outside_of_a_view(monkeypatch, caplog):
+def test_internal_error_outside_of_a_view(monkeypatch, caplog):
     def process_request(self, request):
         raise ZeroDivisionError("the gory detail")
 
@@ -286,7 +286,7 @@ def test_database_does_not_answer_while_the_session_is_read(api, manager, monkey
 
 
 @pytest.mark.parametrize("path", ["/", "/project/list", "/nothing"])
-def test_host_that_is_not_ours(api, path):
+def test_host_that_is_not_allowed(api, path):
     answer = api.get(path, headers={"Host": "evil.example"})
     assert answer.status == 400
     assert "ALLOWED_HOSTS" in answer.message
@@ -303,14 +303,14 @@ def test_api_answers_browsers_in_json(api):
     assert api.get("/worker/get/999", headers=BROWSER).status == 404
 
 
-def test_text_arrives_whole(api):
+def test_text_is_returned_unchanged(api):
     alias = 'Übung \U0001f680 <b> \u2028 \x7f " \\ \n'
     answer = api.post(CREATE, {"alias": alias})
     assert answer.content["worker"]["alias"] == alias
     assert Worker.objects.get().alias == alias
 
 
-def test_numbers_beyond_2_53_arrive_whole(api):
+def test_numbers_beyond_2_53_stay_exact(api):
     number = 2**53 + 1
     ProjectFactory(pk=number)
     assert api.get(f"/project/get/{number}").content["id"] == number

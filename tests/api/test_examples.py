@@ -1,6 +1,6 @@
-"""The examples in /api/schema: real requests and answers, one of each call.
+"""The examples in /api/schema: a real request and response of each API call.
 
-`make examples` records them anew; the test fails when what is recorded no longer looks like what is sent.
+`make examples` records them again; the test fails if recorded keys or types differ from those that are sent.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("counters")]
 
 
 class Recorder:
-    """Calls the API and keeps the first answer of each call."""
+    """Calls the API and records the first request and response of each API call."""
 
     def __init__(self) -> None:
         self.api = Api()
@@ -52,7 +52,7 @@ class Recorder:
 
 
 def played() -> dict[str, Any]:
-    """One of each call, in an order that works."""
+    """Make each API call once, in an order that works; returns the recorded examples."""
     calls = Recorder()
     get, post = calls.get, calls.post
     get("/")
@@ -132,19 +132,19 @@ def push(calls: Recorder, project: Project) -> None:
 
 
 def looks(value: Any) -> Any:
-    """What a value looks like: the keys and types, without what differs from run to run."""
+    """A value's keys and types, without the values that differ from run to run."""
     if isinstance(value, dict):
         return {key: looks(one) for key, one in value.items()}
     return [looks(one) for one in value] if isinstance(value, list) else type(value).__name__
 
 
-def test_they_look_like_what_is_sent():
+def test_examples_look_like_real_responses():
     fresh = played()
     if os.environ.get("RECORD_EXAMPLES"):
         EXAMPLES.write_bytes(orjson.dumps(fresh, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
     assert looks(orjson.loads(EXAMPLES.read_bytes())) == looks(fresh)
 
 
-def test_every_call_has_one():
+def test_every_call_has_an_example():
     operations = {f"{method.upper()} {path}" for path, methods in described()["paths"].items() for method in methods}
     assert set(orjson.loads(EXAMPLES.read_bytes())) == operations

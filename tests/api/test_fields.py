@@ -1,4 +1,4 @@
-"""What a field takes, and how a request is put together from fields."""
+"""Fields, and request serializers made of them."""
 
 import pytest
 
@@ -39,14 +39,14 @@ def test_unknown_keys_are_ignored():
     assert Request.parse({"number": 0, "colour": "green", "NUMBER": "x"}) == Request.parse({"number": 0})
 
 
-def test_body_is_left_as_it_is():
+def test_body_is_not_modified():
     body = {"number": 5, "Message": "m"}
     Request.parse(body)
     assert body == {"number": 5, "Message": "m"}
 
 
 @pytest.mark.parametrize("body", [[], [{}], "text", "", 5, 0, 1.5, True, None])
-def test_body_has_to_be_an_object(body):
+def test_body_must_be_an_object(body):
     with pytest.raises(BadInput, match="must be a JSON object"):
         Request.parse(body)
 
@@ -130,7 +130,7 @@ def test_field_with_two_names(request_serializer, first, second, taken):
         (Number, 1, 1.0, "b: must be a whole number"),
     ],
 )
-def test_two_names_that_do_not_fit(request_serializer, first, second, problem):
+def test_field_with_two_names_refuses(request_serializer, first, second, problem):
     with pytest.raises(InvalidField, match=f"^{problem}"):
         request_serializer.parse({"a": first, "b": second})
 
@@ -192,7 +192,7 @@ def test_flag_refuses(value):
 
 
 @pytest.mark.parametrize("value", ["", " ", "a", "  a\n", "Übung", "\U0001f680" * 5])
-def test_text_is_taken_as_it_is(value):
+def test_text_is_not_changed(value):
     assert Text(longest=5).parse(value) == value
 
 
@@ -242,5 +242,5 @@ def test_lease_refuses(value):
         ({"a": 1}, "an object"),
     ],
 )
-def test_values_are_shown_in_json_words(value, text):
+def test_values_are_shown_in_json_terms(value, text):
     assert shown(value) == text

@@ -22,14 +22,14 @@ def test_programs(api, accept):
 
 
 @pytest.mark.parametrize("accept", [CHROME, "text/html"])
-def test_browsers_are_taken_to_the_pages(api, accept):
+def test_browsers_are_redirected_to_the_pages(api, accept):
     response = api.client.get("/", headers={"Accept": accept})
     assert response.status_code == 302
     assert response["Location"] == "/projects/"
 
 
 @pytest.mark.parametrize("accept", [CHROME, "*/*"])
-def test_caches_are_told_of_the_difference(api, accept):
+def test_responses_vary_on_accept(api, accept):
     assert "Accept" in api.client.get("/", headers={"Accept": accept})["Vary"]
 
 

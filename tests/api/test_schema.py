@@ -1,4 +1,4 @@
-"""GET /api/schema and /api/docs. That answers are as described is seen in every test: see tests/contract.py."""
+"""GET /api/schema and /api/docs. All tests check their responses against the schema: see tests/contract.py."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -53,12 +53,12 @@ def test_nothing_is_described_twice(document):
         ("POST", "/api/task/submit", 403, {"ok": False, "message": "x", "content": {}}),
     ],
 )
-def test_tests_notice_what_is_not_described(method, path, status, body):
+def test_contract_refuses_what_is_not_described(method, path, status, body):
     with pytest.raises(AssertionError):
         check_described(method, path, status, body)
 
 
-# What a field may be sent, at and beyond every limit that fields have.
+# Values for fields, at and beyond every limit that fields have.
 NUMBERS = [sign * (2**bits + more) for bits in (0, 15, 16, 31, 32, 63, 64) for more in (-1, 0, 1) for sign in (1, -1)]
 TEXTS = [
     "0190d2c8-7c3e-7b1e-9d1c-2f6f3c1d9a77",
@@ -87,11 +87,11 @@ FIELDS = [
 
 
 @pytest.mark.parametrize(("request_class", "name"), FIELDS, ids=lambda value: getattr(value, "__name__", value))
-def test_fields_take_what_is_described(request_class, name):
-    # With what it refers to.
+def test_fields_accept_what_is_described(request_class, name):
+    # With the components that it refers to.
     schema = DECLARED[request_class.__name__]["properties"][name] | {"components": {"schemas": DECLARED}}
     validator = jsonschema.Draft202012Validator(schema, format_checker=jsonschema.FormatChecker(["uuid"]))
-    # Without line breaks, of which JSON Schema knows nothing.
+    # Without line breaks: the schema does not express that some fields refuse them.
     for value in [*NUMBERS, *TEXTS, *OTHERS]:
         assert is_taken(request_class, name, value) == validator.is_valid(value), value
 
@@ -107,7 +107,7 @@ def is_taken(request_class, name, value):
     return True
 
 
-def test_a_page_for_people(client):
+def test_swagger_ui_loads_nothing_from_other_hosts(client):
     page = client.get("/api/docs")
     assert page.status_code == 200
     assert b"swagger-ui-bundle" in page.content
@@ -117,12 +117,12 @@ def test_a_page_for_people(client):
     assert b"//cdn" not in page.content + script.content
 
 
-def test_the_page_is_the_same_whatever_the_client_likes_better(client):
+def test_swagger_ui_ignores_the_accept_header(client):
     assert client.get("/api/docs", headers={"Accept": "application/json"}).status_code == 200
     assert client.options("/api/docs").status_code == 405
 
 
-def test_several_ask_at_once_for_the_first_time():
+def test_concurrent_first_requests():
     docs._document.cache_clear()
     with ThreadPoolExecutor(8) as pool:
         documents = list(pool.map(lambda _: docs.document(), range(8)))

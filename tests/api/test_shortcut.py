@@ -1,4 +1,4 @@
-"""Workers' calls take the short way, past sessions and languages."""
+"""The shortcut for workers' calls, past sessions and languages."""
 
 import pytest
 from django.core.wsgi import get_wsgi_application
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.mark.parametrize("prefix", ["", "/api"])
-def test_nothing_but_the_worker_is_looked_at(api, project, worker, prefix, django_assert_num_queries):
+def test_one_query_and_no_session_or_language(api, project, worker, prefix, django_assert_num_queries):
     TaskFactory(project=project)
     api.client.cookies["sessionid"] = "a" * 32
     api.client.cookies["django_language"] = "fr"
@@ -26,7 +26,7 @@ def test_nothing_but_the_worker_is_looked_at(api, project, worker, prefix, djang
     assert not {"Vary", "Content-Language", "Set-Cookie"} & set(answer.headers)
 
 
-def test_a_host_that_is_not_ours(api, project, worker):
+def test_host_that_is_not_allowed(api, project, worker):
     assert api.get(f"/task/get/{project.pk}", worker=worker, headers={"Host": "evil.example"}).status == 400
 
 
@@ -64,25 +64,25 @@ def outside():
         ("GET", "/", b"", "200 OK"),
     ],
 )
-def test_past_django_it_is_the_same(outside, api, project, worker, method, path, body, status):
+def test_wsgi_shortcut_responds_like_the_middleware(outside, api, project, worker, method, path, body, status):
     path, headers = path.format(project=project.pk), {"X-Worker-ID": str(worker.worker.pk), "X-Secret": worker.secret}
-    told = outside(method, path, body, headers)
-    assert told[0] == status
+    response = outside(method, path, body, headers)
+    assert response[0] == status
     inside = api.client.generic(method, path, body, headers=headers)
     assert f"{inside.status_code} {inside.reason_phrase}" == status
-    assert {name for name, _ in inside.items()} == set(told[1])
+    assert {name for name, _ in inside.items()} == set(response[1])
     if status != "200 OK":
-        assert inside.content == told[2]
+        assert inside.content == response[2]
 
 
-def test_past_django_a_host_that_is_not_ours(outside, project, worker):
+def test_wsgi_shortcut_with_a_host_that_is_not_allowed(outside, project, worker):
     headers = {"X-Worker-ID": str(worker.worker.pk), "X-Secret": worker.secret, "Host": "evil.example"}
     status, _, body = outside("GET", f"/task/get/{project.pk}", headers=headers)
     assert status == "400 Bad Request"
     assert b'"ok":false' in body
 
 
-def test_past_django_an_unforeseen_error(outside, project, worker, monkeypatch):
+def test_wsgi_shortcut_with_an_internal_error(outside, project, worker, monkeypatch):
     monkeypatch.setattr("tasks.queue.lease_many", lambda **_: 1 / 0)
     headers = {"X-Worker-ID": str(worker.worker.pk), "X-Secret": worker.secret}
     status, _, body = outside("GET", f"/task/get/{project.pk}", headers=headers)
@@ -90,17 +90,17 @@ def test_past_django_an_unforeseen_error(outside, project, worker, monkeypatch):
     assert b"log" in body
 
 
-def test_an_unforeseen_error_is_told_as_ever(api, project, worker, monkeypatch):
+def test_internal_error(api, project, worker, monkeypatch):
     monkeypatch.setattr("tasks.queue.lease_many", lambda **_: 1 / 0)
     answer = api.get(f"/task/get/{project.pk}", worker=worker)
     assert answer.status == 500
     assert "log" in answer.message
 
 
-def test_its_addresses_are_among_all_and_take_no_session():
+def test_shortcut_paths_are_api_paths_and_need_no_session():
     short = {shape(str(call.pattern)) for call in calls}
     assert short <= {shape(address) for address in api_addresses()}
-    # Whoever else gets through is nobody in particular: none of them asks who is logged in.
+    # A call that not only workers may make must be open to everybody: the shortcut doesn't know who is logged in.
     for address, _, _, expected in TABLE:
         if shape(address) in short:
             assert expected is not None
@@ -108,7 +108,7 @@ def test_its_addresses_are_among_all_and_take_no_session():
             assert allowed <= set(WORKERS) or "nobody" in allowed, address
 
 
-def test_the_long_way_has_them_too():
+def test_django_has_the_shortcut_paths_too():
     for call in calls:
         address = "/" + str(call.pattern).replace("<id:project_id>", "1").replace("<id:worker_id>", "1")
         assert get_resolver().resolve(address).func.view_class is call.callback.view_class

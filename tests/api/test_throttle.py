@@ -1,4 +1,4 @@
-"""Limits per address, and whose address it is."""
+"""Rate limits per address, and the client's address behind proxies."""
 
 from ipaddress import ip_network
 
@@ -27,16 +27,16 @@ def test_it_works(settings):
 @pytest.mark.parametrize(
     ("trusted", "remote", "forwarded", "client"),
     [
-        # Nobody is trusted, or not this one.
+        # No proxy is trusted, or not this one.
         ([], CLIENT, None, CLIENT),
         ([], CLIENT, ELSEWHERE, CLIENT),
         ([], PROXY, CLIENT, PROXY),
         ([OTHER_PROXY], PROXY, CLIENT, PROXY),
-        # A trusted proxy that says nothing.
+        # A trusted proxy that names no client.
         ([PROXY], PROXY, None, PROXY),
         ([PROXY], PROXY, "", PROXY),
         ([PROXY], PROXY, " , ", PROXY),
-        # What stands further left may be the client's invention.
+        # The client may have made up the addresses further left.
         ([PROXY], PROXY, f"{ELSEWHERE}, {CLIENT}", CLIENT),
         ([PROXY], PROXY, f"{PROXY}, {CLIENT}", CLIENT),
         ([PROXY], PROXY, f"nonsense,, {CLIENT} ", CLIENT),
@@ -56,7 +56,7 @@ def test_it_works(settings):
         (["fd00::/8"], "2001:db8::7", CLIENT, "2001:db8::7"),
         (["10.0.0.0/8"], "::1", CLIENT, "::1"),
         (["::/0"], PROXY, CLIENT, PROXY),
-        # A Unix socket has no address; what comes through it comes from this machine.
+        # A Unix socket has no address; requests through it come from this machine.
         (["127.0.0.1"], "", CLIENT, CLIENT),
         ([PROXY], "", CLIENT, ""),
         (["127.0.0.1"], "nonsense", CLIENT, "nonsense"),
@@ -67,7 +67,7 @@ def test_client_address(settings, trusted, remote, forwarded, client):
     assert address(remote, forwarded) == client
 
 
-def test_proxy_seen_through_a_socket_for_both_protocols(settings):
+def test_ipv4_proxy_on_a_dual_stack_socket(settings):
     settings.TRUSTED_PROXIES = [ip_network(PROXY)]
     assert address(f"::ffff:{PROXY}", CLIENT) == CLIENT
 
@@ -107,7 +107,7 @@ def test_limit_is_shared_by_both_prefixes(settings, create, api):
     assert api.post(f"/api{URL}", {"alias": "a"}).status == 429
 
 
-def test_header_of_a_stranger_does_not_help(settings, create):
+def test_header_of_an_untrusted_client_is_ignored(settings, create):
     settings.WORKER_CREATE_RATE = "1/h"
     assert create(headers={"X-Forwarded-For": "192.0.2.1"}).status == 200
     assert create(headers={"X-Forwarded-For": "192.0.2.2"}).status == 429
@@ -121,7 +121,7 @@ def test_clients_behind_a_trusted_proxy(settings, create):
     assert create(PROXY, headers={"X-Forwarded-For": f"192.0.2.1, {CLIENT}"}).status == 429
 
 
-def test_refused_input_counts_as_well(settings, create, api):
+def test_invalid_requests_count_as_well(settings, create, api):
     settings.WORKER_CREATE_RATE = "1/h"
     api.client.defaults["REMOTE_ADDR"] = CLIENT
     assert api.post(URL, b"{").status == 400
@@ -148,7 +148,7 @@ def test_other_calls_are_not_limited(settings, create, api):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_requests_at_once_all_count(settings, counters, racing):
+def test_concurrent_requests_all_count(settings, counters, racing):
     settings.WORKER_CREATE_RATE = "3/h"
     answers = racing([lambda: Api().post(URL, {"alias": "a"}).status] * 8)
     assert sorted(answers) == [200] * 3 + [429] * 5

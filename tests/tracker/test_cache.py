@@ -1,4 +1,4 @@
-"""DatabaseCounters, the cache that counts requests over all processes."""
+"""DatabaseCounters, the cache that counts requests across all processes."""
 
 import pytest
 from django.db import DataError
@@ -48,7 +48,7 @@ def test_missing_key(counter):
     assert not Counter.objects.exists()
 
 
-def test_add_only_if_there_is_none(counter):
+def test_add_only_if_missing(counter):
     assert counter.add("key", 1) is True
     assert counter.add("key", 2) is False
     assert counter.get("key") == 1
@@ -91,7 +91,7 @@ def test_zero_is_a_value(counter):
     assert counter.add("key", 1) is False
 
 
-def test_versions_and_prefixes_are_apart(counter):
+def test_versions_and_prefixes_are_separate(counter):
     counter.set("key", 1)
     counter.set("key", 2, version=2)
     DatabaseCounters("", {"KEY_PREFIX": "mine"}).set("key", 3)
@@ -115,7 +115,7 @@ def test_expired_counts_as_missing(counter):
         counter.incr("key")
 
 
-def test_expired_is_added_anew(counter):
+def test_expired_can_be_added_again(counter):
     counter.set("key", 5)
     let_expire()
     assert counter.add("key", 1, 50) is True
@@ -123,7 +123,7 @@ def test_expired_is_added_anew(counter):
     assert 49 < seconds_left() <= 50
 
 
-def test_expired_is_set_anew(counter):
+def test_expired_can_be_set_again(counter):
     counter.set("key", 5)
     let_expire()
     counter.set("key", 6, 50)
@@ -147,7 +147,7 @@ def test_timeouts(counter):
     assert 69 < seconds_left() <= 70
 
 
-def test_without_a_timeout_it_lasts_for_ever(counter):
+def test_without_a_timeout_it_never_expires(counter):
     counter.set("key", 1, None)
     counter.add("other", 1, None)
     assert (seconds_left(), seconds_left("other")) == (None, None)
@@ -156,7 +156,7 @@ def test_without_a_timeout_it_lasts_for_ever(counter):
     assert counter.add("key", 1) is False
 
 
-def test_touch_changes_the_time_only(counter):
+def test_touch_changes_only_the_expiry(counter):
     counter.set("key", 5, 50)
     assert counter.touch("key", 70) is True
     assert 69 < seconds_left() <= 70
@@ -187,7 +187,7 @@ def test_number_beyond_64_bits(counter):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_all_racing_additions_count(counter, racing):
+def test_concurrent_increments_all_count(counter, racing):
     counter.add("key", 0)
     outcomes = racing([lambda: counter.incr("key")] * 20)
     assert sorted(outcomes) == list(range(1, 21))

@@ -1,4 +1,4 @@
-"""Running statements."""
+"""Running SQL statements."""
 
 from types import SimpleNamespace
 
@@ -18,7 +18,7 @@ def deadlock():
 
 
 @pytest.mark.parametrize(("errors", "raised"), [([deadlock()], 0), ([deadlock()] * 2, 1), ([OperationalError()], 1)])
-def test_a_statement_that_met_a_deadlock_is_run_once_more(monkeypatch, errors, raised):
+def test_statement_is_retried_once_after_a_deadlock(monkeypatch, errors, raised):
     left = list(errors)
 
     def rows(statement, values):
@@ -69,5 +69,5 @@ TEXTS = [
         ("text", ["x" * 100_000]),
     ],
 )
-def test_array_arrives_as_it_is(kind, values):
+def test_array_arrives_unchanged(kind, values):
     assert db.one(f"SELECT %(values)s::{kind}[]", {"values": db.array(values)}) == (values,)

@@ -1,4 +1,4 @@
-"""The embedded PostgreSQL, with servers of the tests' own."""
+"""The embedded PostgreSQL, on servers that the tests start."""
 
 import contextlib
 import os
@@ -22,7 +22,7 @@ from tracker.postgres.server import DATABASE, LONGEST_SOCKET_FOLDER, USER, Embed
 
 FAST = "-c fsync=off -c autovacuum=off"
 
-# Attaches to the server in the folder it is given and stays until its standard input ends.
+# Attaches to the server in the given folder and stays until its standard input ends.
 USER_PROCESS = """
 import sys
 from pathlib import Path
@@ -35,7 +35,7 @@ sys.stdin.read()
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """The folder of a server that was stopped, shared by the tests: initdb takes longer than all the rest."""
+    """The folder of a stopped server, shared by the tests: initdb takes longer than everything else."""
     server = EmbeddedServer(tmp_path_factory.mktemp("pg"), options=FAST)
     server.attach()
     server.detach()
@@ -43,7 +43,7 @@ def folder(tmp_path_factory):
 
 
 def kill(server):
-    """End a server that should have ended by itself, and wait until it has."""
+    """Kill a server that should have stopped by itself, and wait until it has ended."""
     while server.is_running():
         # None while it shuts down: the postmaster removes its pid file before it exits.
         pid = server.postmaster_pid()
@@ -78,7 +78,7 @@ def server(folder, new_server):
 
 @pytest.fixture
 def only_version(tmp_path, new_server):
-    """What could be a server, for tests that don't start it."""
+    """A server whose data is only a version file, for tests that don't start it."""
     server = new_server(tmp_path / "pg")
     server.data.mkdir(parents=True)
     (server.data / "PG_VERSION").write_text("18\n")
@@ -189,7 +189,7 @@ def test_detaching_does_not_wait_for_a_thread_that_attaches(server):
     assert (server.is_attached, server.is_running()) == (True, True)
 
 
-def test_racing_attaches_start_one(server, new_server):
+def test_concurrent_attaches_start_one_server(server, new_server):
     servers = [server, *(new_server(server.folder) for _ in range(5))]
     log_before = server.log.read_text()
     start = threading.Barrier(len(servers))
@@ -219,7 +219,7 @@ def test_starts_again_after_its_postmaster_was_killed(server):
     assert not server.is_running()
 
 
-def test_waits_for_what_a_killed_postmaster_left_running(server):
+def test_waits_for_the_backends_of_a_killed_postmaster(server):
     server.attach()
     process = subprocess.Popen(
         [sys.executable, "-c", BUSY_CLIENT, str(server.socket_folder)], stderr=subprocess.DEVNULL
@@ -244,7 +244,7 @@ BUSY_BACKEND = "SELECT pid FROM pg_stat_activity WHERE application_name = 'busy'
 BUSY_BACKENDS = f"SELECT count(*) FROM ({BUSY_BACKEND})"
 
 
-def test_pid_file_that_names_a_living_stranger(server):
+def test_pid_file_with_the_id_of_an_unrelated_process(server):
     server.attach()
     pid = server.postmaster_pid()
     os.kill(pid, signal.SIGKILL)
@@ -261,7 +261,7 @@ def test_pid_file_that_names_a_living_stranger(server):
 
 
 @pytest.mark.parametrize("content", [None, "", "nonsense\n"])
-def test_pid_file_that_was_lost_starts_no_second_one(server, new_server, content):
+def test_lost_pid_file_starts_no_second_server(server, new_server, content):
     server.attach()
     path, log_before = server.data / "postmaster.pid", server.log.read_text()
     kept = path.read_text()
@@ -293,7 +293,7 @@ def test_data_of_another_major_version(only_version):
         only_version.attach()
     message = str(caught.value)
     assert "\n" not in message
-    assert f"The data in {only_version.data} was written by PostgreSQL 17, this program brings 18." in message
+    assert f"The data in {only_version.data} was written by PostgreSQL 17; this tracker uses PostgreSQL 18." in message
     assert (only_version.data / "PG_VERSION").read_text() == "17\n"
 
 
@@ -318,7 +318,7 @@ def test_failing_initdb_says_why(tmp_path, new_server, monkeypatch):
     assert not server.data.exists()
 
 
-def test_too_many_connections_are_an_answer(folder, new_server):
+def test_too_many_connections_count_as_an_answer(folder, new_server):
     server = new_server(folder, options=f"{FAST} -c max_connections=4 -c superuser_reserved_connections=0")
     server.attach()
     with contextlib.ExitStack() as stack:
@@ -385,7 +385,7 @@ def test_does_not_listen_on_tcp(server):
     assert ask(server, "SHOW listen_addresses") == ""
 
 
-def test_forked_child_is_no_user_and_leaves_the_lock_to_its_parent(server, new_server):
+def test_forked_child_is_not_attached_and_leaves_the_lock_to_its_parent(server, new_server):
     server.attach()
     stay, leave = os.pipe()
     child = os.fork()
@@ -399,7 +399,7 @@ def test_forked_child_is_no_user_and_leaves_the_lock_to_its_parent(server, new_s
         second.attach()
         second.detach()
         assert server.is_running()
-        # While the child lives.
+        # While the child is alive.
         server.detach()
         assert not server.is_running()
     finally:
@@ -431,7 +431,7 @@ def test_forked_child_that_attaches_counts(server):
     assert not server.is_running()
 
 
-def test_interrupted_initdb_leaves_nothing_that_is_taken_for_a_database(tmp_path, new_server):
+def test_interrupted_initdb_is_not_taken_for_a_database(tmp_path, new_server):
     server = new_server(tmp_path / "pg")
     command = [sys.executable, "-c", USER_PROCESS, str(server.folder), FAST]
     with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as process:
@@ -448,8 +448,8 @@ def test_interrupted_initdb_leaves_nothing_that_is_taken_for_a_database(tmp_path
     assert ask(server, "SELECT 1") == 1
 
 
-def test_interrupted_initdb_of_a_process_with_our_number(tmp_path, new_server):
-    # In a container every start has the same number.
+def test_interrupted_initdb_of_a_process_with_our_id(tmp_path, new_server):
+    # In a container every start has the same process id.
     server = new_server(tmp_path / "pg")
     unfinished = server.folder / f"initdb-{os.getpid()}"
     unfinished.mkdir(parents=True)
@@ -458,13 +458,13 @@ def test_interrupted_initdb_of_a_process_with_our_number(tmp_path, new_server):
     assert ask(server, "SELECT 1") == 1
 
 
-def test_missing_package_is_told(monkeypatch):
+def test_missing_package_is_reported(monkeypatch):
     monkeypatch.setattr(module.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(EmbeddedServerError, match="set the one or install the other"):
         module.binaries()
 
 
-def test_root_without_user_namespaces_is_told(monkeypatch, tmp_path):
+def test_root_without_user_namespaces_is_reported(monkeypatch, tmp_path):
     monkeypatch.setattr(module.os, "geteuid", lambda: 0)
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(EmbeddedServerError, match="start the tracker as a normal user or set DATABASE_URL"):

@@ -57,12 +57,12 @@ def test_flag_that_is_not_set(default):
     assert env.flag(NAME, default=default) is default
 
 
-def test_flag_is_off_unless_told_otherwise():
+def test_flag_is_off_by_default():
     assert env.flag(NAME) is False
 
 
 @pytest.mark.parametrize("value", ["2", "y", "enabled", "None", "-1"])
-def test_flag_that_is_neither(variable, value):
+def test_invalid_flag(variable, value):
     variable(value)
     with pytest.raises(ImproperlyConfigured, match=f"^{NAME}: must be on or off, not '{value}'.$"):
         env.flag(NAME)
@@ -77,7 +77,7 @@ def test_whole_number(variable, value, read):
 
 
 @pytest.mark.parametrize("value", ["-1", "2147483648", "1.0", "1e3", "0x10", "ten", "1,000", "9" * 5000])
-def test_what_is_no_whole_number_in_the_range(variable, value):
+def test_invalid_whole_number(variable, value):
     variable(value)
     with pytest.raises(ImproperlyConfigured, match=f"^{NAME}: must be a whole number from 0 to 2147483647, not '"):
         env.whole_number(NAME, 7)
@@ -113,7 +113,7 @@ def test_choices(variable, value, read):
 
 
 @pytest.mark.parametrize("value", ["debug", "info,debug", "INFO", "info warn"])
-def test_what_is_not_among_the_choices(variable, value):
+def test_invalid_choice(variable, value):
     variable(value)
     with pytest.raises(ImproperlyConfigured, match=f"^{NAME}: '.*' is not one of info, warn.$"):
         env.choices(NAME, "warn", allowed=("info", "warn"))
@@ -128,7 +128,7 @@ def test_rate(variable, value, read):
 
 
 @pytest.mark.parametrize("value", ["10", "10/", "/m", "10/w", "-1/m", "1.5/m", "10/m,5/h", "10 / m", "10/minute"])
-def test_what_is_no_rate(variable, value):
+def test_invalid_rate(variable, value):
     variable(value)
     with pytest.raises(ImproperlyConfigured, match=f"^{NAME}: must be a rate such as 10/m"):
         env.rate(NAME, "5/m")
@@ -149,9 +149,9 @@ def test_networks(variable, value, read):
 
 
 @pytest.mark.parametrize("value", ["localhost", "10.0.0.7,proxy", "10.0.0.0/33", "10.0.0.7:80", "*"])
-def test_what_is_no_network(variable, value):
+def test_invalid_network(variable, value):
     variable(value)
-    with pytest.raises(ImproperlyConfigured, match=f"^{NAME}: '.*' is no IP address or network.$"):
+    with pytest.raises(ImproperlyConfigured, match=f"^{NAME}: '.*' is not an IP address or network.$"):
         env.networks(NAME)
 
 
@@ -169,13 +169,13 @@ def test_origins(variable, value, read):
 
 
 @pytest.mark.parametrize("value", ["example.org", "https://example.org/", "https://", "ftp://example.org", "*"])
-def test_what_is_no_origin(variable, value):
+def test_invalid_origin(variable, value):
     variable(value)
-    with pytest.raises(ImproperlyConfigured, match=f"^{NAME}: '.*' is no origin such as https://example.org.$"):
+    with pytest.raises(ImproperlyConfigured, match=f"^{NAME}: '.*' is not an origin such as https://example.org.$"):
         env.origins(NAME)
 
 
-def test_folder_is_created_for_its_owner_alone(variable, tmp_path):
+def test_folder_is_created_for_its_owner_only(variable, tmp_path):
     variable(str(tmp_path / "a" / "b"))
     assert env.folder(NAME, tmp_path / "default") == tmp_path / "a" / "b"
     assert (tmp_path / "a" / "b").stat().st_mode & 0o777 == 0o700
@@ -189,7 +189,7 @@ def test_folder_that_is_not_set(variable, tmp_path, value):
     assert (tmp_path / "default").is_dir()
 
 
-def test_folder_that_is_there_is_left_as_it_is(variable, tmp_path):
+def test_existing_folder_is_left_unchanged(variable, tmp_path):
     tmp_path.chmod(0o755)
     variable(str(tmp_path))
     assert env.folder(NAME, tmp_path / "default") == tmp_path
@@ -197,7 +197,7 @@ def test_folder_that_is_there_is_left_as_it_is(variable, tmp_path):
 
 
 @pytest.mark.parametrize("below", ["file", "file/folder"])
-def test_folder_that_can_not_be(variable, tmp_path, below):
+def test_folder_that_can_not_be_created(variable, tmp_path, below):
     (tmp_path / "file").touch()
     variable(str(tmp_path / below))
     with pytest.raises(ImproperlyConfigured, match=f"^{NAME}: .* can't be created: "):
@@ -213,7 +213,7 @@ def test_database_url(variable, value):
 @pytest.mark.parametrize(
     "value", ["mysql://host/tasks", "sqlite:///tasks", "postgres://host", "postgres://host/", "host/tasks", "tasks"]
 )
-def test_what_is_no_database_url(variable, value):
+def test_invalid_database_url(variable, value):
     variable(value)
     with pytest.raises(ImproperlyConfigured, match=f"^{NAME}: must be like postgres://") as caught:
         env.database_url(NAME)
@@ -223,7 +223,7 @@ def test_what_is_no_database_url(variable, value):
 @pytest.mark.parametrize(
     ("name", "value"), [("DEBUG", "maybe"), ("PORT", "0"), ("PORT", "65536"), ("LOG_KEEP_LEVELS", "loud")]
 )
-def test_wrong_setting_ends_a_command_with_one_line(monkeypatch, name, value):
+def test_invalid_setting_ends_a_command_with_one_line(monkeypatch, name, value):
     monkeypatch.setenv(name, value)
     result = subprocess.run(
         [sys.executable, str(settings.BASE_DIR / "manage.py"), "queue_status"],

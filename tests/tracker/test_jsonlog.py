@@ -36,7 +36,7 @@ def test_time_is_that_of_the_entry():
     assert datetime.fromisoformat(entry()["time"]) == datetime(1970, 1, 1, 0, 0, 1, 250000, tzinfo=UTC)
 
 
-def test_fields_stand_beside_the_usual_keys():
+def test_fields_are_added_to_the_usual_keys():
     assert entry(fields={"worker": 7, "scope": "main"}) == {
         **entry(),
         "worker": 7,
@@ -44,7 +44,7 @@ def test_fields_stand_beside_the_usual_keys():
     }
 
 
-def test_fields_take_the_place_of_usual_keys():
+def test_fields_replace_usual_keys():
     assert entry(fields={"level": "fatal"})["level"] == "fatal"
 
 
@@ -81,7 +81,7 @@ def test_text_that_is_not_valid_unicode_is_not_lost():
 
 @pytest.fixture
 def log(tmp_path):
-    """A logger that writes to tmp_path / "log"; further calls make loggers like those of other processes."""
+    """Makes loggers that write to tmp_path / "log", each with its own handler, like those of several processes."""
     handlers = []
 
     def make():
@@ -100,7 +100,7 @@ def read(path):
     return [json.loads(line)["message"] for line in path.read_bytes().splitlines()]
 
 
-def test_goes_to_a_file_line_by_line(log, tmp_path):
+def test_writes_one_line_per_entry(log, tmp_path):
     logger = log()
     assert not (tmp_path / "log").exists()
     logger.info("first\nentry")
@@ -108,7 +108,7 @@ def test_goes_to_a_file_line_by_line(log, tmp_path):
     assert read(tmp_path / "log") == ["first\nentry", "Übung \u2028"]
 
 
-def test_appends_to_what_is_there(log, tmp_path):
+def test_appends_to_an_existing_file(log, tmp_path):
     log().info("first")
     log().info("second")
     assert read(tmp_path / "log") == ["first", "second"]
@@ -124,7 +124,7 @@ def test_file_that_was_moved_away_is_left_alone(log, tmp_path):
     assert read(tmp_path / "log") == ["second", "third"]
 
 
-def test_long_entries_do_not_end_up_within_each_other(log, tmp_path):
+def test_long_entries_are_not_interleaved(log, tmp_path):
     loggers = [log() for _ in range(4)]
     start = threading.Barrier(len(loggers))
 
@@ -140,7 +140,7 @@ def test_long_entries_do_not_end_up_within_each_other(log, tmp_path):
     assert all(message == message[0] * 100_000 for message in messages)
 
 
-def test_file_that_can_not_be_written_ends_nothing(log, tmp_path, capsys):
+def test_file_that_can_not_be_written_raises_nothing(log, tmp_path, capsys):
     (tmp_path / "log").mkdir()
     log().info("lost")
     assert "IsADirectoryError" in capsys.readouterr().err

@@ -22,8 +22,8 @@ OUR_APPS = [
     if (settings.BASE_DIR / app.label) == Path(app.path) and list(app.get_models())
 ]
 
-# Takes each app back to nothing, and each of its migrations forth, back and forth again, on a database of its own.
-# Prints what became of the schema.
+# In its own database, migrates each app to zero, and each of its migrations forward, back and forward again. Prints the
+# differences in the schema.
 THERE_AND_BACK = """
 import json, subprocess, sys
 import django
@@ -69,17 +69,17 @@ def test_our_apps_are_known():
 
 
 @pytest.mark.django_db
-def test_none_is_missing():
+def test_no_migration_is_missing():
     call_command("makemigrations", check=True, dry_run=True, verbosity=0)
 
 
 @pytest.mark.django_db
-def test_all_are_applied():
+def test_all_migrations_are_applied():
     call_command("migrate", check_unapplied=True, verbosity=0)
 
 
 @pytest.mark.parametrize("app", OUR_APPS)
-def test_each_step_can_be_reversed(app):
+def test_each_migration_is_reversible(app):
     migrations = [migration for key, migration in MigrationLoader(None).disk_migrations.items() if key[0] == app]
     assert migrations
     for migration in migrations:
@@ -87,11 +87,11 @@ def test_each_step_can_be_reversed(app):
 
 
 @pytest.mark.parametrize("app", OUR_APPS)
-def test_there_is_one_last_migration(app):
+def test_there_is_one_leaf_migration(app):
     assert len(MigrationLoader(None).graph.leaf_nodes(app)) == 1
 
 
-def test_every_app_goes_back_to_nothing_and_forth_again(tmp_path):
+def test_every_app_migrates_to_zero_and_forward_again(tmp_path):
     kept = {name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "CACHE_URL")}
     result = subprocess.run(
         [sys.executable, "-c", THERE_AND_BACK, *OUR_APPS],
@@ -127,15 +127,15 @@ def test_queue_is_vacuumed_early(table):
     "index",
     ["task_fresh", "task_voted", "task_voters", "task_leased", "task_failed", "task_hash_unique", "closedtask_by_time"],
 )
-def test_index_of_the_queue_is_there_and_valid(index):
+def test_index_of_the_queue_exists_and_is_valid(index):
     found = db.one(
         "SELECT indisvalid, indpred IS NOT NULL FROM pg_index WHERE indexrelid = %(index)s::regclass", {"index": index}
     )
     assert found == (True, index != "closedtask_by_time")
 
 
-def test_the_queues_functions_are_installed_as_they_are():
-    """A change of the functions needs a migration, or existing databases would keep the old ones."""
+def test_last_migration_installs_the_current_queue_functions():
+    """A change of the functions needs a migration; otherwise existing databases keep the old ones."""
     names = sorted(name for label, name in MigrationLoader(None).disk_migrations if label == "tasks")
     digests = [getattr(import_module(f"tasks.migrations.{name}"), "DIGEST", None) for name in names]
     assert [digest for digest in digests if digest][-1] == functions.DIGEST

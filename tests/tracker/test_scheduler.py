@@ -1,4 +1,4 @@
-"""The scheduler: chores, each at its interval, done by one at a time."""
+"""The scheduler: periodic jobs, each at its interval and in one scheduler at a time."""
 
 import contextlib
 import sys
@@ -31,7 +31,7 @@ def other_chore():
 
 @pytest.fixture
 def given(monkeypatch):
-    """Sets what the chores do, and makes their rows. A list is what they move, call by call, and then nothing."""
+    """Replaces the jobs' functions and creates due rows. A list holds the results of successive calls; then 0."""
 
     def give(**functions):
         for name, does in functions.items():
@@ -72,7 +72,7 @@ def test_job_names_a_function_that_counts_rows(job):
     assert len(job.name) <= Chore._meta.get_field("name").max_length
 
 
-def test_jobs_are_different():
+def test_job_names_are_unique():
     assert len({job.name for job in JOBS}) == len(JOBS)
 
 
@@ -81,7 +81,7 @@ def test_expired_leases_are_back_within_ten_seconds():
     assert job.seconds + scheduler.TICK_SECONDS < 10
 
 
-def test_registering_makes_chores_that_are_due_and_were_never_done():
+def test_registering_creates_jobs_that_are_due_and_were_never_done():
     register((CHORE, OTHER))
     assert list(Chore.objects.order_by("name").values_list("name", "last_done")) == [
         (CHORE.name, None),
@@ -99,27 +99,27 @@ def test_registering_again_changes_nothing():
     assert Chore.objects.count() == 2
 
 
-def test_chore_that_moved_nothing_is_done_for_now(given):
+def test_job_that_processed_nothing_is_done_for_now(given):
     given(chore=[0])
     assert do_batch(CHORE) is False
     assert 59 < seconds_until_due() <= 60
     assert Chore.objects.get(name=CHORE.name).last_done is not None
 
 
-def test_chore_that_moved_something_stays_due(given):
+def test_job_that_processed_something_stays_due(given):
     given(chore=[5])
     assert do_batch(CHORE) is True
     assert is_due()
     assert Chore.objects.get(name=CHORE.name).last_done is None
 
 
-def test_interval_may_be_a_part_of_a_second(given):
+def test_interval_may_be_a_fraction_of_a_second(given):
     given(chore=[0])
     do_batch(CHORE._replace(seconds=0.5))
     assert 0 < seconds_until_due() <= 0.5
 
 
-def test_chore_that_is_not_due_is_not_done(given):
+def test_job_that_is_not_due_is_not_done(given):
     given(chore=[5])
     Chore.objects.update(next_at=Now() + timedelta(seconds=50))
     assert do_batch(CHORE) is False
@@ -127,7 +127,7 @@ def test_chore_that_is_not_due_is_not_done(given):
     assert chore() == 5
 
 
-def test_chore_without_a_row_is_not_done(given):
+def test_job_without_a_row_is_not_done(given):
     given(chore=[5])
     Chore.objects.all().delete()
     assert do_batch(CHORE) is False
@@ -151,7 +151,7 @@ def test_does_only_what_is_due(given, stop):
     assert done == ["other"]
 
 
-def test_chores_of_others_are_left_alone(given, stop):
+def test_jobs_that_were_not_given_are_left_alone(given, stop):
     given(chore=[0])
     do_due((CHORE,), stop)
     assert is_due(OTHER)
@@ -172,7 +172,7 @@ def test_stop_ends_it_between_two_batches(given, stop):
     assert (is_due(CHORE), is_due(OTHER)) == (True, True)
 
 
-def test_failing_chore_is_undone_and_stays_due(given):
+def test_failing_job_is_rolled_back_and_stays_due(given):
     def half_done():
         Chore.objects.filter(name=OTHER.name).delete()
         raise DatabaseError("broken")
@@ -188,7 +188,7 @@ def test_failing_chore_is_undone_and_stays_due(given):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_chore_is_not_done_twice_at_a_time(given, racing):
+def test_job_never_runs_twice_at_once(given, racing):
     inside, leave = threading.Event(), threading.Event()
     calls = []
 
@@ -206,7 +206,7 @@ def test_chore_is_not_done_twice_at_a_time(given, racing):
             leave.set()
 
     given(chore=slow, other_chore=[5])
-    # The other chore is free.
+    # The other job is free.
     assert racing([lambda: do_batch(CHORE), second]) == [False, (False, True)]
     assert calls == [1]
 
@@ -257,7 +257,7 @@ def test_run_that_is_stopped_already_does_nothing(stop):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_stop_ends_the_wait_between_two_looks(given, stop, monkeypatch):
+def test_stop_ends_the_wait_between_two_ticks(given, stop, monkeypatch):
     monkeypatch.setattr(scheduler, "TICK_SECONDS", 60)
     given(chore=[0])
     timer = threading.Timer(0.2, stop.set)
@@ -338,7 +338,7 @@ def test_survives_a_database_that_is_away_at_the_start(given, stop, monkeypatch)
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("error", [DatabaseError, ValueError, RecursionError])
-def test_failing_chore_is_put_off_and_the_others_are_done(given, stop, caplog, error):
+def test_failing_job_is_postponed_and_the_others_are_done(given, stop, caplog, error):
     def fail():
         raise error("broken")
 

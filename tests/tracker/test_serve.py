@@ -1,4 +1,4 @@
-"""`manage.py serve`, the real one, with a data folder of its own."""
+"""The real `manage.py serve`, with its own data folder."""
 
 import contextlib
 import json
@@ -22,7 +22,7 @@ from tracker.postgres.server import DATABASE, USER, EmbeddedServer
 
 MANAGE = [sys.executable, str(settings.BASE_DIR / "manage.py")]
 PATIENCE_SECONDS = 30
-# What a stop may take, and then some for a busy machine.
+# The time limit of a stop, and a reserve for a busy machine.
 STOP_SECONDS = 15
 
 
@@ -32,7 +32,7 @@ def environment(data):
 
 
 class Serve:
-    """A running `serve`. Remembers every process that it ever had, so that none is left behind."""
+    """A running `serve`. Remembers all processes that it has had, so that none is left behind."""
 
     def __init__(self, data):
         self.data = data
@@ -60,7 +60,7 @@ class Serve:
         eventually(lambda: len(self.processes()) == 5)
 
     def processes(self):
-        """Everything it started that runs at the moment, the postmaster included."""
+        """All its processes that are running now, including the postmaster."""
         found = [*parts(self), *(worker for part in parts(self) for worker in children(part)), postmaster(self)]
         self.seen += found
         return found
@@ -128,7 +128,7 @@ def is_up(serve, *, other_than):
 
 
 def call(serve, method, path, body=None):
-    """The answer's status and JSON over a connection of its own."""
+    """The response's status and JSON, over a new connection."""
     with contextlib.closing(HTTPConnection(serve.host, timeout=PATIENCE_SECONDS)) as connection:
         connection.request(method, path, body=None if body is None else json.dumps(body))
         response = connection.getresponse()
@@ -201,7 +201,7 @@ def test_printed_steps_lease_a_task_and_report_it(first, tmp_path):
 
 
 def refused(data, host, port):
-    """What it says when it can't listen there. Starts nothing."""
+    """The error message if it can't listen there. Checks that nothing was started."""
     command = [*MANAGE, "serve", "--host", host, "--port", str(port)]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     with subprocess.Popen(command, env=environment(data), text=True, **pipes) as process:
@@ -214,7 +214,7 @@ def refused(data, host, port):
     return line
 
 
-def test_port_that_is_taken_is_told_before_anything_is_started(tmp_path):
+def test_port_in_use_is_reported_before_anything_is_started(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         line = refused(tmp_path, "127.0.0.1", port)
@@ -230,7 +230,7 @@ def test_port_that_is_taken_is_told_before_anything_is_started(tmp_path):
         ("no.such.host.invalid", 3010, "Can't listen on no.such.host.invalid:3010 ("),
     ],
 )
-def test_impossible_address_is_told_in_one_line(tmp_path, host, port, problem):
+def test_invalid_address_is_reported_in_one_line(tmp_path, host, port, problem):
     assert problem in refused(tmp_path, host, port)
 
 
@@ -280,7 +280,7 @@ def test_killed_database_is_started_again(first):
     first.processes()
 
 
-def test_killed_database_is_started_again_before_anybody_asks(first):
+def test_killed_database_is_started_again_before_a_query(first):
     killed = postmaster(first)
     upkeep = scheduler(first)
     upkeep.suspend()
@@ -302,7 +302,7 @@ def test_signal_ends_everything(again, number, path):
     running = again.processes()
     with contextlib.closing(HTTPConnection(again.host, timeout=PATIENCE_SECONDS)) as idle:
         if path:
-            # A connection that is open but idle does not keep it from ending.
+            # An idle connection does not delay the stop.
             idle.request("GET", path)
             idle.getresponse().read()
         again.send_signal(number)
@@ -362,7 +362,7 @@ def test_killed_supervisor_takes_its_parts_with_it(again, start):
 
 def test_database_ends_with_the_last_part_of_a_killed_supervisor(again):
     with contextlib.closing(HTTPConnection(again.host, timeout=PATIENCE_SECONDS)) as idle:
-        # Its worker uses the database, and outlives the scheduler while it waits for the connection to end.
+        # The web worker uses the database, and outlives the scheduler while it waits for this connection to end.
         idle.request("GET", "/worker/stats")
         idle.getresponse().read()
         database = postmaster(again)

@@ -1,4 +1,4 @@
-"""What keeps the parts of a running tracker alive, with tiny programs for parts."""
+"""The supervisor, with tiny programs as parts."""
 
 import os
 import signal
@@ -17,14 +17,14 @@ PATIENCE_SECONDS = 20
 
 SLEEPS = "import time; time.sleep(600)"
 FOLLOWS = f"from tracker.serve.supervisor import follow_supervisor; follow_supervisor(); {SLEEPS}"
-# Tells by the file it is given when it has come so far.
+# Creates the given file once it ignores the signal.
 IGNORES_SIGTERM = """
 import signal, sys, time
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
 open(sys.argv[1], "w").close()
 time.sleep(600)
 """
-# Writes its child's number to the file it is given.
+# Writes its child's process id to the given file.
 HAS_A_CHILD = """
 import os, subprocess, sys, time
 child = subprocess.Popen([sys.executable, "-c", sys.argv[2]])
@@ -106,7 +106,7 @@ def kill(part):
 
 
 def nothing():
-    """To look after."""
+    """A look_after that does nothing."""
 
 
 def test_runs_the_parts_until_it_is_stopped(part):
@@ -165,7 +165,7 @@ def test_part_that_was_not_started_is_left_alone(part):
 
 
 def pause_of(one, clock):
-    """How long the part, having died, waits to be started again."""
+    """Kill the part; returns the seconds until it is started again."""
     kill(one)
     died, pid = clock.now, one.process.pid
     for _ in range(1000):
@@ -176,7 +176,7 @@ def pause_of(one, clock):
     raise AssertionError("never")
 
 
-def test_part_that_keeps_dying_is_started_ever_more_slowly(part, clock, caplog):
+def test_part_that_keeps_dying_is_started_again_with_backoff(part, clock, caplog):
     one = part(SLEEPS)
     one.start()
     assert [pause_of(one, clock) for _ in range(8)] == [1, 2, 4, 8, 16, 30, 30, 30]
@@ -202,7 +202,7 @@ def test_dying_part_does_not_hold_up_the_others(part):
     supervise([dying, other], stop=Until(lambda: other.process.pid != first), look_after=nothing)
 
 
-def test_looks_after_the_rest_again_and_again(monkeypatch):
+def test_look_after_is_called_repeatedly_in_one_thread(monkeypatch):
     monkeypatch.setattr(supervisor, "LOOK_SECONDS", 0.01)
     looks = []
     supervise([], stop=Until(lambda: len(looks) >= 3), look_after=lambda: looks.append(threading.current_thread()))
@@ -210,7 +210,7 @@ def test_looks_after_the_rest_again_and_again(monkeypatch):
     assert len(set(looks)) == 1
 
 
-def test_stops_while_it_looks(part, monkeypatch):
+def test_stop_does_not_wait_for_look_after(part, monkeypatch):
     monkeypatch.setattr(supervisor, "LOOK_SECONDS", 0.01)
     looking, leave = threading.Event(), threading.Event()
     one = part(SLEEPS)
@@ -226,7 +226,7 @@ def test_stops_while_it_looks(part, monkeypatch):
     leave.set()
 
 
-def test_goes_on_looking_after_a_failure(monkeypatch):
+def test_look_after_is_called_again_after_a_failure(monkeypatch):
     monkeypatch.setattr(supervisor, "LOOK_SECONDS", 0.01)
     looks = []
 
@@ -240,7 +240,7 @@ def test_goes_on_looking_after_a_failure(monkeypatch):
     assert len(looks) >= 2
 
 
-def test_everything_ends_with_an_exception(part):
+def test_exception_ends_everything(part):
     one = part(SLEEPS)
     one.start()
 
@@ -273,13 +273,13 @@ time.sleep(600)
 
 
 @pytest.mark.usefixtures("_impatient")
-def test_part_that_ignores_sigterm_is_forced(part, tmp_path, caplog):
+def test_part_that_ignores_sigterm_is_killed(part, tmp_path, caplog):
     stubborn, willing = part(IGNORES_SIGTERM, tmp_path / "ready"), part(SLEEPS)
     for one in (stubborn, willing):
         one.start()
     supervise([stubborn, willing], stop=Until((tmp_path / "ready").exists), look_after=nothing)
     assert [stubborn.process.returncode, willing.process.returncode] == [-signal.SIGKILL, -signal.SIGTERM]
-    assert caplog.messages == ["The part does not end by itself."]
+    assert caplog.messages == ["The part did not stop in time; killing it."]
 
 
 @pytest.mark.usefixtures("_impatient")
@@ -304,7 +304,7 @@ def test_children_of_a_part_end_with_it(part, tmp_path, child):
     eventually(lambda: gone(pid))
 
 
-def test_children_of_a_part_that_was_dead_already_end(part, tmp_path):
+def test_children_of_a_part_that_had_died_end_too(part, tmp_path):
     one = part(HAS_A_CHILD, tmp_path / "child", SLEEPS)
     one.start()
     eventually((tmp_path / "child").exists)
@@ -327,7 +327,7 @@ open(sys.argv[1], "w")
     assert one.process.wait(PATIENCE_SECONDS) == 0
 
 
-def test_part_gets_the_descriptors_that_it_is_to_have(part):
+def test_part_inherits_only_the_given_file_descriptors(part):
     passed, kept = os.pipe()
     program = """
 import os, sys
@@ -348,7 +348,7 @@ sys.exit(1)
         os.close(kept)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process of its parent's death")
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux signals a process when its parent dies")
 def test_part_ends_when_the_supervisor_is_killed():
     program = f"""
 import sys, time

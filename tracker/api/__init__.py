@@ -1,1 +1,1 @@
-"""What every API call shares: reading the body, checking fields, the envelope, errors, the view's base class."""
+"""Shared by all API views: reading the body, validating fields, the envelope, errors, the base view."""

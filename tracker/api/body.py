@@ -1,4 +1,4 @@
-"""Reading a request's body as JSON, whatever its Content-Type says."""
+"""Reads the request body as JSON, regardless of its Content-Type."""
 
 import threading
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from gunicorn.http.errors import ParseException
 from tracker.api import patience
 from tracker.api.errors import BadInput, Busy, TooLarge, UnsupportedMedia
 
-# How long a client may take to send its body: so long, and for every so many bytes a second more.
+# A client may take PATIENCE_SECONDS to send its body, plus a second per SLOWEST_BYTES_PER_SECOND bytes.
 PATIENCE_SECONDS = 10.0
 SLOWEST_BYTES_PER_SECOND = 50_000
 DRAIN_SECONDS = 1.0
@@ -26,17 +26,17 @@ class BrokenBody(BadInput):
 
 
 def read_json(request: HttpRequest, *, max_bytes: int) -> Any:
-    """The parsed body; `{}` for an empty one or `null`. Raises BadInput, TooLarge, UnsupportedMedia."""
+    """Return the parsed body; `{}` if it is empty or `null`. Raises BadInput, Busy, TooLarge, UnsupportedMedia."""
     raw = read_bytes(request, max_bytes=max_bytes)
     body = parse_json(raw) if raw.strip() else None
     return {} if body is None else body
 
 
 def parse_json(raw: bytes | str) -> Any:
-    """The parsed text. Raises BadInput, and Busy where another large one takes too long.
+    """Return the parsed text. Raises BadInput, or Busy if parsing another large text takes too long.
 
-    Large ones one at a time in a process, since parsing takes many times the text's size. Only the parsing: a client
-    that sends its body slowly must not keep the others waiting.
+    A process parses one large text at a time, since parsing takes many times the text's size in memory. The lock does
+    not cover reading the body: a client that sends it slowly must not keep others waiting.
     """
     is_long = len(raw) > settings.MAX_BODY_BYTES
     if is_long and not _large_parse.acquire(timeout=LARGE_PARSE_SECONDS):
@@ -51,7 +51,7 @@ def parse_json(raw: bytes | str) -> Any:
 
 
 def read_bytes(request: HttpRequest, *, max_bytes: int) -> bytes:
-    """The body as it was sent. Raises BadInput, TooLarge, UnsupportedMedia."""
+    """Return the body as it was sent. Raises BadInput, TooLarge, UnsupportedMedia."""
     if request.META.get("HTTP_CONTENT_ENCODING", "").strip().lower() not in ("", "identity"):
         raise UnsupportedMedia
     announced = announced_bytes(request)
@@ -70,13 +70,13 @@ def read_bytes(request: HttpRequest, *, max_bytes: int) -> bytes:
 
 
 def is_large(request: HttpRequest) -> bool:
-    """Whether the body may be larger than what ordinary calls send."""
+    """Whether the body may exceed the limit for ordinary calls."""
     announced = announced_bytes(request)
     return announced is None or announced > settings.MAX_BODY_BYTES
 
 
 def announced_bytes(request: HttpRequest) -> int | None:
-    """The length of the body as the client announced it; None for a chunked one."""
+    """The body's length according to Content-Length; None for a chunked body."""
     return None if _is_chunked(request) else int(request.META.get("CONTENT_LENGTH") or 0)
 
 
@@ -85,9 +85,9 @@ def _too_large(max_bytes: int) -> TooLarge:
 
 
 def drain_refused_bodies(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
-    """Middleware: after a refusal, read what the client is still sending, if that is little and comes at once.
+    """Middleware: after an error response, read the rest of the body, if it is short and arrives at once.
 
-    A server that closes the connection over unread data resets it, and the client never sees why it was refused.
+    Closing a connection that has unread data resets it, and the client may never see the error response.
     """
 
     def middleware(request: HttpRequest) -> HttpResponse:
@@ -115,7 +115,7 @@ _PART_BYTES = 64 * 1024
 
 
 def _body_stream(request: HttpRequest) -> Any:
-    # A chunked body has no length, and Django would take it for an empty one; gunicorn ends its stream properly.
+    # A chunked body has no length, so Django would treat it as empty; gunicorn's stream ends where the body ends.
     return request.META["wsgi.input"] if _is_chunked(request) else request
 
 

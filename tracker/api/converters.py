@@ -1,10 +1,10 @@
-"""What stands in paths. Registered by tracker.apps before any list of addresses is read."""
+"""Path converters. tracker.apps registers them before any URLconf is loaded."""
 
 from tracker.api.fields import INT64
 
 
 class IdConverter:
-    """An id in a path: a whole number that the database can hold."""
+    """An id in a path: a number that fits a bigint column."""
 
     regex = "[0-9]{1,19}"
 

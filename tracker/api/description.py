@@ -1,4 +1,4 @@
-"""What each call of the API takes and answers, told beside the view; tracker.api.openapi makes the document of it."""
+"""Descriptions of API calls, kept beside the views. tracker.api.openapi generates the OpenAPI document from them."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeVar
@@ -12,7 +12,7 @@ Declaration = type[serializers.Serializer] | Mapping[str, Any]
 
 
 class Content(serializers.Serializer[Any]):
-    """The shape of something that answers hold. Nothing is rendered by it: it describes what a function makes."""
+    """The shape of an object in responses. Only the OpenAPI document uses it; functions build the responses."""
 
 
 class Description(NamedTuple):
@@ -41,10 +41,11 @@ def describe(
 ) -> Callable[[Handler], Handler]:
     """Describe a view's method.
 
-    `summary` may use the view's attributes, as in "{view.level}". `body` is the request's declaration, or a schema
-    whose references name declarations. `content` is what a successful answer carries, by key; `refusal` what a 200
-    with `ok` false does. `errors` adds statuses, with their content if they have any, to those that follow from the
-    view: 400 and 413 for a body, 401 and 403 for who may call, 404 for an id in the path, 429 for a throttled one.
+    `summary` may use the view's attributes, as in "{view.level}". `body` is the serializer of the request body, or a
+    JSON Schema whose references name serializers. `content` describes the envelope's `content` in a successful
+    response, as a serializer or by key; `refusal` describes it in a response with status 200 and `ok` false. `errors`
+    adds status codes, with their content if they have any, to those that follow from the view: always 400, 413 and 415
+    for a body, 401 and 403 for authentication and permissions, 404 for an id in the path.
     """
 
     def decorate(handler: Handler) -> Handler:

@@ -1,4 +1,4 @@
-"""Where the API's description is served: /api/schema, and /api/docs for people."""
+"""Serves the OpenAPI document at /api/schema, and Swagger UI at /api/docs."""
 
 import functools
 import threading
@@ -16,8 +16,8 @@ _making = threading.Lock()
 
 
 def document() -> bytes:
-    """The description, as JSON. The same in every process of a version."""
-    # One at a time: the generator keeps what it is at in the views' classes.
+    """The OpenAPI document as JSON. All processes of a version generate the same one."""
+    # One at a time: the generator keeps its state in the view classes.
     with _making:
         return _document()
 
@@ -28,21 +28,21 @@ def _document() -> bytes:
 
 
 def schema(request: HttpRequest) -> HttpResponse:
-    """GET /api/schema. The one JSON answer without an envelope: it is a document."""
+    """GET /api/schema. The only JSON response without an envelope."""
     return HttpResponse(document(), content_type="application/vnd.oai.openapi+json")
 
 
 class DocsView(SpectacularSwaggerSplitView):
-    """GET /api/docs: Swagger UI, from the packages on this machine."""
+    """GET /api/docs: Swagger UI, served from an installed package and not from a CDN."""
 
     url = "schema"
     http_method_names = ["get", "head"]
 
     def perform_content_negotiation(self, request: Request, force: bool = False) -> Any:
-        # There is one form of it, whatever the client would like better.
+        # There is only HTML, whatever the Accept header asks for.
         return super().perform_content_negotiation(request, force=True)
 
 
 def only_root_paths(endpoints: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
-    """drf-spectacular's hook: leave out pages, and the second place where the API is served."""
+    """Preprocessing hook of drf-spectacular: leave out pages, and the copy of the API under /api."""
     return [one for one in endpoints if not one[0].startswith("/api/") and issubclass(one[3].cls, ApiView)]

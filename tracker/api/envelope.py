@@ -1,4 +1,4 @@
-"""The one shape of every JSON answer."""
+"""The envelope of all JSON responses."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from django.http import HttpResponse
 class Envelope(HttpResponse):
     """`{"ok": bool, "message": str?, "rate_limit_delay": float?, "content": {…}?}`.
 
-    Rendered at once rather than by DRF's renderers: there is one format, and 64-bit numbers have to arrive whole.
+    Serialized here and not by DRF's renderers: there is only one format, and 64-bit integers must stay exact.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""The errors that reach a client, and the one place that turns them into answers."""
+"""The errors that a client sees, and the exception handler that turns them into responses."""
 
 import logging
 import math
@@ -31,7 +31,7 @@ class ApiError(Exception):
         self.headers = headers or {}
 
     def answer(self) -> Envelope:
-        """The answer that tells the client."""
+        """The response that reports this error."""
         return Envelope(self.content, ok=False, message=str(self), status=self.status, headers=self.headers)
 
 
@@ -114,7 +114,7 @@ class DatabaseAway(Busy):
 
 
 def answer_for(error: Exception, context: dict[str, Any]) -> HttpResponse:
-    """DRF's exception handler: every exception of an API view becomes an envelope; unforeseen ones are logged."""
+    """DRF's exception handler: turn every exception of an API view into an envelope, and log unexpected ones."""
     match error:
         case ApiError():
             return error.answer()
@@ -141,10 +141,10 @@ def answer_for(error: Exception, context: dict[str, Any]) -> HttpResponse:
         case OperationalError() | InterfaceError():
             logger.warning("The database did not answer: %s", str(error).strip().split("\n")[0])
             return DatabaseAway().answer()
-    logger.error("Unforeseen error in %s %s", context["request"].method, context["request"].path, exc_info=error)
+    logger.error("Unexpected error in %s %s", context["request"].method, context["request"].path, exc_info=error)
     return unforeseen().answer()
 
 
 def unforeseen() -> ApiError:
-    """What a client hears of a fault of ours."""
+    """What a client is told about an internal error."""
     return ApiError("Something went wrong here; the operator finds it in the log.")

@@ -1,7 +1,7 @@
-"""The kinds of value that a request carries. Strict: nothing is converted, clamped or trimmed.
+"""The fields of requests. They are strict: nothing is converted, clamped or trimmed.
 
-They are DRF fields, so that the API's description can be generated from the serializers; `parse` is what checks a
-value, without DRF's machinery per field, which for a bulk of thousands of tasks costs more than storing them.
+They are DRF fields so that the OpenAPI document can be generated from the serializers. Values are validated by
+`parse`: for a bulk request of thousands of tasks, DRF's own validation costs more than storing them.
 """
 
 import unicodedata
@@ -15,18 +15,18 @@ INT64 = (-(2**63), 2**63 - 1)
 
 
 class WrongValue(Exception):
-    """A value doesn't fit its field; the message says what would."""
+    """The value is not valid for its field; the message says what would be."""
 
 
 class WireField(serializers.Field):
-    """A field of a request. `also` names a second key that clients may use for it."""
+    """A field of a request. `also` is a second key that clients may use for it."""
 
     def __init__(self, *, also: str | None = None, **options: Any) -> None:
         super().__init__(**options)
         self.also = also
 
     def parse(self, value: Any) -> Any:
-        """The value to work with. Raises WrongValue."""
+        """Return the validated value. Raises WrongValue."""
         raise NotImplementedError
 
 
@@ -38,21 +38,21 @@ class WholeNumber(WireField, serializers.IntegerField):
         self.low, self.high = low, high
 
     def parse(self, value: Any) -> int:
-        # `type`, since True is an int to isinstance, and a number that overflows 64 bits arrives as a float.
+        # `type`, since isinstance takes True for an int. orjson parses a number beyond 64 bits as a float.
         if type(value) is int and self.low <= value <= self.high:
             return value
         raise WrongValue(f"must be a whole number from {self.low} to {self.high}, not {shown(value)}.")
 
 
 class Id(WholeNumber):
-    """The id of something stored."""
+    """The id of a row."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(low=1, high=INT64[1], **options)
 
 
 class Hash64(WholeNumber):
-    """Any 64 bits, as a signed or an unsigned number; read as the signed number with the same bits."""
+    """A 64-bit number, signed or unsigned; parsed as the signed number with the same bits."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(low=INT64[0], high=2**64 - 1, **options)
@@ -63,7 +63,7 @@ class Hash64(WholeNumber):
 
 
 class Rate(WireField, serializers.FloatField):
-    """Tokens per second within [low, high], or 0 for unlimited. The one field that takes a number with a fraction."""
+    """Tokens per second within [low, high], or 0 for unlimited. The only field that takes a fraction."""
 
     def __init__(self, *, low: float, high: float, **options: Any) -> None:
         super().__init__(min_value=0, max_value=high, **options)
@@ -111,7 +111,7 @@ class Text(WireField, serializers.CharField):
 
 
 class LeaseId(WireField, serializers.UUIDField):
-    """A lease's opaque id, as the lease was answered."""
+    """The opaque id of a lease, as /task/get returned it."""
 
     def parse(self, value: Any) -> str:
         if type(value) is not str:
@@ -119,17 +119,17 @@ class LeaseId(WireField, serializers.UUIDField):
         try:
             return str(serializers.UUIDField().to_internal_value(value))
         except serializers.ValidationError as error:
-            raise WrongValue("must be the `lease` that /task/get answered.") from error
+            raise WrongValue("must be the `lease` that /task/get returned.") from error
 
 
 def is_one_line(text: str) -> bool:
-    """Whether a name shows as one line: something visible, and no control characters."""
+    """Whether a name is displayed as one line: it has a visible character and no control characters."""
     categories = [unicodedata.category(character) for character in text]
     return "Cc" not in categories and any(category[0] not in "CZ" for category in categories)
 
 
 def shown(value: Any) -> str:
-    """A value as an error message may repeat it: short, in JSON's words."""
+    """A value as error messages show it: short, in JSON's terms."""
     match value:
         case None:
             return "null"

@@ -1,6 +1,6 @@
-"""The API's description in OpenAPI, generated from the views and what `describe` tells about them.
+"""The API's OpenAPI document, generated from the views and their descriptions (see `describe`).
 
-That it is true is seen by the tests: they hold every answer they get against it.
+The tests validate every response that they get against it.
 """
 
 import functools
@@ -17,25 +17,25 @@ from tracker.api.description import Content, Declaration, Description
 from tracker.api.fields import INT64, WireField
 from tracker.api.serializers import RequestSerializer
 
-# Real answers, recorded by tests/api/test_examples.py.
+# Real requests and responses, recorded by tests/api/test_examples.py.
 EXAMPLES = Path(__file__).with_name("examples.json")
 
 _JSON = "application/json"
 
 _ERRORS = {
-    400: "Something in the request is malformed; the message names it.",
-    401: "The identity is missing or wrong.",
-    403: "Known, but not allowed to do this; or a request that another site's page caused.",
-    404: "There is no such thing, or you may not know of it.",
-    409: "It contradicts what is already there.",
+    400: "A part of the request is malformed; the message names it.",
+    401: "The credentials are missing or wrong.",
+    403: "The caller is not allowed to do this, or another site's page sent the request.",
+    404: "It does not exist, or the caller may not see it.",
+    409: "The request conflicts with existing data.",
     413: "The body is too large.",
     415: "The body is compressed.",
-    429: "Too often; `rate_limit_delay` says how many seconds to wait, and so does Retry-After.",
+    429: "Too many requests; `rate_limit_delay` and Retry-After say how many seconds to wait.",
 }
 
 
 class EnvelopeSchema(AutoSchema):
-    """Describes a call of the API, the envelope included."""
+    """Generates the description of an API call, including the envelope."""
 
     @property
     def described(self) -> Description:
@@ -56,7 +56,7 @@ class EnvelopeSchema(AutoSchema):
         return self.described.details
 
     def get_response_serializers(self) -> dict[str, Any]:
-        # Not asked for bodies, which are made below; drf-spectacular would guess.
+        # The bodies are built below; drf-spectacular would only guess them.
         return {}
 
     def get_auth(self) -> list[dict[str, Any]]:
@@ -87,7 +87,7 @@ class EnvelopeSchema(AutoSchema):
         example = examples().get(f"{self.method} {self.path}", {}).get("response")
         bodies: dict[str, Any] = {}
         if described.status == 204:
-            bodies["204"] = {"description": "Done; the answer is empty."}
+            bodies["204"] = {"description": "Done; the response is empty."}
         else:
             done = self._envelope(described.content, ok=True)
             if described.refusal is not None:
@@ -99,12 +99,12 @@ class EnvelopeSchema(AutoSchema):
         for status, content in sorted(self._errors().items()):
             schema = self._error() if content is None else self._envelope(content, ok=False)
             bodies[str(status)] = {"description": _ERRORS[status], "content": {_JSON: _media(schema, None)}}
-        unforeseen = "The tracker or its database is at fault, or busy; try again after Retry-After."
+        unforeseen = "An internal error, or the tracker is busy or its database away; try again after Retry-After."
         bodies["5XX"] = {"description": unforeseen, "content": {_JSON: _media(self._error(), None)}}
         return bodies
 
     def _errors(self) -> dict[int, Declaration | None]:
-        """The statuses of refusals with their content: those the view tells, and those that follow from it."""
+        """Status codes of errors with their content: those of the description, and those that follow from the view."""
         view, described = self.view, self.described
         # Always 400, at least for a Host that is not in ALLOWED_HOSTS.
         statuses = {400}
@@ -157,7 +157,7 @@ def _media(schema: dict[str, Any], example: Any) -> dict[str, Any]:
 
 
 class _Declared(OpenApiSerializerExtension):
-    """Requests: a key that has two names, and null, which counts as absent."""
+    """Requests: adds the second keys of fields, and null, which counts as absent."""
 
     target_class = RequestSerializer
     match_subclasses = True
@@ -181,7 +181,7 @@ class _Declared(OpenApiSerializerExtension):
 
 
 class _Shape(OpenApiSerializerExtension):
-    """Parts of answers: WorkerContent is called Worker."""
+    """Parts of responses: WorkerContent is called Worker."""
 
     target_class = Content
     match_subclasses = True

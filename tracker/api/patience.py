@@ -1,7 +1,7 @@
-"""Limits on how long a client may keep a thread waiting for its body.
+"""Time limits for receiving request bodies.
 
-gunicorn's threads wait for a body as long as the connection lasts; a few clients that send nothing would occupy them
-all. A socket's own time-out starts anew with each byte, so a watcher ends the reading of those that are over time.
+gunicorn's threads wait for a body as long as the connection is open, so a few clients that send nothing could occupy
+all of them. A socket timeout restarts with each byte; instead, a watcher thread ends the reads that are overdue.
 """
 
 import contextlib
@@ -15,7 +15,7 @@ from django.http import HttpRequest
 
 LOOK_SECONDS = 0.5
 
-# By the identity of the reading: when it has to be over, and the socket that it reads.
+# By the id() of the tuple: the deadline of a read, and its socket.
 _readings: dict[int, tuple[float, socket.socket]] = {}
 _watcher: threading.Thread | None = None
 _starting = threading.Lock()
@@ -23,15 +23,16 @@ _starting = threading.Lock()
 
 @contextlib.contextmanager
 def limit(request: HttpRequest, *, seconds: float) -> Iterator[None]:
-    """End what is read from the request's connection within the block when the time is over: it then looks as if the
-    client had hung up. Without a connection of gunicorn's, as in tests, nothing is limited.
+    """End reads from the request's connection within the block once the time is over, as if the client had closed it.
+
+    Limits nothing if the connection is not gunicorn's, as in tests.
     """
     connection = request.META.get("gunicorn.socket")
     if connection is None:
         yield
         return
     _watch()
-    # Distinct also for readings of one connection: the dictionary holds the pair, so its id is not given again.
+    # The id is unique even among reads of one connection: the dictionary keeps the tuple alive, so it is not reused.
     reading = (time.monotonic() + seconds, connection)
     _readings[id(reading)] = reading
     try:
@@ -60,7 +61,7 @@ def _end_overdue() -> None:
 
 
 def _forget() -> None:
-    """In a forked child: the watcher is not there, and the readings are the parent's."""
+    """In a forked child: the watcher thread does not exist, and the reads are the parent's."""
     global _watcher
     _watcher = None
     _readings.clear()

@@ -1,4 +1,4 @@
-"""Declared requests: which keys a body may carry, and what each must be."""
+"""The base class of request serializers, which declare the keys of a body and their values."""
 
 from typing import Any, ClassVar
 
@@ -12,7 +12,7 @@ from tracker.api.fields import WireField, WrongValue, shown
 class RequestSerializer(serializers.Serializer[Any]):
     """A request body, an object with the declared fields. Unknown keys are ignored; null counts as absent."""
 
-    # By each key that a body may have: the field's name, the field, and the other key for the same, if there is one.
+    # For each key that a body may have: the field's name, the field, and the field's other key, if it has two.
     _known: ClassVar[dict[str, tuple[str, WireField, str | None]]]
     _defaults: ClassVar[dict[str, Any]]
     _required: ClassVar[list[str]]
@@ -27,11 +27,11 @@ class RequestSerializer(serializers.Serializer[Any]):
 
     @classmethod
     def parse(cls, body: Any) -> dict[str, Any]:
-        """The checked values by field name, defaults filled in. Raises BadInput, mostly as InvalidField."""
+        """Return the validated values by field name, with defaults. Raises BadInput, usually as InvalidField."""
         if type(body) is not dict:
             raise BadInput(f"The body must be a JSON object, not {shown(body)}.")
         values = cls._defaults.copy()
-        # Along the body rather than the fields, of which most are mostly left out: a bulk does this 10,000 times.
+        # Loops over the body's keys, not the fields, most of which are usually absent: a bulk does this 10,000 times.
         for key, value in body.items():
             if value is None or key not in cls._known:
                 continue
@@ -47,7 +47,7 @@ class RequestSerializer(serializers.Serializer[Any]):
 
     @classmethod
     def check(cls, values: dict[str, Any]) -> None:
-        """For rules between fields; may change `values`. Raises BadInput."""
+        """Hook for rules between fields; may change `values`. Raises BadInput."""
 
 
 def _parsed(name: str, field: WireField, value: Any) -> Any:
@@ -60,7 +60,7 @@ def _parsed(name: str, field: WireField, value: Any) -> Any:
 
 
 def _either(name: str, field: WireField, body: dict[str, Any]) -> Any:
-    """The value of a key that has two names. A zero or an empty text, which some clients always send, yields."""
+    """The value of a field with two keys. A zero or empty text, which some clients always send, yields to the other."""
     other_name = str(field.also)
     value, other = body.get(name), body.get(other_name)
     if _is_zero(other) and value is not None:

@@ -1,9 +1,8 @@
-"""The short way to the calls of workers: past what only pages and managers need.
+"""The shortcut: answers workers' calls before Django's middleware.
 
-Sessions, languages, forms, messages and Django's signals around each request cost a worker's call a good part of its
-time, and it uses none of them. So these calls are answered before: by WorkersFirst where they come in, and by the first
-middleware where requests come from Django itself, as in tests. Whatever they could raise, their views turn into
-answers.
+Sessions, languages, forms, messages and Django's signals around each request take a good part of the time of a worker's
+call, which uses none of them. WorkersFirst answers these calls in front of Django; `answer_workers` does so where
+requests don't pass through it, as in tests. No exception gets here: the views turn all of them into responses.
 """
 
 from collections.abc import Callable, Iterable
@@ -20,12 +19,12 @@ from tracker.api.body import drain_refused_bodies
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 WSGIApplication = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
-# The addresses that take no session, with a list of their own: a worker's call is found without going through all.
+# A separate URLconf of the paths that need no session, so that a worker's call is found without trying all patterns.
 _ADDRESSES = "tracker.worker_urls"
 
 
 class WorkersFirst:
-    """A WSGI application that answers the calls that are workers' alone, and hands on all others."""
+    """A WSGI application that answers the calls that only workers make, and passes on all other requests."""
 
     def __init__(self, application: WSGIApplication) -> None:
         self._application = application
@@ -47,13 +46,13 @@ class WorkersFirst:
 
 
 def answer_workers(get_response: GetResponse) -> GetResponse:
-    """Middleware that does the same."""
+    """Middleware that does the same as WorkersFirst."""
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
         found = _found(request.path_info)
         if found is None:
             return get_response(request)
-        # Raises for a host that is not ours, as Django's own middleware would.
+        # Raises DisallowedHost for a host that is not in ALLOWED_HOSTS, as Django's own middleware would.
         request.get_host()
         request.resolver_match = found
         return _answer(request)
@@ -71,7 +70,7 @@ def _found(path: str) -> ResolverMatch | None:
 def _answer(request: HttpRequest) -> HttpResponse:
     call, args, kwargs = request.resolver_match  # type: ignore[misc]
     response: HttpResponse = call(request, *args, **kwargs)
-    # What Django's middleware would add. Without a length, the server would send the answer in chunks.
+    # Headers that Django's middleware would add. Without Content-Length, gunicorn would send the response in chunks.
     response["Content-Length"] = str(len(response.content))
     response["X-Content-Type-Options"] = "nosniff"
     return response

@@ -1,4 +1,4 @@
-"""Limits on requests of one address, counted by django-ratelimit."""
+"""Rate limits per client address, counted by django-ratelimit."""
 
 import functools
 import ipaddress
@@ -15,7 +15,7 @@ Handler = TypeVar("Handler", bound=Callable[..., Any])
 
 
 def throttled(group: str, *, rate_setting: str) -> Callable[[Handler], Handler]:
-    """Limit an API view's method per client address, at the rate that the named setting has at that moment."""
+    """Limit an API view's method per client address, at the rate that the setting has when a request arrives."""
 
     def decorate(handler: Handler) -> Handler:
         @functools.wraps(handler)
@@ -29,12 +29,12 @@ def throttled(group: str, *, rate_setting: str) -> Callable[[Handler], Handler]:
 
 
 def count_address(request: HttpRequest, *, group: str, rate: str) -> None:
-    """Count one request of its client's address towards `rate`. Raises RateLimited."""
+    """Count one request from the client's address against `rate`. Raises RateLimited."""
     count(request, group=group, key=_limited_address(client_address(request)), rate=rate)
 
 
 def count(request: HttpRequest, *, group: str, key: str, rate: str) -> None:
-    """Count one request towards `rate`, such as "10/m"; an empty rate limits nothing. Raises RateLimited."""
+    """Count one request against `rate`, such as "10/m"; an empty rate means no limit. Raises RateLimited."""
     if not rate:
         return
     usage = get_usage(request, group=group, key=lambda _group, _request: key, rate=rate, increment=True)
@@ -44,10 +44,10 @@ def count(request: HttpRequest, *, group: str, key: str, rate: str) -> None:
 
 
 def client_address(request: HttpRequest) -> str:
-    """The address that the request comes from.
+    """The client's IP address.
 
-    X-Forwarded-For is believed only as far as TRUSTED_PROXIES wrote it: the header's last address that is not such a
-    proxy is the client, since whatever stands before it may have been sent by the client.
+    X-Forwarded-For is trusted only as far as TRUSTED_PROXIES wrote it: its last address that is not such a proxy is the
+    client. The client itself may have sent everything before that.
     """
     address = _plain(str(request.META.get("REMOTE_ADDR", "")))
     hops = [hop.strip() for hop in request.headers.get("X-Forwarded-For", "").split(",") if hop.strip()]
@@ -57,7 +57,7 @@ def client_address(request: HttpRequest) -> str:
 
 
 def _plain(address: str) -> str:
-    """An IPv4 address as such, also where a socket for both kinds gives it as ::ffff:1.2.3.4."""
+    """The address in its usual form; ::ffff:1.2.3.4, as a dual-stack socket reports it, becomes 1.2.3.4."""
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:
@@ -66,9 +66,9 @@ def _plain(address: str) -> str:
 
 
 def _limited_address(address: str) -> str:
-    """What counts as one client: an IPv4 address, or the 64 bits of an IPv6 one that name a network.
+    """What counts as one client: an IPv4 address, or the /64 network of an IPv6 address.
 
-    Everybody has a whole network of IPv6 addresses to send from.
+    An IPv6 client can send from any address of such a network.
     """
     try:
         parsed = ipaddress.ip_address(address)

@@ -17,15 +17,15 @@ from tracker.api.serializers import RequestSerializer
 
 
 class ApiView(APIView):
-    """A DRF view that speaks JSON only: no negotiation of formats, and answers rendered by Envelope."""
+    """A DRF view that speaks only JSON: no content negotiation, and responses rendered by Envelope."""
 
-    # No HEAD, which Django would answer by calling `get`: a HEAD of /task/get must not lease. No OPTIONS either.
+    # No HEAD: Django would call `get`, and a HEAD of /task/get must not lease a task. No OPTIONS either.
     http_method_names = ["get", "post"]
     max_body_bytes = settings.MAX_BODY_BYTES
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         db.ensure_alive()
-        # Before asking who it is: what nobody may do needs no identity.
+        # Before authentication: a wrong method is refused for all callers.
         if request.method not in self.allowed_methods:
             self.http_method_not_allowed(request)
         self.perform_authentication(request)
@@ -36,33 +36,33 @@ class ApiView(APIView):
         return {}
 
     def json(self) -> Any:
-        """The request's body. Raises BadInput, TooLarge, UnsupportedMedia."""
+        """The parsed request body. Raises BadInput, Busy, TooLarge, UnsupportedMedia."""
         return read_json(self.request._request, max_bytes=self.max_body_bytes)
 
     def raw(self) -> bytes:
-        """The request's body as it was sent. Raises the same, but for what is not JSON."""
+        """The request body as it was sent. Raises BadInput, TooLarge, UnsupportedMedia."""
         return read_bytes(self.request._request, max_bytes=self.max_body_bytes)
 
     def parsed(self, serializer: type[RequestSerializer]) -> dict[str, Any]:
-        """The request's body, checked against its declaration. Raises BadInput and what `json` raises."""
+        """The request body, validated by the serializer. Raises BadInput and what `json` raises."""
         return serializer.parse(self.json())
 
     def query(self, serializer: type[RequestSerializer]) -> dict[str, Any]:
-        """The query string, checked against a declaration of whole numbers. Raises BadInput."""
+        """The query string, validated by a serializer of whole numbers. Raises BadInput."""
         return serializer.parse({name: _number(str(value)) for name, value in self.request._request.GET.items()})
 
 
 def _number(text: str) -> int | str:
-    """A number as a query string has it; other text as it is, for the declaration to refuse."""
+    """A query parameter as a number; other text unchanged, for the serializer to refuse."""
     return int(text) if text.isascii() and text.removeprefix("-").isdigit() and len(text) < 20 else text
 
 
 class RootView(ApiView):
-    """GET /: tells programs what this is and takes browsers to the pages."""
+    """GET /: returns name and version, or redirects browsers to the pages."""
 
     http_method_names = ["get", "head"]
 
-    @describe("What this is", content={"name": CharField(), "version": CharField()})
+    @describe("Name and version of this server", content={"name": CharField(), "version": CharField()})
     def get(self, request: Request) -> HttpResponse:
         response: HttpResponse
         if wants_html(request._request):
@@ -74,5 +74,5 @@ class RootView(ApiView):
 
 
 def wants_html(request: HttpRequest) -> bool:
-    """Whether the client is a browser looking for a page."""
+    """Whether the client accepts HTML, as browsers do."""
     return "text/html" in request.headers.get("Accept", "")

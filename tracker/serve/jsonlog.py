@@ -11,7 +11,7 @@ import orjson
 
 
 class JsonFormatter(logging.Formatter):
-    """One line per entry. What the caller passes as `extra={"fields": {...}}` stands beside the usual keys."""
+    """One line per entry. The caller's `extra={"fields": {...}}` adds to the usual keys."""
 
     def format(self, record: logging.LogRecord) -> str:
         entry = {
@@ -26,18 +26,18 @@ class JsonFormatter(logging.Formatter):
         try:
             return orjson.dumps(entry, default=str).decode()
         except orjson.JSONEncodeError:
-            # Such as a file name that is no valid UTF-8: json writes what orjson refuses.
+            # For example, a file name that is not valid UTF-8: json accepts what orjson refuses.
             return json.dumps(entry, default=str)
 
 
 class SharedFileHandler(logging.handlers.WatchedFileHandler):
-    """Appends each entry with a single write, so that long entries of two processes don't end up within each other.
+    """Appends each entry with a single write, so that long entries of two processes are not interleaved.
 
-    Watched: when logrotate has moved the file, the next entry opens a new one.
+    When logrotate has moved the file, the next entry opens a new one.
     """
 
     def _open(self) -> Any:
-        # Only for its owner's eyes: it holds what workers report.
+        # Readable only by its owner, since it contains what workers report.
         return os.fdopen(os.open(self.baseFilename, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "ab", buffering=0)
 
     def emit(self, record: logging.LogRecord) -> None:

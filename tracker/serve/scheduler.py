@@ -1,4 +1,4 @@
-"""The scheduler: runs the periodic jobs of all apps, each at its interval, however many schedulers there are.
+"""The scheduler: runs the periodic jobs of all apps, each at its interval. Any number of schedulers may run.
 
 Each job has a row in tracker.models.Chore that says when it is due. A scheduler locks the row, does one batch, and
 commits both together, so a job never runs twice at once, and a crash releases its row. It is a row lock, held for one
@@ -28,8 +28,8 @@ FAILED_SECONDS = 60
 class Job(NamedTuple):
     """A periodic job: its name, how often it is due in seconds, and the dotted path of its function.
 
-    The function does one batch and returns how many rows it moved; it is called again until that is 0. The name stands
-    in the database and stays when the function moves, so that the schedulers of two versions share one row.
+    The function does one batch and returns how many rows it processed; it is called again until that is 0. The name is
+    stored in the database and stays when the function moves, so that the schedulers of two versions share one row.
     """
 
     name: str
@@ -42,7 +42,7 @@ class Job(NamedTuple):
 
 
 JOBS = (
-    # An expired lease is promised back within 10 s.
+    # An expired lease must be reclaimed within 10 s.
     Job("tasks.chores.expire_leases", 5, "tasks.queue.expiry.expire_leases"),
     Job("tasks.chores.fold_closed", 10, "tasks.queue.upkeep.fold_closed"),
     Job("tasks.chores.forget_closed", 60, "tasks.queue.upkeep.forget_closed"),
@@ -54,7 +54,7 @@ JOBS = (
 
 
 def run(stop: threading.Event, *, jobs: tuple[Job, ...] = JOBS) -> None:
-    """Run what is due until `stop` is set. Survives a database that goes away."""
+    """Run due jobs until `stop` is set. Survives the loss of the database."""
     registered = False
     while not stop.is_set():
         try:
@@ -69,15 +69,15 @@ def run(stop: threading.Event, *, jobs: tuple[Job, ...] = JOBS) -> None:
 
 
 def register(jobs: tuple[Job, ...]) -> None:
-    """Make sure that each job has its row."""
+    """Create the rows of jobs that have none."""
     Chore.objects.bulk_create([Chore(name=job.name) for job in jobs], ignore_conflicts=True)
 
 
 def do_due(jobs: tuple[Job, ...], stop: threading.Event) -> None:
-    """Run every job that is due, batch after batch, until none is or `stop` is set.
+    """Run every due job, batch after batch, until none is due or `stop` is set.
 
-    A job that fails is logged and put off; the others go on. Raises OperationalError and InterfaceError when the
-    database is away.
+    A job that fails is logged and postponed; the others go on. Raises OperationalError and InterfaceError if the
+    database is unavailable.
     """
     due = set(Chore.objects.filter(next_at__lte=Now()).values_list("name", flat=True))
     for job in jobs:
@@ -87,19 +87,19 @@ def do_due(jobs: tuple[Job, ...], stop: threading.Event) -> None:
         except (OperationalError, InterfaceError):
             raise
         except Exception:
-            logger.exception("The periodic job %s failed; it is put off for %d seconds.", job.name, FAILED_SECONDS)
+            logger.exception("The periodic job %s failed; trying again in %d seconds.", job.name, FAILED_SECONDS)
             db.affected(PUT_OFF, {"chore": job.name, "seconds": FAILED_SECONDS})
 
 
 def do_batch(job: Job) -> bool:
-    """Do one batch of a job, if it is due and no other scheduler runs it. Returns whether there may be more to do."""
+    """Run one batch of a job, if it is due and no other scheduler runs it. Returns whether there may be more to do."""
     with transaction.atomic():
         if db.one(TAKE, {"chore": job.name}) is None:
             return False
-        moved = job.function()
-        if not moved:
+        processed = job.function()
+        if not processed:
             db.affected(DONE, {"chore": job.name, "seconds": job.seconds})
-        return moved > 0
+        return processed > 0
 
 
 TAKE = "SELECT name FROM tracker_chore WHERE name = %(chore)s AND next_at <= now() FOR UPDATE SKIP LOCKED"

@@ -1,4 +1,4 @@
-"""Keeps the parts of a running tracker alive: the web server, the scheduler, the embedded database."""
+"""The supervisor: keeps the parts of a running tracker alive (web server, scheduler, embedded database)."""
 
 import ctypes
 import logging
@@ -14,13 +14,13 @@ logger = logging.getLogger("tracker.supervisor")
 
 POLL_SECONDS = 0.2
 LOOK_SECONDS = 1.0
-# What a stop may take. The embedded database comes after it and needs a moment, and all of it has 5 seconds.
+# The time limit for stopping the parts. Then the embedded database stops; all of it must take less than 5 seconds.
 STOP_SECONDS = 4.0
-# A part that lived shorter than this has failed to start, and is started again ever more slowly.
+# A part that ends sooner than this has failed to start, and is started again with exponential backoff.
 HEALTHY_SECONDS = 5.0
 LONGEST_PAUSE = 30.0
 
-# The variable that tells a part its supervisor's process id.
+# The environment variable that gives a part its supervisor's process id.
 SUPERVISOR = "TRACKER_SUPERVISOR"
 
 _PR_SET_PDEATHSIG = 1
@@ -44,13 +44,13 @@ class Part:
             self.command,
             pass_fds=self.pass_fds,
             stdin=subprocess.DEVNULL,
-            # Ctrl-C in the terminal goes to the whole foreground group: the parts are to hear of it from us, in order.
+            # Ctrl-C in the terminal signals the whole foreground process group; the parts must hear from us, in order.
             start_new_session=True,
             env=os.environ | {SUPERVISOR: str(os.getpid())},
         )
 
     def revive(self) -> None:
-        """Start it again if it has died, after a pause if it keeps dying."""
+        """Start it again if it has died, with backoff if it keeps dying."""
         if self.process is None or self.process.poll() is None:
             return
         now = time.monotonic()
@@ -68,14 +68,14 @@ class Part:
             self.process.terminate()
 
     def end(self, deadline: float) -> None:
-        """Wait until it has ended, and end it and its children by force at the deadline."""
+        """Wait until it has ended or the deadline has passed, then kill what is left of its process group."""
         if self.process is None:
             return
         try:
             self.process.wait(max(0.0, deadline - time.monotonic()))
         except subprocess.TimeoutExpired:
-            logger.warning("The %s does not end by itself.", self.name)
-        # The group, not only the process: a web server that was killed leaves its workers behind.
+            logger.warning("The %s did not stop in time; killing it.", self.name)
+        # The whole process group: a web server that was killed leaves its workers behind.
         try:
             os.killpg(self.process.pid, signal.SIGKILL)
         except ProcessLookupError:
@@ -86,8 +86,8 @@ class Part:
 def supervise(parts: Sequence[Part], *, stop: threading.Event, look_after: Callable[[], None]) -> None:
     """Keep the parts running until `stop` is set, then end them.
 
-    `look_after` is called once a second, in a thread of its own, since it may take long, such as a database's recovery
-    does, and a stop doesn't wait for it.
+    `look_after` is called once a second in a separate thread: it may take long, for example during a database's
+    recovery, and a stop doesn't wait for it.
     """
 
     def look() -> None:
@@ -95,7 +95,7 @@ def supervise(parts: Sequence[Part], *, stop: threading.Event, look_after: Calla
             try:
                 look_after()
             except Exception:
-                logger.exception("Looking after the parts failed; trying again.")
+                logger.exception("The periodic check failed; trying again.")
 
     threading.Thread(target=look, daemon=True).start()
     try:
@@ -112,9 +112,9 @@ def supervise(parts: Sequence[Part], *, stop: threading.Event, look_after: Calla
 
 
 def follow_supervisor() -> None:
-    """In a part: have the kernel end this process when the supervisor is killed and can't end it itself.
+    """In a part: have the kernel terminate this process if the supervisor is killed and can't do it itself.
 
-    Called by the parts rather than between fork and exec, where Python code is not safe beside other threads.
+    The parts call this after exec: between fork and exec, Python code is not safe if there are other threads.
     """
     if SUPERVISOR not in os.environ or sys.platform != "linux":
         return
@@ -124,7 +124,7 @@ def follow_supervisor() -> None:
 
 
 def is_orphaned() -> bool:
-    """Whether this is a part whose supervisor is gone."""
+    """Whether this is a part whose supervisor has died."""
     supervisor = os.environ.get(SUPERVISOR)
     return supervisor is not None and os.getppid() != int(supervisor)
 

@@ -1,4 +1,4 @@
-"""What a newcomer finds: a project to try things on, and the commands to try."""
+"""The sample project and the greeting with commands to try, for new users."""
 
 from django.conf import settings
 
@@ -13,13 +13,13 @@ _WILDCARDS = ("0.0.0.0", "::")
 
 
 def create_sample_project() -> None:
-    """A public project with a few tasks, for a database that was just created."""
-    project = create_project(name="hello", public=True, motd="A sample to try things on.")
+    """Create a public project with a few tasks, for a new database."""
+    project = create_project(name="hello", public=True, motd="A sample project to try things out.")
     store_many(project=project, tasks=[NewTask(recipe=f"Say hello, {n}") for n in range(1, SAMPLE_TASKS + 1)])
 
 
 def greeting(address: str) -> str:
-    """Where the tracker listens, and the next three steps as lines to paste."""
+    """Where the tracker listens, and the next three steps as commands to paste."""
     database = (
         f"embedded PostgreSQL in {settings.EMBEDDED_POSTGRES_FOLDER}" if uses_embedded_server() else "DATABASE_URL"
     )
@@ -32,14 +32,14 @@ def greeting(address: str) -> str:
         newest = Project.objects.filter(public=True).order_by("-pk").first()
         project_id = newest.pk if newest else 1
         lines += [
-            "No public project has tasks. To make one and fill it, a task a line:",
+            "No public project has tasks. To create one and submit tasks to it, one per line:",
             "",
             "  .venv/bin/python manage.py create_project NAME --public",
             "  seq 100 | .venv/bin/python manage.py submit_tasks NAME -",
             "",
         ]
     if settings.HOST in _WILDCARDS and settings.ALLOWED_HOSTS[0] == settings.HOST:
-        lines += ["Other machines need the name or address they use in ALLOWED_HOSTS; now it is this machine only.", ""]
+        lines += ["Only this machine is allowed; for others, add the name or address they use to ALLOWED_HOSTS.", ""]
     return "\n".join([*lines, *_steps(address.rstrip("/"), project_id), "", "Ctrl-C stops it."])
 
 
@@ -47,7 +47,7 @@ def _steps(address: str, project_id: int) -> list[str]:
     return [
         "Try it from another terminal:",
         "",
-        "  # 1. Register a worker; what identifies it goes to worker.txt",
+        "  # 1. Register a worker; its credentials are saved to worker.txt",
         f"""  curl -s {address}/worker/create -d '{{"alias": "first"}}' \\""",
         """    | sed -E 's/.*"id":([0-9]+).*"secret":"([^"]+)".*/X-Worker-ID: \\1|X-Secret: \\2/' \\
     | tr '|' '\\n' | tee worker.txt""",

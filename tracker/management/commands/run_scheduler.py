@@ -13,8 +13,8 @@ ORPHAN_SECONDS = 1
 
 class Command(BaseCommand):
     help = (
-        "Does the upkeep: gives expired leases back, folds counts, drops what is past its retention. "
-        "Any number may run; each chore is done by one at a time. `serve` runs one."
+        "Runs the periodic jobs: reclaims expired leases, folds counts, deletes data past its retention. "
+        "Any number of schedulers may run; each job runs in only one of them at a time. `serve` runs one."
     )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -24,6 +24,6 @@ class Command(BaseCommand):
             signal.signal(number, lambda *_: stop.set())
         scheduler.run(stop)
         if is_orphaned():
-            # The kernel tells us before it has closed the dead one's files. Only without those are we the last user of
-            # the embedded database, who stops it.
+            # The kernel signals us before it has closed the dead supervisor's files, and with them its lock on the
+            # embedded database. Only after that are we the database's last user, which stops it.
             time.sleep(ORPHAN_SECONDS)

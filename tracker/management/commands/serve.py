@@ -28,19 +28,19 @@ logger = logging.getLogger("tracker.serve")
 
 START_SECONDS = 60
 OLDEST_DATABASE = 15
-# Any number will do that nothing else in the database locks.
+# An arbitrary key that no other advisory lock in the database uses.
 MIGRATION_LOCK = 7_310_301
 
 
 class Command(BaseCommand):
-    help = "Runs the tracker: the database if it is the embedded one, migrations, the web server and the scheduler."
-    # The checks take a part of a second; `make lint` and the tests run them.
+    help = "Runs the tracker: the embedded database if it is used, migrations, the web server and the scheduler."
+    # The checks take a fraction of a second; `make lint` and the tests run them.
     requires_system_checks = []
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--host", default=settings.HOST, help="address to listen on (default: HOST, %(default)s)")
         parser.add_argument(
-            "--port", type=int, default=settings.PORT, help="port, 0 for any free one (default: PORT, %(default)s)"
+            "--port", type=int, default=settings.PORT, help="port; 0 picks a free one (default: PORT, %(default)s)"
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -55,12 +55,12 @@ class Command(BaseCommand):
             if is_new and uses_embedded_server():
                 welcome.create_sample_project()
             _collect_static_files()
-            # From here on only the parts need the database.
+            # This thread no longer needs the database.
             connection.close()
 
-            # The web server's settings allow requests to the address that it listens on.
+            # HOST is the default of ALLOWED_HOSTS: the web server must accept the address that it listens on.
             os.environ["HOST"] = options["host"]
-            # So that gunicorn finds the project from whatever folder this was started in.
+            # Lets gunicorn import the project, whatever the current folder is.
             os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [base, os.environ.get("PYTHONPATH")]))
             parts = _parts(listener)
             for part in parts:
@@ -71,7 +71,7 @@ class Command(BaseCommand):
         self.stdout.write("Stopped.")
 
     def _greet(self, address: str, stop: threading.Event) -> None:
-        """Print where it listens and what to do next, once it answers."""
+        """Print the greeting once the web server answers."""
         deadline = time.monotonic() + START_SECONDS
         while not stop.is_set() and time.monotonic() < deadline:
             if _answers(address):
@@ -82,7 +82,7 @@ class Command(BaseCommand):
 
 
 def _parts(listener: socket.socket) -> list[Part]:
-    """What runs beside this process."""
+    """The programs that run as child processes."""
     base = settings.BASE_DIR
     gunicorn = [sys.executable, "-m", "gunicorn", "-c", str(base / "gunicorn.conf.py")]
     scheduler = [sys.executable, str(base / "manage.py"), "run_scheduler"]
@@ -93,7 +93,7 @@ def _parts(listener: socket.socket) -> list[Part]:
 
 
 def _answers(address: str) -> bool:
-    """Whether the web server answers, whatever it says."""
+    """Whether the web server answers, with any status."""
     where = urlsplit(address)
     connection = http.client.HTTPConnection(str(where.hostname), where.port, timeout=5)
     try:
@@ -107,7 +107,7 @@ def _answers(address: str) -> bool:
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    """The listening socket. Made first, so that a port that is taken is told before anything is started."""
+    """The listening socket. Opened first, so that a port in use is reported before anything is started."""
     if not 0 <= port <= 65535:
         raise CommandError(f"--port: must be a whole number from 0 to 65535, not {port}.")
     try:
@@ -122,13 +122,13 @@ def _listen(host: str, port: int) -> socket.socket:
             on_failure.pop_all()
     except OSError as error:
         raise CommandError(
-            f"Can't listen on {host}:{port} ({error.strerror}). Stop the program that does, or set PORT or HOST."
+            f"Can't listen on {host}:{port} ({error.strerror}). Stop the program that uses it, or set PORT or HOST."
         ) from error
     return listener
 
 
 def _address(listener: socket.socket) -> str:
-    """The address to reach the listener at from this machine."""
+    """The URL of the listener, as seen from this machine."""
     host, port = listener.getsockname()[:2]
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
     return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
@@ -139,13 +139,13 @@ def _check_database_version() -> None:
     version = connection.connection.server_version
     if version < OLDEST_DATABASE * 10000:
         found = version // 10000
-        raise CommandError(f"PostgreSQL {OLDEST_DATABASE} or newer is needed; DATABASE_URL leads to {found}.")
+        raise CommandError(f"PostgreSQL {OLDEST_DATABASE} or newer is required; the one at DATABASE_URL is {found}.")
 
 
 def _prepare_database() -> bool:
-    """Apply the migrations that are missing. Returns whether the database was new."""
-    # Two machines may start on one database at the same moment. The lock belongs to a transaction, on a connection of
-    # its own: behind a pooler, a session's lock could be left with another session.
+    """Apply unapplied migrations. Returns whether the database was new."""
+    # Two machines may start on the same database at once. A transaction on a separate connection holds the advisory
+    # lock: behind a connection pooler, a session-level lock could stay with a session that another client uses.
     with contextlib.closing(connection.get_new_connection(connection.get_connection_params())) as guard:
         guard.cursor().execute("SELECT pg_advisory_xact_lock(%s)", [MIGRATION_LOCK])
         executor = MigrationExecutor(connection)
@@ -156,7 +156,7 @@ def _prepare_database() -> bool:
 
 
 def _collect_static_files() -> None:
-    """Collect the static files, unless they are the same as last time."""
+    """Collect the static files, unless they are unchanged since last time."""
     found = hashlib.sha256(settings.VERSION.encode())
     for finder in get_finders():
         for path, storage in finder.list([]):
