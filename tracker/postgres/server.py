@@ -118,7 +118,11 @@ class EmbeddedServer:
                 finally:
                     os.close(lock)
                 if self.is_running():
+                    deadline = time.monotonic() + STOP_SECONDS
                     self._pg_ctl("stop", "-m", "fast", "-t", str(STOP_SECONDS))
+                    # pg_ctl waits for the pid file to go, which the postmaster removes some time before it has ended.
+                    while self.is_running() and time.monotonic() < deadline:
+                        time.sleep(0.01)
                     if self.socket_folder.parent != self.folder and not self.is_running():
                         shutil.rmtree(self.socket_folder, ignore_errors=True)
         finally:
