@@ -1,8 +1,10 @@
 """Fixtures for all tests: workers, managers, a project, concurrent calls."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 from typing import Any, TypeVar
 
 import pytest
@@ -14,6 +16,7 @@ from accounts.models import User
 from projects.models import Project
 from tests.client import Api
 from tests.factories import ProjectFactory, UserFactory, grant, register
+from tests.processes import PATIENCE_SECONDS
 from workers.services import Registration
 
 Outcome = TypeVar("Outcome")
@@ -75,9 +78,11 @@ def tracker_admin(db: None) -> User:
 
 
 @pytest.fixture
-def counters(db: None) -> None:
-    """Reset the request counters."""
+def counters(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reset the request counters and stop their clock, so that no window ends in the middle of a test."""
     cache.clear()
+    moment = time.time()
+    monkeypatch.setattr("django_ratelimit.core.time", SimpleNamespace(time=lambda: moment))
 
 
 def at_once(calls: list[Callable[[], Outcome]]) -> list[Outcome | Exception]:
@@ -90,7 +95,7 @@ def at_once(calls: list[Callable[[], Outcome]]) -> list[Outcome | Exception]:
     def run(call: Callable[[], Outcome]) -> Outcome | Exception:
         try:
             connections["default"].ensure_connection()
-            start.wait(timeout=30)
+            start.wait(PATIENCE_SECONDS)
             return call()
         except Exception as error:
             return error

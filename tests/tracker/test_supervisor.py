@@ -10,10 +10,9 @@ import time
 import psutil
 import pytest
 
+from tests.processes import PATIENCE_SECONDS
 from tracker.serve import supervisor
 from tracker.serve.supervisor import Part, supervise
-
-PATIENCE_SECONDS = 20
 
 SLEEPS = "import time; time.sleep(600)"
 FOLLOWS = f"from tracker.serve.supervisor import follow_supervisor; follow_supervisor(); {SLEEPS}"
@@ -68,11 +67,6 @@ def part():
 
 
 @pytest.fixture
-def _impatient(monkeypatch):
-    monkeypatch.setattr(supervisor, "STOP_SECONDS", 0.3)
-
-
-@pytest.fixture
 def clock(monkeypatch):
     """The supervisor's clock, which the test sets forward."""
 
@@ -85,6 +79,28 @@ def clock(monkeypatch):
     clock = Clock()
     monkeypatch.setattr(supervisor, "time", clock)
     return clock
+
+
+@pytest.fixture
+def keeps_waiting(clock, monkeypatch):
+    """Makes the supervisor's clock run out while it waits for the part; returns the times that it allowed to any."""
+    allowed = []
+
+    def keeps_waiting(part, meanwhile=nothing):
+        wait = part.process.wait
+
+        def wait_in_vain(timeout=None):
+            if timeout is None:
+                return wait()
+            meanwhile()
+            allowed.append(timeout)
+            clock.now += timeout
+            raise subprocess.TimeoutExpired(part.command, timeout)
+
+        monkeypatch.setattr(part.process, "wait", wait_in_vain)
+        return allowed
+
+    return keeps_waiting
 
 
 def eventually(condition):
@@ -235,9 +251,7 @@ def test_look_after_is_called_again_after_a_failure(monkeypatch):
         if len(looks) == 1:
             raise OSError("broken")
 
-    deadline = time.monotonic() + 1
-    supervise([], stop=Until(lambda: len(looks) >= 2 or time.monotonic() > deadline), look_after=fail_once)
-    assert len(looks) >= 2
+    supervise([], stop=Until(lambda: len(looks) >= 2), look_after=fail_once)
 
 
 def test_exception_ends_everything(part):
@@ -254,7 +268,8 @@ def test_exception_ends_everything(part):
     assert stop.is_set()
 
 
-def test_part_may_finish_what_it_does(part, tmp_path):
+def test_part_may_finish_what_it_does(part, tmp_path, monkeypatch):
+    monkeypatch.setattr(supervisor, "STOP_SECONDS", PATIENCE_SECONDS)
     program = """
 import signal, sys, time
 def finish(*_):
@@ -272,29 +287,28 @@ time.sleep(600)
     assert one.process.returncode == 0
 
 
-@pytest.mark.usefixtures("_impatient")
-def test_part_that_ignores_sigterm_is_killed(part, tmp_path, caplog):
+def test_part_that_ignores_sigterm_is_killed(part, tmp_path, caplog, keeps_waiting):
     stubborn, willing = part(IGNORES_SIGTERM, tmp_path / "ready"), part(SLEEPS)
     for one in (stubborn, willing):
         one.start()
+    keeps_waiting(stubborn, meanwhile=lambda: eventually(lambda: gone(willing.process.pid)))
     supervise([stubborn, willing], stop=Until((tmp_path / "ready").exists), look_after=nothing)
     assert [stubborn.process.returncode, willing.process.returncode] == [-signal.SIGKILL, -signal.SIGTERM]
     assert caplog.messages == ["The part did not stop in time; killing it."]
 
 
-@pytest.mark.usefixtures("_impatient")
-def test_all_parts_share_one_deadline(part, tmp_path):
+def test_all_parts_share_one_deadline(part, tmp_path, keeps_waiting):
     parts = [part(IGNORES_SIGTERM, tmp_path / str(number)) for number in range(5)]
     for one in parts:
         one.start()
     eventually(lambda: len(list(tmp_path.iterdir())) == 5)
-    began = time.monotonic()
+    for one in parts:
+        allowed = keeps_waiting(one)
     supervise(parts, stop=Until(lambda: True), look_after=nothing)
-    assert time.monotonic() - began < 5 * supervisor.STOP_SECONDS
+    assert allowed == [supervisor.STOP_SECONDS, 0, 0, 0, 0]
     assert all(gone(one.process.pid) for one in parts)
 
 
-@pytest.mark.usefixtures("_impatient")
 @pytest.mark.parametrize("child", [SLEEPS, "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); " + SLEEPS])
 def test_children_of_a_part_end_with_it(part, tmp_path, child):
     one = part(HAS_A_CHILD, tmp_path / "child", child)
