@@ -13,6 +13,7 @@ from demo import __main__ as demo
 from demo.computation import COMPUTATIONS, verification_hash
 from demo.worker import Tracker
 from tests.processes import eventually, gone
+from tracker.postgres.server import EmbeddedServer
 
 
 class WatchedDemo(demo.Demo):
@@ -32,10 +33,15 @@ class WatchedDemo(demo.Demo):
         return {
             "worker": next(part for part in server.children() if "gunicorn" in command_of(part)).children()[0],
             "scheduler": next(part for part in server.children() if "run_scheduler" in command_of(part)),
-            "postmaster": psutil.Process(
-                int((self.folder / "var/postgres/data/postmaster.pid").read_text().split("\n")[0])
-            ),
+            "postmaster": psutil.Process(self.postmaster_pid()),
         }
+
+    def postmaster_pid(self):
+        pid = EmbeddedServer(self.folder / "var" / "postgres").postmaster_pid()
+        if pid is None:
+            # It is not there, or the postmaster has made it and not yet filled it.
+            raise FileNotFoundError("postmaster.pid")
+        return pid
 
     def start_workers(self, address, project):
         super().start_workers(address, project)
