@@ -49,7 +49,7 @@ def running(folder: Path) -> list[list[str]]:
 
 
 def test_it_works(folder: Path) -> None:
-    rows = ["--rows", "lease-8,memory", "--rounds", "1", "--seconds", "0.3", "--name", "tiny"]
+    rows = ["--rows", "lease-8,memory", "--rounds", "1", "--seconds", "2", "--name", "tiny"]
     with begin(folder, *rows) as process:
         output, _ = process.communicate()
     assert process.returncode == 0, output

@@ -11,12 +11,16 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 from django.db import connections
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import expect, sync_playwright
 
 from tests.flows.server import Server
+from tests.processes import PATIENCE_SECONDS
 
 CHROMIUM = shutil.which("chromium")
 PASSWORD = "correct horse battery"
+
+# Playwright's own is 5 seconds.
+expect.set_options(timeout=PATIENCE_SECONDS * 1000)
 
 # The server's address is its own world; Django's check for database access in async code sees playwright's loop.
 os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
@@ -28,7 +32,6 @@ def pytest_collection_modifyitems(items):
             item.add_marker(
                 pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed: apt-get install chromium")
             )
-            item.add_marker(pytest.mark.timeout(180))
 
 
 @pytest.fixture(scope="session")
@@ -42,7 +45,9 @@ def site(tmp_path_factory) -> Iterator[Server]:
 
 
 def register(server: Server, username: str) -> None:
-    answer = requests.post(f"{server.address}/register", json={"username": username, "password": PASSWORD}, timeout=30)
+    answer = requests.post(
+        f"{server.address}/register", json={"username": username, "password": PASSWORD}, timeout=PATIENCE_SECONDS
+    )
     assert answer.status_code in (200, 409)
 
 
@@ -64,7 +69,7 @@ class Browser:
     def __init__(self, chromium, site, **options):
         self.site = site
         self.context = chromium.new_context(base_url=site.address, **options)
-        self.context.set_default_timeout(15_000)
+        self.context.set_default_timeout(PATIENCE_SECONDS * 1000)
         self.page = self.context.new_page()
         self.faults: list[str] = []
         self.expected = ""

@@ -2,13 +2,13 @@
 
 import subprocess
 import sys
-import time
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
 from tests.browser.conftest import Manager
+from tests.processes import eventually
 
 PAGES = (
     "/projects/",
@@ -61,9 +61,7 @@ def test_the_worker_that_getting_started_shows_works(site, window, worker, scene
     process = subprocess.Popen([sys.executable, "-u", "-c", program], stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout.readline() == "doing from the console\n"
-        deadline = time.monotonic() + 20
-        while page.request.get(f"/projects/{project}/numbers/").json()["now"]["closed"] != 1:
-            assert time.monotonic() < deadline
+        eventually(lambda: page.request.get(f"/projects/{project}/numbers/").json()["now"]["closed"] == 1)
     finally:
         process.kill()
         process.communicate()

@@ -8,8 +8,7 @@ from pathlib import Path
 
 from django.conf import settings
 
-START_SECONDS = 60
-STOP_SECONDS = 15
+from tests.processes import PATIENCE_SECONDS
 
 
 class Server:
@@ -35,7 +34,7 @@ class Server:
         ready = threading.Event()
         self._reader = threading.Thread(target=self._read, args=(ready,))
         self._reader.start()
-        if not ready.wait(START_SECONDS) or not self.address:
+        if not ready.wait(PATIENCE_SECONDS) or not self.address:
             self.stop()
             raise AssertionError("serve did not start:\n" + "".join(self.output))
         return self
@@ -53,7 +52,7 @@ class Server:
         """Stop it and return its exit code."""
         self.process.terminate()
         try:
-            code = self.process.wait(STOP_SECONDS)
+            code = self.process.wait(PATIENCE_SECONDS)
         except subprocess.TimeoutExpired:
             self.process.kill()
             code = self.process.wait()

@@ -89,7 +89,6 @@ def drain(client, project, done):
         done.append(task["recipe"])
 
 
-@pytest.mark.timeout(180)
 def test_two_unmodified_clients_drain_a_queue(server):
     project = int(server.manage("create_project", "drained", "--public").split()[2])
     server.manage("submit_tasks", "drained", "-", stdin="".join(f"task {n}\n" for n in range(TASKS)))

@@ -9,6 +9,7 @@ import pytest
 import requests
 
 from tests.flows.test_clients import BareClient
+from tests.processes import eventually
 
 
 class Manager:
@@ -61,7 +62,6 @@ def lease(client, project):
     return client.call("GET", f"/task/get/{project}")
 
 
-@pytest.mark.timeout(180)
 def test_a_whole_day(server, people):
     admin, manager, colleague = people
     assert manager.get("/account")["manager"]["username"] == "day-manager"
@@ -142,7 +142,7 @@ def test_a_whole_day(server, people):
         assert "paused" in BareClient.call(_as(bad, good), "GET", f"/task/get/{private}")["message"]
         admin.post("/worker/set_paused", {"worker": ids[good], "paused": False})
         before = len(done)
-        _eventually(lambda: len(done) > before + 20)
+        eventually(lambda: len(done) > before + 20)
     finally:
         stop.set()
         worker.join()
@@ -175,11 +175,3 @@ def _as(connection, worker):
 
 def _secret(client, project):
     return client.call("GET", f"/project/secret/{project}")["content"]["secret"]
-
-
-def _eventually(condition):
-    for _ in range(600):
-        if condition():
-            return
-        threading.Event().wait(0.05)
-    raise AssertionError("the condition was not met in time")

@@ -19,7 +19,6 @@ def open_request(address, path, announced):
     return connection
 
 
-@pytest.mark.timeout(120)
 def test_bodies_that_never_arrive_do_not_block_other_clients(server):
     waiting = [open_request(server.address, "/nowhere", 1_000_000) for _ in range(CLIENTS)]
     try:
@@ -31,7 +30,6 @@ def test_bodies_that_never_arrive_do_not_block_other_clients(server):
             connection.close()
 
 
-@pytest.mark.timeout(120)
 def test_body_that_stops_half_way(server):
     connection = open_request(server.address, "/worker/create", 1_000)
     with connection:
@@ -53,7 +51,6 @@ def test_broken_chunks(server, path):
     assert not CurlClient(server.address).exchange(head.encode())["ok"]
 
 
-@pytest.mark.timeout(120)
 def test_slow_webhooks_do_not_block_large_bulks(server):
     slow = [open_request(server.address, "/git/receivehook", 2_000_000) for _ in range(4)]
     client = BareClient(server.address)

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from tests.processes import PATIENCE_SECONDS
 from tracker.serve.jsonlog import JsonFormatter, SharedFileHandler
 
 
@@ -129,7 +130,7 @@ def test_long_entries_are_not_interleaved(log, tmp_path):
     start = threading.Barrier(len(loggers))
 
     def write(number):
-        start.wait(20)
+        start.wait(PATIENCE_SECONDS)
         for _ in range(50):
             loggers[number].info(str(number) * 100_000)
 
