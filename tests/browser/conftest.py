@@ -92,6 +92,12 @@ class Browser:
         assert answer.status == 200, answer.text()
         return self
 
+    def stop_the_clock(self):
+        """For the scripts of pages, whose timers then wait for `page.clock.run_for`."""
+        self.page.clock.install(time=0)
+        self.page.clock.pause_at(1000)
+        return self
+
     def open(self, path):
         self.page.goto(path)
         return self.page

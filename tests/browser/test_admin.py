@@ -51,6 +51,7 @@ def test_all_that_match_are_retried(site, window, worker, scene):
     page.locator("select[name=action]").select_option(label="Retry failed tasks")
     page.get_by_role("button", name="Run").click()
     expect(page.get_by_text("60").first).to_be_visible()
-    page.get_by_role("button", name="Retry failed tasks").click()
+    with page.expect_navigation():
+        page.get_by_role("button", name="Retry failed tasks").click()
     page.goto(f"/projects/{project}/")
     expect(page.locator(".tile").first.locator("dd")).to_have_text("60")
