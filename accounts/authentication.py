@@ -1,4 +1,4 @@
-"""Identity of managers: the session cookie."""
+"""Authentication of managers by the session cookie."""
 
 from typing import ClassVar
 from urllib.parse import urlsplit
@@ -19,16 +19,15 @@ _SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 
 
 class SessionAuthentication(BaseAuthentication):
-    """Takes the manager from Django's session. Scripts with a cookie jar need no CSRF token.
+    """Authenticates managers by Django's session, without CSRF tokens: a script only needs a cookie jar.
 
-    What a token would prevent, another site's page using the cookie in its visitor's browser, is told by headers
-    that browsers always send and pages can't change.
+    Cross-site requests are recognised by headers instead, which browsers always send and pages can't change.
     """
 
     refuses: ClassVar = {"POST": {403}}
 
     def authenticate(self, request: Request) -> tuple[User, None] | None:
-        # Before looking who it is: another site's page may neither log a visitor in nor act in its name.
+        # Check this first: another site's page must neither log a visitor in nor act on the visitor's behalf.
         if request.method not in _SAFE_METHODS:
             refuse_cross_site(request._request)
         user = request._request.user
@@ -39,7 +38,7 @@ class SessionAuthentication(BaseAuthentication):
 
 
 def refuse_cross_site(request: HttpRequest) -> None:
-    """Raise Forbidden if a browser says that another site caused this request."""
+    """Raise Forbidden for a cross-site request."""
     if is_cross_site(request):
         raise Forbidden(
             "This request comes from another site's page. Use the tracker's own pages, "
@@ -48,7 +47,7 @@ def refuse_cross_site(request: HttpRequest) -> None:
 
 
 def is_cross_site(request: HttpRequest) -> bool:
-    """Whether a browser says that another site caused this request."""
+    """Whether the browser's headers say that another site's page caused this request."""
     origin = request.headers.get("Origin")
     if origin is not None and any(_matches(origin, trusted) for trusted in settings.CSRF_TRUSTED_ORIGINS):
         return False
@@ -58,13 +57,13 @@ def is_cross_site(request: HttpRequest) -> bool:
 
 
 def _matches(origin: str, trusted: str) -> bool:
-    """Whether an origin is a trusted one, which may be written as Django takes it: https://*.example.org."""
+    """Whether the origin matches an entry of CSRF_TRUSTED_ORIGINS, such as https://*.example.org."""
     scheme, _, host = trusted.partition("://")
     return origin.startswith(f"{scheme}://") and is_same_domain(_host_of(origin), host.removeprefix("*"))
 
 
 def _host_of(origin: str) -> str:
-    """The origin's host and port; empty for one that is malformed or, like "null", has none."""
+    """The origin's host and port; empty if the origin is malformed or, like "null", has none."""
     try:
         return urlsplit(origin).netloc.lower()
     except ValueError:
@@ -72,7 +71,7 @@ def _host_of(origin: str) -> str:
 
 
 class IsManager(BasePermission):
-    """Lets managers in."""
+    """Allows managers only."""
 
     refuses: ClassVar = {"GET": {401}, "POST": {401}}
 
@@ -82,7 +81,7 @@ class IsManager(BasePermission):
 
 
 class IsTrackerAdmin(BasePermission):
-    """Lets tracker admins in."""
+    """Allows tracker admins only."""
 
     refuses: ClassVar = {"GET": {401, 403}, "POST": {401, 403}}
 
@@ -100,5 +99,5 @@ def manager_of(request: Request) -> User:
 
 
 def viewer_of(request: Request) -> User | AnonymousUser:
-    """Whoever asks: a manager or nobody in particular."""
+    """The manager who is logged in, or AnonymousUser."""
     return request.user if isinstance(request.user, User) else AnonymousUser()

@@ -18,7 +18,7 @@ class User(AbstractUser):
         validators=[UnicodeUsernameValidator(), MinLengthValidator(SHORTEST_NAME)],
         help_text="3 to 16 letters, digits and @/./+/-/_",
     )
-    # A manager is a name and a password; people are known to each other by the name.
+    # Managers go by their username alone.
     first_name = None  # type: ignore[assignment]
     last_name = None  # type: ignore[assignment]
     is_superuser = models.BooleanField("tracker admin", default=False)
@@ -27,7 +27,7 @@ class User(AbstractUser):
         verbose_name = "manager"
         default_permissions = ()
         constraints = [
-            # "Admin" must not pass for "admin".
+            # Nobody may impersonate "admin" as "Admin".
             models.UniqueConstraint(Lower("username"), name="user_username_unique_in_any_case"),
         ]
 
@@ -37,7 +37,7 @@ class User(AbstractUser):
         return self.is_active and self.is_superuser
 
     def get_full_name(self) -> str:
-        """The name, for those who ask for first and last ones."""
+        """The username, since there are no first and last names."""
         return self.username
 
     get_short_name = get_full_name

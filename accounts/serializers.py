@@ -1,4 +1,4 @@
-"""How managers look on the wire."""
+"""Requests and responses about managers."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from tracker.api.fields import Id, Text
 from tracker.api.serializers import RequestSerializer
 
 SHORTEST_PASSWORD = 8
-# A hasher takes its time over every byte.
+# Limits the cost of hashing, which grows with the length.
 LONGEST_PASSWORD = 1000
 
 

@@ -1,4 +1,4 @@
-"""What is done to managers' accounts."""
+"""Operations on managers' accounts."""
 
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
@@ -8,7 +8,7 @@ from accounts.models import User
 from tracker import db
 from tracker.api.errors import Conflict, Forbidden, InvalidField, NotFound
 
-# Any number will do that nothing else in the database locks.
+# Key of an advisory lock: any number that no other advisory lock uses.
 FIRST_ACCOUNT_LOCK = 7_310_302
 
 
@@ -36,7 +36,7 @@ def register(*, username: str, password: str) -> User:
     user.set_password(password)
     try:
         with transaction.atomic():
-            # One at a time, or of several that register at once on an empty database each would be the first.
+            # One registration at a time: in an empty database, concurrent ones would each become tracker admin.
             db.one("SELECT pg_advisory_xact_lock(%(lock)s)", {"lock": FIRST_ACCOUNT_LOCK})
             user.is_superuser = not User.objects.exists()
             user.save(force_insert=True)
@@ -56,7 +56,10 @@ def set_tracker_admin(*, by: User, manager_id: int, tracker_admin: bool) -> None
 
 
 def set_active(*, by: User, manager_id: int, active: bool) -> None:
-    """Let a manager sign in, or no longer: that ends its sessions, too. Raises NoSuchManager and NotOnYourself."""
+    """Activate or deactivate a manager. An inactive manager can't log in, and its sessions stop working at once.
+
+    Raises NoSuchManager and NotOnYourself.
+    """
     if manager_id == by.pk:
         raise NotOnYourself
     if not User.objects.filter(pk=manager_id).update(is_active=active):

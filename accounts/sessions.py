@@ -1,4 +1,4 @@
-"""Signing in, for the API and the pages alike: attempts are counted together."""
+"""Logging in, for the API and the pages; their attempts count against the same limits."""
 
 from django.conf import settings
 from django.contrib import auth
@@ -18,7 +18,7 @@ class WrongCredentials(Forbidden):
 
 
 def identify(request: HttpRequest, *, username: str, password: str) -> User:
-    """The manager with this name and password. Raises WrongCredentials and RateLimited.
+    """The manager with this username and password. Raises WrongCredentials and RateLimited.
 
     Takes as long for an unknown name as for a wrong password: Django's backend hashes in both cases.
     """
@@ -37,7 +37,7 @@ def count_attempt(request: HttpRequest, username: str) -> None:
 
 
 def begin(request: HttpRequest, user: User) -> None:
-    """Sign the manager in."""
-    # Django keeps the session's key when the same user logs in again; whoever had learned it would stay logged in.
+    """Log the manager in."""
+    # Django keeps the session key when the same user logs in again; an attacker who had it would stay logged in.
     request.session.cycle_key()
     auth.login(request, user, backend="django.contrib.auth.backends.ModelBackend")

@@ -11,6 +11,6 @@ urlpatterns = [
     path("manager/promote/<id:manager_id>", views.PromoteView.as_view()),
     path(
         "manager/demote/<id:manager_id>",
-        views.PromoteView.as_view(tracker_admin=False, summary="Make a manager a tracker admin no longer"),
+        views.PromoteView.as_view(tracker_admin=False, summary="Demote a tracker admin"),
     ),
 ]

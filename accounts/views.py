@@ -30,7 +30,7 @@ class RegisterView(ApiView):
 
     @describe(
         "Register a manager and log in",
-        details="The first account ever becomes tracker admin.",
+        details="The first account becomes a tracker admin.",
         body=RegisterRequest,
         content={"manager": ManagerContent},
         errors={409: None, 429: None},
@@ -61,7 +61,7 @@ class LogoutView(ApiView):
 
     @describe("Log out", status=204, errors={403: None})
     def post(self, request: Request) -> HttpResponse:
-        # Also for GET, which browsers would send with the cookie when a link elsewhere is followed.
+        # Also for GET: browsers send the cookie when a visitor follows a link on another site.
         refuse_cross_site(request._request)
         auth.logout(request._request)
         return HttpResponse(status=204)
@@ -88,7 +88,7 @@ class AccountView(ApiView):
 class ListManagersView(ManagerView):
     """GET /manager/list."""
 
-    @describe("All managers", content={"managers": ManagerContent(many=True)})
+    @describe("All active managers", content={"managers": ManagerContent(many=True)})
     def get(self, request: Request) -> Envelope:
         managers = User.objects.filter(is_active=True).order_by("username")
         return Envelope({"managers": [manager_content(manager) for manager in managers]})
@@ -99,7 +99,7 @@ class PromoteView(ManagerView):
 
     permission_classes = [IsTrackerAdmin]
     tracker_admin = True
-    summary = "Make a manager a tracker admin"
+    summary = "Promote a manager to tracker admin"
 
     @describe("{view.summary}", status=204)
     def post(self, request: Request, manager_id: int) -> HttpResponse:

@@ -1,4 +1,4 @@
-"""What workers report."""
+"""Log entries of workers."""
 
 from datetime import UTC, datetime
 
@@ -11,7 +11,7 @@ from workers.models import Worker
 
 
 class Level(models.IntegerChoices):
-    """How grave an entry is, the graver the lower. Numbered as existing clients number them."""
+    """The severity of an entry: the lower, the more severe. Existing clients use these numbers."""
 
     FATAL = 1
     PANIC = 2
@@ -28,7 +28,7 @@ class Level(models.IntegerChoices):
 
 
 class LogEntry(models.Model):
-    """One thing that a worker reported, of a level that is kept."""
+    """A worker's log entry, of a level in LOG_KEEP_LEVELS."""
 
     level = models.SmallIntegerField(choices=Level)
     scope = models.TextField(help_text="a category of the worker's choice")
@@ -51,7 +51,7 @@ class LogEntry(models.Model):
 
     @property
     def time(self) -> datetime | None:
-        """`timestamp` as a time; None where it is beyond the calendar's end."""
+        """`timestamp` as a datetime; None if it is out of range."""
         try:
             return datetime.fromtimestamp(self.timestamp, UTC)
         except (OverflowError, ValueError, OSError):

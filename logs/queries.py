@@ -1,4 +1,4 @@
-"""Questions about the log. They only read."""
+"""Read-only queries about log entries."""
 
 from typing import NamedTuple
 
@@ -8,7 +8,7 @@ from logs.models import Level, LogEntry
 from tracker import db
 from tracker.keyset import Cursor
 
-# Entries that a page looks through.
+# How many entries a page examines at most.
 BOUND = 100_000
 
 
@@ -21,14 +21,14 @@ def newest(
     before_id: int | None = None,
     worker_id: int | None = None,
 ) -> list[LogEntry]:
-    """Entries of this level or graver, from `since` (Unix seconds) on, newest first.
+    """The newest entries of this level or more severe, from `since` (Unix seconds) on, newest first.
 
-    With both `before_…`, which are the timestamp and id of an entry, only what comes after it in this order; with
-    `worker_id`, only that worker's.
+    `before_timestamp` and `before_id` together are the cursor: the timestamp and id of the last entry of the previous
+    page. With `worker_id`, only entries of that worker.
     """
     entries = LogEntry.objects.filter(level__lte=level, timestamp__gte=since)
     if before_timestamp is not None and before_id is not None:
-        # The first condition follows from the second; it lets the index be entered at the right place.
+        # The first condition is redundant, but lets the index scan start at the cursor.
         entries = entries.filter(timestamp__lte=before_timestamp).filter(
             Q(timestamp__lt=before_timestamp) | Q(timestamp=before_timestamp, id__lt=before_id)
         )
@@ -38,9 +38,9 @@ def newest(
 
 
 class LogCriteria(NamedTuple):
-    """What to look for. None is no condition; times are Unix seconds by the workers' clocks.
+    """What to search for. None is no condition; times are Unix seconds by the workers' clocks.
 
-    `level` means it and graver ones; `scope` and `text` are looked for anywhere in theirs.
+    `level` includes more severe levels. `scope` and `text` are substrings of the scope and the message.
     """
 
     level: int | None = None
@@ -52,9 +52,9 @@ class LogCriteria(NamedTuple):
 
 
 class FoundEntries(NamedTuple):
-    """Ids of a page, in order, and the place after which it goes on; None at the end.
+    """The ids of a page, in order, and the cursor of the next page; None at the end.
 
-    `looked` is None unless the bound ended the page: then it is how many entries were looked through.
+    `looked` is the number of entries examined if the bound ended the page, otherwise None.
     """
 
     ids: list[int]
@@ -63,9 +63,9 @@ class FoundEntries(NamedTuple):
 
 
 def find(criteria: LogCriteria, *, after: Cursor | None, limit: int, bound: int = BOUND) -> FoundEntries:
-    """The next entries that match."""
-    is_place = after is not None and len(after) == 2 and all(isinstance(one, int) for one in after)
-    timestamp, entry = after if after is not None and is_place else (2**63 - 1, 2**63 - 1)
+    """The next page of matching entries."""
+    is_cursor = after is not None and len(after) == 2 and all(isinstance(one, int) for one in after)
+    timestamp, entry = after if after is not None and is_cursor else (2**63 - 1, 2**63 - 1)
     values = criteria._asdict() | {
         "scope": db.containing(criteria.scope),
         "text": db.containing(criteria.text),

@@ -1,4 +1,4 @@
-"""How log entries look on the wire."""
+"""Requests and responses about log entries."""
 
 from typing import Any
 
@@ -25,19 +25,21 @@ class LogRequest(RequestSerializer):
 
 class ListLogsRequest(RequestSerializer):
     level = WholeNumber(
-        low=Level.FATAL, high=Level.TRACE, default=Level.TRACE, help_text=f"This and graver ones: {LEVELS}."
+        low=Level.FATAL, high=Level.TRACE, default=Level.TRACE, help_text=f"This level and more severe ones: {LEVELS}."
     )
-    since = WholeNumber(low=0, high=INT64[1], default=0, help_text="Unix seconds: no older ones.")
+    since = WholeNumber(low=0, high=INT64[1], default=0, help_text="Unix seconds; older entries are left out.")
     limit = WholeNumber(low=1, high=LONGEST_PAGE, default=PAGE)
     before_timestamp = WholeNumber(
-        low=1, high=INT64[1], required=False, help_text="For the next page: both as this one answered them."
+        low=1, high=INT64[1], required=False, help_text="With `before_id`, as returned by the previous page."
     )
     before_id = Id(required=False)
 
     @classmethod
     def check(cls, values: dict[str, Any]) -> None:
         if (values["before_timestamp"] is None) != (values["before_id"] is None):
-            raise InvalidField("before_id", "goes with before_timestamp; send both as the last page answered them.")
+            raise InvalidField(
+                "before_id", "must be sent with before_timestamp, both as the previous page returned them."
+            )
 
 
 class LogContent(Content):
@@ -48,7 +50,7 @@ class LogContent(Content):
 
 
 def log_content(entry: LogEntry) -> dict[str, Any]:
-    """A log entry of the API. `data` is JSON in a text, as clients expect it."""
+    """The log entry object of the API. `data` is JSON in a string, as clients expect it."""
     data = {
         "scope": entry.scope,
         "worker": entry.worker_id,

@@ -1,4 +1,4 @@
-"""Keeping what workers report."""
+"""Operations on log entries."""
 
 import logging
 from datetime import timedelta
@@ -29,7 +29,7 @@ def record(*, worker: Worker, level: Level, scope: str, message: str, timestamp:
 
 
 def drop_old_entries() -> int:
-    """Delete entries received more than LOG_KEEP_DAYS ago, a batch at a time; returns how many of one batch."""
+    """Delete one batch of entries received more than LOG_KEEP_DAYS ago, oldest first; returns how many."""
     old = LogEntry.objects.filter(received__lt=Now() - timedelta(days=settings.LOG_KEEP_DAYS))
     batch = old.order_by("received").values("pk")[:_BATCH]
     return LogEntry.objects.filter(pk__in=batch).delete()[0]

@@ -23,7 +23,7 @@ class LogView(WorkerView):
 
     level = Level.INFO
 
-    @describe("Report something at level {view.level.name}", body=LogRequest, errors={429: None})
+    @describe("Log a message at level {view.level.name}", body=LogRequest, errors={429: None})
     def post(self, request: Request) -> Envelope:
         throttle.count(request._request, group="log", key=f"worker {self.worker.pk}", rate=settings.LOG_RATE)
         fields = self.parsed(LogRequest)
@@ -32,17 +32,17 @@ class LogView(WorkerView):
 
 
 class ListLogsView(ApiView):
-    """POST /logs: for managers, or for everybody if LOGS_PUBLIC says so."""
+    """POST /logs: for managers, or for everybody if LOGS_PUBLIC is on."""
 
     authentication_classes = [SessionAuthentication]
 
     @describe(
-        "What workers reported",
-        details="Newest first. For managers; where the tracker is set so, for everybody.",
+        "Log entries of workers",
+        details="Newest first. For managers, or for everybody if LOGS_PUBLIC is on.",
         body=ListLogsRequest,
         content={
             "logs": LogContent(many=True),
-            "before_timestamp": IntegerField(required=False, help_text="There may be more; send these two for it."),
+            "before_timestamp": IntegerField(required=False, help_text="For the next page, if there may be one."),
             "before_id": Id(required=False),
         },
         errors={401: None},

@@ -1,4 +1,4 @@
-"""Who has which roles in which project, and giving them.
+"""Checking and setting managers' roles in projects.
 
 A role is an object permission on Project, stored by django-guardian.
 """
@@ -22,16 +22,16 @@ if TYPE_CHECKING:
 
 
 def roles_of(viewer: "Viewer", project: Project) -> Role:
-    """All roles that the viewer has in the project, itself or through a group; a tracker admin has every one."""
+    """All roles that the viewer has in the project, directly or through a group; a tracker admin has every role."""
     if not viewer.is_authenticated:
         return Role(0)
-    # A checker of our own each time: the one on the user object remembers, and a role may have been taken meanwhile.
+    # Use a new checker each time: the one on the user object caches, and a role may have been revoked meanwhile.
     granted = ObjectPermissionChecker(viewer).get_perms(project)
     return roles_from(granted)
 
 
 def roles_by_project(manager: "User") -> dict[int, Role]:
-    """All roles that the manager was given, itself or through a group, by the project's id."""
+    """All roles that the manager was given, directly or through a group, by project id."""
     own = ProjectUserObjectPermission.objects.filter(user=manager)
     groups = ProjectGroupObjectPermission.objects.filter(group__user=manager)
     columns = "content_object_id", "permission__codename"
@@ -44,7 +44,7 @@ def roles_by_project(manager: "User") -> dict[int, Role]:
 def require(viewer: "Viewer", project_id: int, role: Role) -> Project:
     """The project, if the viewer has this role in it.
 
-    Raises Forbidden, or NoSuchProject where the viewer may not even know that there is such a project.
+    Raises Forbidden, or NoSuchProject if the viewer may not even know that the project exists.
     """
     project = Project.objects.filter(pk=project_id).first()
     roles = roles_of(viewer, project) if project else Role(0)
@@ -52,11 +52,11 @@ def require(viewer: "Viewer", project_id: int, role: Role) -> Project:
         return project
     if project is None or (project.hidden and Role.READ not in roles):
         raise NoSuchProject(f"There is no project {project_id}.")
-    raise Forbidden(f"This takes the role {role.name} in project {project_id}.")
+    raise Forbidden(f"This requires the role {role.name} in project {project_id}.")
 
 
 def set_roles(*, manager: "User", project: Project, roles: Role) -> None:
-    """Give the manager these roles in the project, and take all others."""
+    """Give the manager these roles in the project, and revoke all others."""
     with transaction.atomic():
         for role, codename in CODENAMES.items():
             change = assign_perm if role in roles else remove_perm
@@ -64,7 +64,7 @@ def set_roles(*, manager: "User", project: Project, roles: Role) -> None:
 
 
 def managers_of(project: Project) -> list[tuple["User", Role]]:
-    """Everybody with a role in the project, by name. Tracker admins, who have every role anyway, only if given one."""
+    """The managers who were given roles in the project directly, not through a group or as tracker admin, by name."""
     held = ProjectUserObjectPermission.objects.filter(content_object=project).select_related("user", "permission")
     roles: dict[User, Role] = {}
     for one in held.order_by("user__username"):

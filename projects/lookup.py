@@ -1,4 +1,4 @@
-"""Finding a project, and what is said when there is none."""
+"""Looking up a project, and the error if there is none."""
 
 from typing import NamedTuple
 
@@ -7,7 +7,7 @@ from tracker.api.errors import NotFound
 
 
 class ProjectFields(NamedTuple):
-    """What the API shows of a project, called as in projects.models.Project."""
+    """The fields of a project that the API shows, named as in projects.models.Project."""
 
     pk: int
     priority: int
@@ -29,7 +29,7 @@ class NoSuchProject(NotFound):
 
 
 def project_named(name_or_id: str) -> Project:
-    """The project of this name or, if no project is called so, of this id. Raises NoSuchProject."""
+    """The project with this name or, if there is none, with this id. Raises NoSuchProject."""
     project = Project.objects.filter(name=name_or_id).first()
     if project is None and name_or_id.isascii() and name_or_id.isdigit():
         project = Project.objects.filter(pk=min(int(name_or_id), 2**63 - 1)).first()

@@ -1,4 +1,4 @@
-"""Projects: queues with their settings, who manages them, and how fast they may go."""
+"""Projects: queues with their settings, managers' roles, rate limits and snapshots."""
 
 import math
 import secrets
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 
 def check_one_line(name: str) -> None:
-    """Raise ValidationError for a name that would break the line it stands in."""
+    """Raise ValidationError unless the name is one line of visible characters."""
     if not is_one_line(name):
         raise ValidationError("must be one line of visible characters.")
 
 
-# Per second. Beyond them the times that a rate leads to are no times any more.
+# Per second. Beyond these limits, the times computed from a rate are not valid timestamps.
 LOWEST_RATE, HIGHEST_RATE = 1e-6, 1e9
 LONGEST_RETENTION_DAYS = 36_500
 
@@ -46,7 +46,7 @@ def check_rate(rate: float) -> None:
 
 class ProjectQuerySet(models.QuerySet["Project"]):
     def visible_to(self, viewer: "User | AnonymousUser") -> "ProjectQuerySet":
-        """The projects that the viewer may know of: all but the hidden ones without its READ role."""
+        """The projects that the viewer may know of: all but hidden projects in which it lacks READ."""
         from projects.roles import Role
 
         if not viewer.is_authenticated:
@@ -54,7 +54,7 @@ class ProjectQuerySet(models.QuerySet["Project"]):
         return self.filter(Q(hidden=False) | Q(pk__in=Project.objects.with_role(viewer, Role.READ).values("pk")))
 
     def with_role(self, viewer: "User | AnonymousUser", role: Role) -> "ProjectQuerySet":
-        """The projects in which the viewer has this one role, itself or through a group; tracker admins have all."""
+        """The projects in which the viewer has this role, directly or through a group; all for a tracker admin."""
         if not viewer.is_authenticated:
             return self.none()
         return cast(
@@ -140,7 +140,7 @@ class Project(models.Model):
 
 
 class ProjectUserObjectPermission(UserObjectPermissionBase):
-    """One role of one manager in one project; guardian reads and writes it instead of its generic table."""
+    """One role of one manager in one project. django-guardian uses this table instead of its generic one."""
 
     content_object = models.ForeignKey(Project, on_delete=models.CASCADE)
 
@@ -158,10 +158,10 @@ class ProjectGroupObjectPermission(GroupObjectPermissionBase):
 
 
 class RateBucket(models.Model):
-    """A project's token bucket of one kind, burst 1: the next token is there from `next_at` on.
+    """A project's token bucket of one kind, with burst 1: the next token is available at `next_at`.
 
-    A call that takes n tokens moves `next_at` to n/rate seconds from now, so a call for many leaves a debt that later
-    ones wait for. The only row that all workers of a project share, and only a project with a rate limit has it.
+    A call that takes n tokens moves `next_at` to n/rate seconds from now, so calls after a large batch wait longer.
+    This is the only row that all workers of a project write, and only projects with a rate limit have it.
     """
 
     class Kind(models.TextChoices):
@@ -181,7 +181,7 @@ class RateBucket(models.Model):
 
 
 class Snapshot(models.Model):
-    """How a project's tasks stood at one moment, taken by the scheduler and kept for SNAPSHOT_KEEP_HOURS."""
+    """A project's task counts at one moment, taken by the scheduler and kept for SNAPSHOT_KEEP_HOURS."""
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="snapshots", db_index=False)
     taken = models.DateTimeField(db_default=Now())

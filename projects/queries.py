@@ -1,4 +1,4 @@
-"""Questions about projects. They read only."""
+"""Read-only queries about projects."""
 
 from datetime import UTC, datetime
 from typing import NamedTuple
@@ -8,7 +8,7 @@ from tracker import db
 
 MOST_SNAPSHOTS = 10_000
 
-#: Parts into which `history` divides its time.
+#: How many intervals `history` divides its period into.
 POINTS = 300
 
 
@@ -24,7 +24,7 @@ def snapshots_between(project: Project, *, begin: int, end: int) -> list[Snapsho
 
 
 class Point(NamedTuple):
-    """What a project's snapshot told. `closed` counts from the beginning of time."""
+    """The counts of one snapshot. `closed` is the total since the project was created."""
 
     taken: datetime
     ready: int
@@ -36,15 +36,15 @@ class Point(NamedTuple):
 
 
 def history(project: Project, *, seconds: int) -> list[Point]:
-    """The snapshots of the last `seconds`, the oldest first: of each 300th of that time the last one.
+    """The snapshots of the last `seconds`, oldest first; only the last one of each of POINTS intervals.
 
-    The snapshot before them comes first, if there is one, so that a line begins where the chart does.
+    Begins with the last snapshot before that period, if there is one, so that a line starts at the chart's edge.
     """
     values = {"project": project.pk, "seconds": seconds, "width": seconds / POINTS}
     return [Point(*row) for row in db.rows(HISTORY, values)]
 
 
-# By snapshot_newest.
+# Uses the index snapshot_newest.
 HISTORY = """
 (
     SELECT taken, new_task_count - leased_task_count, leased_task_count, failed_task_count,

@@ -1,4 +1,4 @@
-"""How projects look on the wire."""
+"""Requests and responses about projects."""
 
 from typing import Any
 
@@ -19,26 +19,32 @@ RATE_HELP = f"Tasks per second, {LOWEST_RATE:f} or more; 0: unlimited."
 class _Settings(RequestSerializer):
     clone_url = Text(longest=2000, required=False, help_text="Where workers get the code from.")
     git_repo = Text(longest=500, required=False, help_text="`owner/name`, as the git host's pushes name it.")
-    version = Text(longest=200, required=False, help_text="What workers should run; pushes set it to the commit.")
-    production_branch = Text(longest=200, required=False, help_text="Whose pushes count; empty: the default branch.")
-    priority = WholeNumber(low=0, high=INT32[1], required=False, help_text="Higher first.")
+    version = Text(longest=200, required=False, help_text="The commit that workers should run; pushes set it.")
+    production_branch = Text(
+        longest=200, required=False, help_text="Pushes to it set `version`; empty: the default branch."
+    )
+    priority = WholeNumber(low=0, high=INT32[1], required=False, help_text="Higher is leased from first.")
     motd = Text(required=False, help_text="A message of the day.")
-    public = Flag(required=False, help_text="Every worker may lease. Only a tracker admin may make a project public.")
-    hidden = Flag(required=False, help_text="Only who may see it knows of it. Not together with `public`.")
-    paused = Flag(required=False, help_text="Nothing is leased.")
-    chain = WholeNumber(low=0, high=INT64[1], required=False, help_text="Where closed tasks go on; 0: nowhere.")
+    public = Flag(required=False, help_text="Every worker may lease. Only a tracker admin may change this.")
+    hidden = Flag(
+        required=False, help_text="Only managers with READ and workers with a grant know of it. Excludes `public`."
+    )
+    paused = Flag(required=False, help_text="No task is leased.")
+    chain = WholeNumber(
+        low=0, high=INT64[1], required=False, help_text="The project that gets a copy of each closed task; 0: none."
+    )
     assign_rate = Rate(low=LOWEST_RATE, high=HIGHEST_RATE, required=False, help_text=RATE_HELP)
     submit_rate = Rate(low=LOWEST_RATE, high=HIGHEST_RATE, required=False, help_text=RATE_HELP)
     lease_seconds = WholeNumber(
-        low=1, high=INT32[1], required=False, help_text="How long a lease lasts where the task does not say."
+        low=1, high=INT32[1], required=False, help_text="Duration of a lease if the task's max_assign_time is 0."
     )
     retention_days = WholeNumber(
-        low=0, high=LONGEST_RETENTION_DAYS, required=False, help_text="How long closed tasks are kept."
+        low=0, high=LONGEST_RETENTION_DAYS, required=False, help_text="How many days closed tasks are kept."
     )
 
     @classmethod
     def check(cls, values: dict[str, Any]) -> None:
-        """What was not sent is left to the model's default, or as it is."""
+        """Drop what was not sent: it gets the model's default, or stays unchanged."""
         values["chain_id"] = values.pop("chain")
         for name in [name for name, value in values.items() if value is None]:
             del values[name]
@@ -57,7 +63,7 @@ class MonitoringQuery(RequestSerializer):
 
 
 class MonitoringBetweenQuery(RequestSerializer):
-    # Up to the end of the year 9999, where Python's calendar ends. `from` can't be written as an attribute.
+    # Up to the end of the year 9999, the limit of Python's datetime. `from` is a keyword and no valid attribute name.
     locals()["from"] = WholeNumber(low=0, high=253_402_300_799, help_text="Unix seconds.")
     to = WholeNumber(low=0, high=253_402_300_799, help_text="Unix seconds.")
 
@@ -88,20 +94,20 @@ class ProjectContent(Content):
     motd = Text()
     public = BooleanField()
     hidden = BooleanField()
-    chain = IntegerField(help_text="The project where closed tasks go on; 0: none.")
+    chain = IntegerField(help_text="The project that gets a copy of each closed task; 0: none.")
     paused = BooleanField()
     assign_rate = FloatField(help_text=RATE_HELP)
     submit_rate = FloatField(help_text=RATE_HELP)
 
 
 class ProjectTwiceContent(ProjectContent):
-    project = ProjectContent(help_text="The same again.")
+    project = ProjectContent(help_text="The same fields again.")
 
 
 class SnapshotContent(Content):
     new_task_count = IntegerField()
     failed_task_count = IntegerField()
-    closed_task_count = IntegerField(help_text="Ever closed.")
+    closed_task_count = IntegerField(help_text="Closed since the project was created.")
     awaiting_verification_count = IntegerField(help_text="Tasks with too few agreeing results.")
     worker_access_count = IntegerField()
     time_stamp = IntegerField(help_text="Unix seconds.")
@@ -132,7 +138,7 @@ def project_content(project: Project | ProjectFields) -> dict[str, Any]:
 
 
 def snapshot_content(snapshot: Snapshot) -> dict[str, Any]:
-    """A snapshot of the API."""
+    """The snapshot object of the API."""
     return {
         "new_task_count": snapshot.new_task_count,
         "failed_task_count": snapshot.failed_task_count,
@@ -144,5 +150,5 @@ def snapshot_content(snapshot: Snapshot) -> dict[str, Any]:
 
 
 def manager_role_content(manager: User, role: Role) -> dict[str, Any]:
-    """A manager with its roles in a project, as the sum."""
+    """A manager and the sum of its roles in a project."""
     return {"manager": manager_content(manager), "role": int(role)}

@@ -1,4 +1,4 @@
-"""What is done to projects."""
+"""Operations on projects."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +16,7 @@ from tracker.api.errors import Conflict, Forbidden, InvalidField
 if TYPE_CHECKING:
     from accounts.models import User
 
-# Any number will do that nothing else in the database locks.
+# Key of an advisory lock: any number that no other advisory lock uses.
 CHAIN_LOCK = 7_310_303
 
 
@@ -31,7 +31,7 @@ class OnlyTrackerAdmins(Forbidden):
 def create_project(*, name: str, **settings: Any) -> Project:
     """Create a project; `settings` are further columns of Project.
 
-    Raises django's ValidationError, whose message_dict names the columns, and NameTaken.
+    Raises Django's ValidationError, whose message_dict names the columns, and NameTaken.
     """
     project = Project(name=name, **settings)
     project.full_clean(validate_unique=False, validate_constraints=False)
@@ -43,14 +43,14 @@ def create_project(*, name: str, **settings: Any) -> Project:
 
 
 def create_project_for(*, manager: "User", chain_id: int = 0, **settings: Any) -> Project:
-    """Create a project in the name of a manager, who gets every role in it.
+    """Create a project on behalf of a manager, who gets every role in it.
 
-    `chain_id` 0 is none. Raises OnlyTrackerAdmins, InvalidField, NameTaken, and for the chain NoSuchProject and
+    `chain_id` 0 means no chain. Raises OnlyTrackerAdmins, InvalidField, NameTaken, and for the chain NoSuchProject and
     Forbidden.
     """
     if settings.get("public") and not manager.is_tracker_admin:
         raise OnlyTrackerAdmins
-    # A new project stands in no chain yet, so it can't close a circle.
+    # No chain leads to a new project yet, so there can't be a cycle.
     chain = require(manager, chain_id, Role.EDIT) if chain_id else None
     with transaction.atomic():
         with _named_fields():
@@ -74,23 +74,25 @@ def update_project(*, manager: "User", project: Project, chain_id: int | None = 
         changes["chain_id"] = chain_id or None
     with transaction.atomic():
         if chain_id:
-            # One change of chains at a time: two that are harmless each for itself could close a circle together.
+            # One change of chains at a time: two concurrent changes, each harmless alone, could form a cycle.
             db.one("SELECT pg_advisory_xact_lock(%(lock)s)", {"lock": CHAIN_LOCK})
             if db.one(LEADS_TO, {"project": project.pk, "chain": chain_id}) is not None:
-                raise InvalidField("chain", f"project {chain_id} leads back to this one; a chain may not be a circle.")
+                raise InvalidField(
+                    "chain", f"project {chain_id} leads back to this one; a chain must not form a cycle."
+                )
         with _named_constraints():
             Project.objects.filter(pk=project.pk).update(**changes)
 
 
 def rotate_webhook_secret(*, project: Project) -> str:
-    """Give the project another webhook secret, and return it. Pushes signed with the old one are refused at once."""
+    """Give the project a new webhook secret and return it. Pushes signed with the old one are refused from now on."""
     secret = random_secret()
     Project.objects.filter(pk=project.pk).update(webhook_secret=secret)
     return secret
 
 
 def _check_columns(changes: dict[str, Any]) -> None:
-    """Raise InvalidField for a value that the column's validators refuse."""
+    """Raise InvalidField for a value that the column's validators reject."""
     others = [field.name for field in Project._meta.fields if field.name not in changes]
     with _named_fields():
         Project(**changes).clean_fields(exclude=others)
@@ -98,7 +100,7 @@ def _check_columns(changes: dict[str, Any]) -> None:
 
 @contextmanager
 def _named_fields() -> Iterator[None]:
-    """Turn Django's validation errors into ours."""
+    """Turn ValidationError into InvalidField."""
     try:
         yield
     except ValidationError as error:
@@ -108,7 +110,7 @@ def _named_fields() -> Iterator[None]:
 
 @contextmanager
 def _named_constraints() -> Iterator[None]:
-    """Turn violated constraints into our errors."""
+    """Turn constraint violations into API errors."""
     try:
         with transaction.atomic():
             yield
@@ -119,11 +121,11 @@ def _named_constraints() -> Iterator[None]:
         if "project_not_public_and_hidden" in text:
             raise InvalidField("hidden", "a project can't be public and hidden at once.") from error
         if "chain_id" in text:
-            raise InvalidField("chain", "this project was deleted at this moment.") from error
+            raise InvalidField("chain", "this project has just been deleted.") from error
         raise
 
 
-# Whether the chain that begins with one project comes to another. UNION, not UNION ALL, ends also in a circle.
+# Whether the chain from one project leads to another. UNION, unlike UNION ALL, also terminates in a cycle.
 LEADS_TO = """
 WITH RECURSIVE ahead AS (
     SELECT id, chain_id FROM projects_project WHERE id = %(chain)s

@@ -36,11 +36,11 @@ from tracker.api.views import ApiView
 
 
 class GetProjectView(ApiView):
-    """GET /project/get/:id. The fields stand in `content` and again in `content.project`; clients read either."""
+    """GET /project/get/:id. The fields are in `content` and again in `content.project`; clients read either."""
 
     authentication_classes = [SessionAuthentication]
 
-    @describe("A project", details="A hidden one needs READ.", content=ProjectTwiceContent)
+    @describe("A project", details="A hidden project needs READ.", content=ProjectTwiceContent)
     def get(self, request: Request, project_id: int) -> Envelope:
         content = project_content(visible_project(request, project_id))
         return Envelope({**content, "project": content})
@@ -53,7 +53,7 @@ class ListProjectsView(ApiView):
 
     @describe(
         "All projects by name",
-        details="Without the hidden ones that you have no role in.",
+        details="Hidden projects only for managers with READ.",
         content={"projects": ProjectContent(many=True)},
     )
     def get(self, request: Request) -> Envelope:
@@ -78,11 +78,11 @@ class CreateProjectView(ManagerView):
 
 
 class UpdateProjectView(ManagerView):
-    """POST /project/update/:id. What is not sent stays as it is."""
+    """POST /project/update/:id. Fields that are not sent stay unchanged."""
 
     @describe(
         "Change a project",
-        details="Needs EDIT. What is not sent stays as it is.",
+        details="Needs EDIT. Fields that are not sent stay unchanged.",
         body=UpdateProjectRequest,
         errors={409: None},
     )
@@ -97,7 +97,7 @@ class WebhookSecretView(ManagerView):
     """GET and POST /project/webhook_secret/:id."""
 
     @describe(
-        "What signs the git host's pushes",
+        "The secret that signs the git host's pushes",
         details="Needs SECRET.",
         content={"webhook_secret": Text()},
         errors={403: None},
@@ -106,7 +106,7 @@ class WebhookSecretView(ManagerView):
         project = require(manager_of(request), project_id, Role.SECRET)
         return Envelope({"webhook_secret": project.webhook_secret})
 
-    @describe("Set what signs the git host's pushes", details="Needs SECRET.", body=WebhookSecretRequest)
+    @describe("Set the secret that signs the git host's pushes", details="Needs SECRET.", body=WebhookSecretRequest)
     def post(self, request: Request, project_id: int) -> Envelope:
         project = require(manager_of(request), project_id, Role.SECRET)
         Project.objects.filter(pk=project.pk).update(**self.parsed(WebhookSecretRequest))
@@ -143,7 +143,7 @@ class MonitoringView(ApiView):
     authentication_classes = [SessionAuthentication]
 
     @describe(
-        "How a project stood, newest first", query=MonitoringQuery, content={"snapshots": SnapshotContent(many=True)}
+        "A project's snapshots, newest first", query=MonitoringQuery, content={"snapshots": SnapshotContent(many=True)}
     )
     def get(self, request: Request, project_id: int) -> Envelope:
         project = visible_project(request, project_id)
@@ -157,7 +157,7 @@ class MonitoringBetweenView(ApiView):
     authentication_classes = [SessionAuthentication]
 
     @describe(
-        "How it stood between two times, newest first",
+        "A project's snapshots between two times, newest first",
         query=MonitoringBetweenQuery,
         content={"snapshots": SnapshotContent(many=True)},
     )
@@ -168,17 +168,17 @@ class MonitoringBetweenView(ApiView):
 
 
 class ReceiveHookView(ApiView):
-    """POST /git/receivehook. Identified by its signature."""
+    """POST /git/receivehook. Authenticated by its signature."""
 
     max_body_bytes = settings.MAX_WEBHOOK_BODY_BYTES
 
     @describe(
-        "A push, as a git host reports it",
+        "Receive a git host's webhook",
         details=(
             "From GitHub, Gitea, Gogs, Forgejo or GitLab, signed with the project's webhook secret. A push to the "
             "production branch becomes the project's `version`."
         ),
-        body={"type": "object", "description": "What the host sends.", "additionalProperties": True},
+        body={"type": "object", "description": "The host's payload.", "additionalProperties": True},
         content={"updated_projects": IntegerField()},
         errors={403: None},
     )
@@ -188,7 +188,7 @@ class ReceiveHookView(ApiView):
 
 
 def visible_project(request: Request, project_id: int) -> Project:
-    """The project, if whoever asks may know of it. Raises NoSuchProject."""
+    """The project, if the viewer may know of it. Raises NoSuchProject."""
     project = Project.objects.visible_to(viewer_of(request)).filter(pk=project_id).first()
     if project is None:
         raise NoSuchProject(f"There is no project {project_id}.")

@@ -1,7 +1,7 @@
-"""Pushes that git hosts report: GitHub, Gitea, Gogs, Forgejo and GitLab.
+"""Webhooks of git hosts: GitHub, Gitea, Gogs, Forgejo and GitLab.
 
-Nothing in the payload is believed before one of the repository's projects has verified the signature over its raw
-bytes; until then it only says which projects to ask.
+Nothing in the payload is trusted until the signature over its raw bytes has been verified with the webhook secret of
+one of the repository's projects. Before that, the payload only selects these projects.
 """
 
 import hashlib
@@ -14,7 +14,7 @@ from projects.models import Project
 from tracker.api.body import parse_json
 from tracker.api.errors import BadInput, Forbidden
 
-# Hosts sign with HMAC over the body. The strongest that is sent counts; sha1 is what old GitHub servers send alone.
+# Hosts sign the body with HMAC. Only the strongest signature counts; old GitHub servers send nothing but SHA-1.
 _SIGNATURE_HEADERS = (
     ("X-Hub-Signature-256", "sha256"),
     ("X-Forgejo-Signature", "sha256"),
@@ -38,7 +38,7 @@ class BadSignature(Forbidden):
 
 
 class Push(NamedTuple):
-    """What a payload says. `branch` is None for a tag; `commit` is None when the branch was deleted."""
+    """The content of a payload. `branch` is None for a tag; `commit` is None when the branch was deleted."""
 
     repository: str
     branch: str | None
@@ -47,7 +47,7 @@ class Push(NamedTuple):
 
 
 def receive(*, body: bytes, headers: Mapping[str, str]) -> list[Project]:
-    """Set the version of the projects that a push concerns; returns those. None is no error: a tag, another branch.
+    """Set the version of the projects that a push affects, and return them: none for a tag or another branch.
 
     Raises BadInput, UnknownRepository and BadSignature.
     """
@@ -66,14 +66,14 @@ def receive(*, body: bytes, headers: Mapping[str, str]) -> list[Project]:
 
 
 def _read(body: bytes) -> Push:
-    """The push in a body: JSON, or the form with JSON in it that GitHub can be set to send. Raises BadInput."""
+    """The push in a body: JSON, or a form with JSON in it, as GitHub can be configured to send. Raises BadInput."""
     raw: bytes | str = body
     if body.startswith(b"payload="):
         raw = parse_qs(body.decode(errors="replace"), keep_blank_values=True)["payload"][0]
     payload = parse_json(raw)
     repository = _text(payload, "project", "path_with_namespace") or _text(payload, "repository", "full_name")
     if repository is None:
-        raise BadInput("repository.full_name: is missing; this is no webhook that the tracker knows.")
+        raise BadInput("repository.full_name: is missing; this is not the payload of a supported git host.")
     reference, commit = _text(payload, "ref") or "", _text(payload, "after") or ""
     return Push(
         repository=repository,
@@ -84,14 +84,14 @@ def _read(body: bytes) -> Push:
 
 
 def _text(payload: Any, *keys: str) -> str | None:
-    """The text at a path of keys; None if there is none that the database could hold."""
+    """The text at a path of keys; None if it is missing, empty, too long or contains NUL."""
     for key in keys:
         payload = payload.get(key) if isinstance(payload, dict) else None
     return payload if isinstance(payload, str) and payload and "\0" not in payload and len(payload) <= 500 else None
 
 
 def _is_signed(project: Project, body: bytes, headers: Mapping[str, str]) -> bool:
-    # Everybody can sign with an empty secret.
+    # Anybody could sign with an empty secret.
     if not project.webhook_secret:
         return False
     secret = project.webhook_secret.encode()
@@ -105,7 +105,7 @@ def _is_signed(project: Project, body: bytes, headers: Mapping[str, str]) -> boo
 
 
 def _is_push(headers: Mapping[str, str]) -> bool:
-    """Whether the host calls it a push; one that names no event is taken for one."""
+    """Whether this is a push event; a request without an event header counts as one."""
     events = [headers[name] for name in _EVENT_HEADERS if name in headers]
     return not events or any(event in _PUSH_EVENTS for event in events)
 

@@ -1,4 +1,4 @@
-"""Which worker may do what in which project.
+"""What workers may do in projects.
 
 | granted  | public               | private              | hidden         |
 |----------|----------------------|----------------------|----------------|
@@ -6,7 +6,7 @@
 | ASSIGN   | assign, read         | assign, read         | assign         |
 | SUBMIT   | assign, submit, read | assign, submit, read | assign, submit |
 
-SUBMIT carries ASSIGN with it. Leases and submits find out themselves, in tasks.queue.functions; here is what else asks.
+SUBMIT includes ASSIGN. For leases and submits, tasks.queue.functions check access; the other checks are here.
 """
 
 from django.db.models import Q
@@ -34,10 +34,10 @@ def require_submit_anywhere(worker: Caller) -> None:
 
 
 def project_with_secret(*, worker: Worker, project_id: int) -> Project:
-    """The project, for a worker that wants its secret.
+    """The project, for a worker that wants to read its secret.
 
-    Raises NoSuchProject, also for one hidden from this worker, and Forbidden if it holds no ASSIGN: leasing as
-    everybody may is not enough.
+    Raises NoSuchProject, also if the project is hidden from this worker, and Forbidden if the worker was not granted
+    ASSIGN: that the project is public is not enough.
     """
     project = Project.objects.filter(pk=project_id).first()
     granted = WorkerAccess.objects.filter(
@@ -46,5 +46,7 @@ def project_with_secret(*, worker: Worker, project_id: int) -> Project:
     if project is None or (project.hidden and not granted):
         raise NoSuchProject(f"There is no project {project_id}.")
     if not granted:
-        raise Forbidden(f"This worker holds no ASSIGN on project {project_id}; ask for it.")
+        raise Forbidden(
+            f"This worker was not granted ASSIGN on project {project_id}; ask the project's managers for it."
+        )
     return project

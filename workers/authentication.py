@@ -1,4 +1,4 @@
-"""How views learn which worker calls."""
+"""Authentication of workers by the headers X-Worker-ID and X-Secret."""
 
 from typing import Any, ClassVar
 
@@ -13,7 +13,7 @@ from workers.models import Worker
 
 
 class WorkerAuthentication(BaseAuthentication):
-    """Finds the worker that the headers name; None if there are no such headers."""
+    """Looks up the worker that the headers name; None without these headers."""
 
     refuses: ClassVar = {"GET": {401}, "POST": {401}}
 
@@ -26,7 +26,7 @@ class WorkerAuthentication(BaseAuthentication):
 
 
 class CredentialsAuthentication(WorkerAuthentication):
-    """Takes the headers as they are, for a function of the database that finds out itself who calls."""
+    """Takes the headers unchecked, for a database function that checks them itself."""
 
     def authenticate(self, request: Request) -> tuple[Any, None] | None:
         caller = credentials(request.META.get("HTTP_X_WORKER_ID"), request.META.get("HTTP_X_SECRET"))
@@ -34,7 +34,7 @@ class CredentialsAuthentication(WorkerAuthentication):
 
 
 class WorkerView(ApiView):
-    """An API view for workers; `self.worker` is the one who calls."""
+    """An API view for workers; `self.worker` is the calling worker."""
 
     authentication_classes = [WorkerAuthentication]
     worker: Worker
@@ -47,9 +47,9 @@ class WorkerView(ApiView):
 
 
 class CallerView(ApiView):
-    """An API view for workers whose one round trip to the database includes finding out who calls.
+    """An API view for workers whose single round trip to the database includes the authentication.
 
-    `self.caller` is who it says it is.
+    `self.caller` holds the credentials as sent, unchecked.
     """
 
     authentication_classes = [CredentialsAuthentication]
@@ -60,12 +60,12 @@ class CallerView(ApiView):
         if not isinstance(request.user, Credentials):
             raise NotIdentified
         self.caller = request.user
-        # A large body is not read for just anybody.
+        # Read a large body only for a registered worker.
         if request.method == "POST" and is_large(request._request):
             identified(self.caller)
 
     def handle_exception(self, exc: Exception) -> Any:
-        # What is wrong with a request is told to nobody but a worker.
+        # Only a registered worker learns what is wrong with its request; any other client gets 401.
         if isinstance(exc, (BadInput, TooLarge, UnsupportedMedia)):
             try:
                 identified(self.caller)

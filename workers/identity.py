@@ -1,4 +1,4 @@
-"""Who calls: a worker's id and secret, as the headers X-Worker-ID and X-Secret bring them."""
+"""A worker's credentials: its id and secret, from the headers X-Worker-ID and X-Secret."""
 
 import hmac
 from typing import NamedTuple, Protocol
@@ -9,7 +9,7 @@ from tracker.api.fields import INT64
 from workers.models import Worker
 from workers.services import digest
 
-# Compared against when there is no such worker, so that the answer takes as long as for a wrong secret.
+# Compared against when there is no such worker, so that the response takes as long as for a wrong secret.
 _NO_DIGEST = bytes(32)
 
 _ID_DIGITS = 19
@@ -20,7 +20,7 @@ class UnknownWorker(NotIdentified):
 
 
 class Caller(Protocol):
-    """Whoever calls a function of the database that looks itself whether this is so: a Worker, or Credentials."""
+    """The caller of a database function that checks the credentials itself: a Worker, or Credentials."""
 
     @property
     def pk(self) -> int: ...
@@ -30,25 +30,25 @@ class Caller(Protocol):
 
 
 class Credentials(NamedTuple):
-    """Who a caller says it is."""
+    """The id and the digest of the secret that a caller sent, unchecked."""
 
     pk: int
     secret_digest: bytes
 
 
 def credentials(number: str | None, secret: str | None) -> Credentials | None:
-    """What the two headers say; None if there is neither. Raises NotIdentified."""
+    """The credentials in the two headers; None if both are missing. Raises NotIdentified."""
     if number is None and secret is None:
         return None
     if number is None or secret is None:
         raise NotIdentified("Send both headers, X-Worker-ID and X-Secret.")
     if not (number.isascii() and number.isdigit() and len(number) <= _ID_DIGITS and 0 < int(number) <= INT64[1]):
-        raise NotIdentified("X-Worker-ID: must be the whole number that /worker/create answered as `id`.")
+        raise NotIdentified("X-Worker-ID: must be the whole number that /worker/create returned as `id`.")
     return Credentials(int(number), digest(secret))
 
 
 def identified(caller: Credentials) -> Worker:
-    """The worker that the caller says it is. Raises UnknownWorker."""
+    """The worker with these credentials. Raises UnknownWorker."""
     row = db.one(FIND_WORKER, {"worker": caller.pk})
     worker = Worker(*row) if row else None
     stored = bytes(worker.secret_digest) if worker else _NO_DIGEST

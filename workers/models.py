@@ -1,4 +1,4 @@
-"""Workers: the machines that do the tasks, and what each may do where."""
+"""Workers, the machines that do the tasks, and their access to projects."""
 
 from django.db import models
 from django.db.models import Q
@@ -8,14 +8,14 @@ from projects.models import Project
 
 
 class Worker(models.Model):
-    """A registered worker. It identifies itself with its id and a secret, of which only the digest is kept."""
+    """A registered worker. It identifies itself with its id and a secret; only the secret's digest is stored."""
 
     alias = models.CharField(max_length=255)
     secret_digest = models.BinaryField(max_length=32, editable=False, help_text="SHA-256 of the secret as it is sent")
     paused = models.BooleanField(default=False, help_text="refused work from its next call on")
     created = models.DateTimeField(db_default=Now(), editable=False)
 
-    # DRF asks this of whatever it finds in request.user.
+    # DRF reads this attribute of request.user.
     is_authenticated = True
 
     class Meta:
@@ -27,7 +27,7 @@ class Worker(models.Model):
 
 
 class WorkerAccess(models.Model):
-    """What one worker may do in one project, and what it has asked for and not yet been answered."""
+    """What one worker may do in one project, and its pending request."""
 
     worker = models.ForeignKey(Worker, on_delete=models.CASCADE, related_name="accesses")
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="accesses")
@@ -40,7 +40,7 @@ class WorkerAccess(models.Model):
     class Meta:
         default_permissions = ()
         constraints = [
-            # Led by the project: a manager lists a project's workers, while a worker's row is found by both columns.
+            # The project comes first: a project's workers are listed by it alone, one worker's row is found by both.
             models.UniqueConstraint(fields=["project", "worker"], name="workeraccess_one_per_project"),
         ]
 
@@ -49,5 +49,5 @@ class WorkerAccess(models.Model):
 
     @property
     def is_pending(self) -> bool:
-        """Whether a manager has something to decide."""
+        """Whether a request is waiting for a manager's decision."""
         return self.wants_assign or self.wants_submit

@@ -1,4 +1,4 @@
-"""How workers look on the wire."""
+"""Requests and responses about workers."""
 
 from typing import Any
 
@@ -21,8 +21,8 @@ class SetPausedRequest(RequestSerializer):
 
 class AccessRequest(RequestSerializer):
     project = Id()
-    assign = Flag(default=False, help_text="To lease tasks. One of the two must be true.")
-    submit = Flag(default=False, help_text="To submit tasks, and to lease them.")
+    assign = Flag(default=False, help_text="To lease tasks. `assign` or `submit` must be true.")
+    submit = Flag(default=False, help_text="To submit and lease tasks.")
 
 
 class SecretRequest(RequestSerializer):
@@ -37,15 +37,15 @@ class WorkerContent(Content):
 
 
 class WorkerWithSecretContent(WorkerContent):
-    secret = Text(help_text="For the header X-Secret. It is shown this once.")
+    secret = Text(help_text="For the header X-Secret. Shown only once.")
 
 
 class AccessContent(Content):
     worker = WorkerContent()
     project = Id()
-    assign = BooleanField(help_text="Has it or, with `request`, asks for it.")
-    submit = BooleanField(help_text="Has it or, with `request`, asks for it.")
-    request = BooleanField(help_text="Something waits for a decision.")
+    assign = BooleanField(help_text="Granted or, if `request` is true, requested.")
+    submit = BooleanField(help_text="Granted or, if `request` is true, requested.")
+    request = BooleanField(help_text="Whether a request is pending.")
     granted_assign = BooleanField()
     granted_submit = BooleanField()
 
@@ -61,7 +61,7 @@ def worker_content(worker: Worker) -> dict[str, Any]:
 
 
 def access_content(access: WorkerAccess) -> dict[str, Any]:
-    """A worker's access to a project. `assign` and `submit` are what it has or, with `request`, has asked for."""
+    """A worker's access to a project. `assign` and `submit` are true if granted or requested."""
     return {
         "worker": worker_content(access.worker),
         "project": access.project_id,

@@ -1,4 +1,4 @@
-"""What is done to workers and their access."""
+"""Operations on workers and their access."""
 
 import base64
 import hashlib
@@ -24,14 +24,14 @@ class NothingAsked(NotFound):
 
 
 class Registration(NamedTuple):
-    """A worker together with its secret, which is not kept anywhere."""
+    """A worker together with its secret, which is not stored anywhere."""
 
     worker: Worker
     secret: str
 
 
 def digest(secret: str) -> bytes:
-    """What is stored of a secret. A plain hash, since the secret has 256 random bits and nobody can guess it."""
+    """The stored digest of a secret. A plain hash is enough: nobody can guess 256 random bits."""
     return hashlib.sha256(secret.encode()).digest()
 
 
@@ -59,22 +59,22 @@ def rename(*, worker: Worker, alias: str) -> None:
 
 
 def rotate_secret(*, worker: Worker) -> Registration:
-    """Give the worker a new secret; the old one stops at once."""
+    """Give the worker a new secret; the old one stops working at once."""
     secret = _new_secret()
     Worker.objects.filter(pk=worker.pk).update(secret_digest=digest(secret))
     return Registration(worker, secret)
 
 
 def set_paused(*, worker_id: int, paused: bool) -> None:
-    """Refuse the worker work from its next call on, or stop refusing it. Raises BadInput for an unknown worker."""
+    """Pause or resume a worker, from its next call on. Raises BadInput for an unknown worker."""
     if not Worker.objects.filter(pk=worker_id).update(paused=paused):
         raise BadInput(f"worker: there is no worker {worker_id}.")
 
 
 def grant_access(*, worker: Worker, project: Project, assign: bool, submit: bool) -> WorkerAccess:
-    """Let the worker lease (`assign`) or submit as well (`submit`), whether it asked or not, and settle its request.
+    """Let the worker lease (`assign`) or submit as well (`submit`), whether it asked or not, and clear its request.
 
-    Never takes anything away.
+    Never revokes anything.
     """
     db.affected(GRANT, {"worker": worker.pk, "project": project.pk, "assign": assign, "submit": submit})
     return WorkerAccess.objects.get(worker=worker, project=project)
@@ -87,16 +87,16 @@ def accept_request(*, project: Project, worker_id: int) -> None:
 
 
 def reject_request(*, project: Project, worker_id: int) -> None:
-    """Refuse what the worker asked for, and take what it was granted. Raises NothingAsked if there is neither."""
+    """Reject the worker's request and revoke its access. Raises NothingAsked if it has neither."""
     if not WorkerAccess.objects.filter(project=project, worker_id=worker_id).delete()[0]:
         raise NothingAsked
 
 
 def request_access(*, worker: Worker, project_id: int, assign: bool, submit: bool) -> str | None:
-    """Ask the project's managers for access. Returns what to tell the worker, if anything.
+    """Ask the project's managers for access. Returns a message for the worker, or None.
 
-    The answer must not tell whether a hidden project exists: for one that the worker has no grant in, and for one
-    that is not there, it is the same however often it is asked. Raises BadInput when there is nothing to ask for.
+    The response must not reveal whether a hidden project exists: for a hidden project without a grant and for one that
+    does not exist it is the same, however often the worker asks. Raises BadInput if there is nothing to ask for.
     """
     if not (assign or submit):
         raise BadInput("assign: one of assign and submit must be true.")
@@ -108,7 +108,7 @@ def request_access(*, worker: Worker, project_id: int, assign: bool, submit: boo
             _ask(worker, project, assign=assign, submit=submit)
         return "If there is such a project, its managers have been asked."
     if project.public and not submit:
-        raise BadInput("assign: this project is public, every worker may lease; there is nothing to ask for.")
+        raise BadInput("assign: this project is public, so every worker may lease; there is nothing to ask for.")
     if has_assign >= assign and has_submit >= submit:
         raise BadInput("This access has already been granted.")
     if access and has_assign | access.wants_assign >= assign and has_submit | access.wants_submit >= submit:
@@ -121,7 +121,7 @@ def _ask(worker: Worker, project: Project, *, assign: bool, submit: bool) -> Non
     db.affected(ASK, {"worker": worker.pk, "project": project.pk, "assign": assign, "submit": submit})
 
 
-# Each is one statement, so that of a request and a grant at the same moment neither undoes the other.
+# Each is a single statement, so that a concurrent request and grant don't undo each other.
 
 ASK = """
 INSERT INTO workers_workeraccess AS access (worker_id, project_id, assign, submit, wants_assign, wants_submit, asked)

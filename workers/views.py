@@ -31,7 +31,7 @@ from workers.serializers import (
 
 
 class CreateWorkerView(ApiView):
-    """POST /worker/create. The one answer that carries the secret."""
+    """POST /worker/create. The response contains the secret."""
 
     @describe(
         "Register a worker",
@@ -72,7 +72,7 @@ class RotateSecretView(WorkerView):
 
     @describe(
         "Get a new secret",
-        details="The old one stops at once.",
+        details="The old one stops working at once.",
         content={"worker": WorkerWithSecretContent},
     )
     def post(self, request: Request) -> Envelope:
@@ -98,7 +98,7 @@ class RequestAccessView(WorkerView):
 
     @describe(
         "Ask for access to a project",
-        details="A hidden project can be asked for by its id; the answer does not tell whether it exists.",
+        details="This also works for a hidden project; the response does not reveal whether it exists.",
         body=AccessRequest,
     )
     def post(self, request: Request) -> Envelope:
@@ -110,7 +110,7 @@ class RequestAccessView(WorkerView):
 
 
 class ProjectSecretView(ApiView):
-    """GET and POST /project/secret/:id: for managers with SECRET; a worker that holds ASSIGN may read it."""
+    """GET and POST /project/secret/:id: for managers with SECRET; a worker with ASSIGN may read it."""
 
     authentication_classes = [WorkerAuthentication, SessionAuthentication]
 
@@ -140,11 +140,11 @@ class ProjectSecretView(ApiView):
 
 
 class AccessListView(ManagerView):
-    """GET /project/access_list/:id, what waits for a decision first."""
+    """GET /project/access_list/:id, pending requests first."""
 
     @describe(
-        "Workers with access or asking for it",
-        details="Needs MANAGE_ACCESS. What waits for a decision comes first.",
+        "Workers with access or a pending request",
+        details="Needs MANAGE_ACCESS. Pending requests come first.",
         content={"accesses": AccessContent(many=True)},
         errors={403: None},
     )
@@ -166,7 +166,7 @@ class AcceptRequestView(ManagerView):
 class RejectRequestView(ManagerView):
     """POST /project/reject_request/:id/:wid."""
 
-    @describe("Refuse a request, revoke access", details="Needs MANAGE_ACCESS. Effective on the worker's next call.")
+    @describe("Reject a request, revoke access", details="Needs MANAGE_ACCESS. Effective on the worker's next call.")
     def post(self, request: Request, project_id: int, worker_id: int) -> Envelope:
         project = require(manager_of(request), project_id, Role.MANAGE_ACCESS)
         services.reject_request(project=project, worker_id=worker_id)

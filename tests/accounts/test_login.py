@@ -37,14 +37,14 @@ def test_it_works(api, mia):
     assert Session.objects.count() == 1
 
 
-def test_wrong_name_and_wrong_password_sound_the_same(api, mia):
+def test_wrong_name_and_wrong_password_get_the_same_response(api, mia):
     wrong = [login(api, password="wrong password"), login(api, username="nobody")]
     assert [answer.status for answer in wrong] == [403, 403]
     assert wrong[0].json == wrong[1].json
     assert not api.get("/account").ok
 
 
-def test_wrong_name_costs_a_hash_as_well(api, mia, monkeypatch):
+def test_wrong_name_is_hashed_as_well(api, mia, monkeypatch):
     hashed = []
     monkeypatch.setattr(User, "set_password", lambda self, password: hashed.append(password))
     login(api, username="nobody")
@@ -113,7 +113,7 @@ def test_limit_per_address(mia, settings):
     assert login(Api(address="10.0.0.2"), username="three").status == 403
 
 
-def test_account_of_nobody(api):
+def test_account_without_a_login(api):
     answer = api.get("/account")
     assert answer.status == 200
     assert not answer.ok

@@ -45,13 +45,13 @@ def test_promote_and_demote(as_admin, manager):
 
 
 @pytest.mark.parametrize("verb", ["promote", "demote"])
-def test_not_on_itself(as_admin, tracker_admin, verb):
+def test_admins_can_not_change_themselves(as_admin, tracker_admin, verb):
     assert change(as_admin, verb, tracker_admin).status_code == 403
     assert User.objects.get(pk=tracker_admin.pk).is_superuser
 
 
 @pytest.mark.parametrize("verb", ["promote", "demote"])
-def test_by_others(api, as_manager, manager, verb):
+def test_needs_a_tracker_admin(api, as_manager, manager, verb):
     other = UserFactory(is_superuser=verb == "demote")
     assert change(as_manager, verb, other).status_code == 403
     assert change(api, verb, other).status_code == 401
@@ -64,10 +64,10 @@ def test_unknown_manager(as_admin, verb):
 
 
 @pytest.mark.parametrize("verb", ["promote", "demote"])
-def test_links_can_not_forge_it(as_admin, manager, verb):
+def test_get_is_not_allowed(as_admin, manager, verb):
     assert as_admin.get(f"/manager/{verb}/{manager.pk}").status == 405
 
 
-def test_a_demoted_admin_is_none_at_once(as_admin, tracker_admin, manager):
+def test_a_demoted_admin_loses_the_permission_at_once(as_admin, tracker_admin, manager):
     User.objects.filter(pk=tracker_admin.pk).update(is_superuser=False)
     assert change(as_admin, "promote", manager).status_code == 403

@@ -80,7 +80,7 @@ def test_closed(api, settings):
     assert not User.objects.exists()
 
 
-def test_other_sites_pages_are_refused(api):
+def test_cross_site_requests_are_refused(api):
     answer = api.post(URL, BODY, headers={"Origin": "https://evil.example", "Sec-Fetch-Site": "cross-site"})
     assert answer.status == 403
     assert not User.objects.exists()
@@ -104,7 +104,7 @@ def test_ten_first_registrations_leave_one_tracker_admin(racing):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_one_name_at_once(racing):
+def test_racing_registrations_of_one_name(racing):
     outcomes = racing([partial(services.register, username="racer", password="correct horse")] * 5)
     assert sum(isinstance(outcome, services.NameTaken) for outcome in outcomes) == 4
     assert User.objects.count() == 1

@@ -1,4 +1,4 @@
-"""Managers' identity: the session, and requests that another site's page makes with it."""
+"""Authentication of managers by the session, and cross-site requests."""
 
 import pytest
 from django.contrib.sessions.models import Session
@@ -21,7 +21,7 @@ def admin_api(api, tracker_admin):
 
 @pytest.fixture
 def pause(admin_api, worker):
-    """Pause `worker` as a tracker admin, with further headers."""
+    """Pauses `worker` as a tracker admin, with the given headers."""
 
     def pause(**headers):
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
@@ -43,7 +43,7 @@ OWN = [
     # A script with a cookie jar.
     {},
     {"Referer": "https://evil.example/"},
-    # Our own pages, in browsers of today and older ones.
+    # The tracker's own pages, in current and older browsers.
     {"Origin": HERE, "Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "cors"},
     {"Origin": HERE},
     {"Sec-Fetch-Site": "same-origin"},
@@ -52,16 +52,16 @@ OWN = [
 ]
 
 FOREIGN = [
-    # A form and a fetch() of another site.
+    # A form and a fetch() on another site.
     {"Origin": "https://evil.example", "Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"},
     {"Origin": "https://evil.example", "Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"},
-    # The same in a browser without Sec-Fetch headers, which it doesn't send to plain http either.
+    # The same without Sec-Fetch headers: in an older browser, or over plain HTTP.
     {"Origin": "https://evil.example"},
     {"Origin": "http://evil.example"},
-    # A sandboxed frame, a local file, a redirect over other sites.
+    # A sandboxed frame, a local file, a redirect through other sites.
     {"Origin": "null", "Sec-Fetch-Site": "cross-site"},
     {"Origin": "null"},
-    # A neighbour under the same domain, another port of this machine.
+    # Another host under the same domain, another port of this host.
     {"Origin": "http://evil.testserver", "Sec-Fetch-Site": "same-site"},
     {"Origin": "http://evil.testserver"},
     {"Origin": f"{HERE}:8000", "Sec-Fetch-Site": "same-site"},
@@ -69,7 +69,7 @@ FOREIGN = [
     # Without an Origin.
     {"Sec-Fetch-Site": "cross-site"},
     {"Sec-Fetch-Site": "same-site"},
-    # Names that look like ours.
+    # Names that resemble the tracker's.
     {"Origin": "http://testserver.evil.example"},
     {"Origin": "http://eviltestserver"},
     {"Origin": "http://testserver@evil.example"},
@@ -79,13 +79,13 @@ FOREIGN = [
 
 
 @pytest.mark.parametrize("headers", OWN)
-def test_own_requests(pause, worker, headers):
+def test_same_origin_requests(pause, worker, headers):
     assert pause(**headers).status == 200
     assert is_paused(worker)
 
 
 @pytest.mark.parametrize("headers", FOREIGN)
-def test_requests_of_other_sites(pause, worker, headers):
+def test_cross_site_requests(pause, worker, headers):
     answer = pause(**headers)
     assert answer.status == 403
     assert "another site" in answer.message
@@ -94,19 +94,19 @@ def test_requests_of_other_sites(pause, worker, headers):
 
 
 @pytest.mark.parametrize("headers", OWN)
-def test_logs_for_own_requests(api, manager, headers):
+def test_logs_for_same_origin_requests(api, manager, headers):
     assert api.login(manager).post("/logs", {}, headers=headers).status == 200
 
 
 @pytest.mark.parametrize("headers", FOREIGN)
-def test_logs_for_other_sites(api, manager, headers):
+def test_logs_for_cross_site_requests(api, manager, headers):
     answer = api.login(manager).post("/logs", {}, headers=headers)
     assert answer.status == 403
     assert "content" not in answer.json
 
 
 @pytest.mark.parametrize("origin", ["http://[", "http://[::1", "http://a]b", "http://[x]"])
-def test_origin_that_is_no_address(pause, worker, origin):
+def test_malformed_origin(pause, worker, origin):
     assert pause(Origin=origin).status == 403
     assert not is_paused(worker)
 
@@ -126,7 +126,7 @@ def test_trusted_origin(pause, worker, settings):
 
 
 @pytest.mark.parametrize("site", ["cross-site", "same-site"])
-def test_trusted_origin_in_a_browser_of_today(pause, settings, site):
+def test_trusted_origin_with_sec_fetch_site(pause, settings, site):
     settings.CSRF_TRUSTED_ORIGINS = [PANEL]
     assert pause(**{"Origin": PANEL, "Sec-Fetch-Site": site}).status == 200
 
@@ -142,7 +142,7 @@ def test_trusted_origin_in_a_browser_of_today(pause, settings, site):
         "null",
     ],
 )
-def test_origin_that_is_not_the_trusted_one(pause, worker, settings, origin):
+def test_origin_that_only_resembles_the_trusted_one(pause, worker, settings, origin):
     settings.CSRF_TRUSTED_ORIGINS = [PANEL]
     assert pause(Origin=origin).status == 403
     assert not is_paused(worker)
@@ -198,19 +198,19 @@ def test_deleted_manager(path):
     assert caller.post(path, {}).status == 401
 
 
-def test_session_that_has_ended(admin_api):
+def test_deleted_session(admin_api):
     assert admin_api.post("/logs").status == 200
     Session.objects.all().delete()
     assert admin_api.post("/logs").status == 401
 
 
-def test_session_after_a_change_of_password(admin_api, tracker_admin):
+def test_session_after_a_password_change(admin_api, tracker_admin):
     tracker_admin.set_password("another one entirely")
     tracker_admin.save()
     assert admin_api.post("/logs").status == 401
 
 
-def test_workers_are_no_managers(api, worker):
+def test_worker_credentials_do_not_count(api, worker):
     assert api.post("/logs", {}, worker=worker).status == 401
 
 
@@ -230,6 +230,6 @@ def test_cookies(settings):
         ("https://evilexample.org", False),
     ],
 )
-def test_trusted_origins_may_stand_for_all_below_a_name(pause, worker, settings, origin, trusted):
+def test_trusted_origin_with_a_wildcard(pause, worker, settings, origin, trusted):
     settings.CSRF_TRUSTED_ORIGINS = ["https://*.example.org"]
     assert pause(Origin=origin).status == (200 if trusted else 403)

@@ -12,7 +12,7 @@ URL = "/logs"
 
 @pytest.fixture
 def reader(api, manager):
-    """The API as a manager without any role uses it."""
+    """The API client of a manager without any role."""
     return api.login(manager)
 
 
@@ -104,7 +104,7 @@ def test_worker_that_was_renamed(reader, worker, entry):
 
 
 def fill(worker, count):
-    """Entries with few different timestamps, in no particular order; returns their messages, newest first."""
+    """Create entries with few different timestamps, in no particular order; returns their messages, newest first."""
     rows = [
         LogEntry(worker=worker.worker, level=Level.INFO, scope="s", message=str(n), timestamp=1 + n * 7 % 5)
         for n in range(count)
@@ -113,14 +113,14 @@ def fill(worker, count):
     return [row.message for row in sorted(rows, key=lambda row: (row.timestamp, row.pk), reverse=True)]
 
 
-def test_cap(reader, worker):
+def test_default_limit(reader, worker):
     expected = fill(worker, 101)
     answer = reader.post(URL, {"level": 7, "since": 0})
     assert messages(answer) == expected[:100]
     assert set(answer.content) == {"logs", "before_timestamp", "before_id"}
 
 
-def test_largest_page(reader, worker):
+def test_largest_limit(reader, worker):
     expected = fill(worker, 1001)
     assert messages(reader.post(URL, {"limit": 1000})) == expected[:1000]
     answer = reader.post(URL, {"limit": 1001})
@@ -138,7 +138,7 @@ def walk(reader, on_page=lambda: None, **body):
         if not keys:
             return seen, page
         on_page()
-    raise AssertionError("The pages have no end.")
+    raise AssertionError("The pages never end.")
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 7, 23, 24, 100])
@@ -218,7 +218,7 @@ def test_tracker_admin_may(api, tracker_admin, entry):
     assert messages(api.login(tracker_admin).post(URL, {})) == ["m"]
 
 
-def test_for_everybody_if_the_setting_says_so(api, worker, settings, entry):
+def test_for_everybody_if_logs_are_public(api, worker, settings, entry):
     settings.LOGS_PUBLIC = True
     entry()
     for caller in (None, worker):
@@ -229,7 +229,7 @@ def test_not_public_by_default(settings):
     assert settings.LOGS_PUBLIC is False
 
 
-def test_asks_the_database_once_for_the_entries(reader, worker, entry, django_assert_num_queries):
+def test_number_of_queries_does_not_depend_on_the_entries(reader, worker, entry, django_assert_num_queries):
     entry()
     reader.post(URL, {})
     with django_assert_num_queries(3):

@@ -15,7 +15,7 @@ LEVELS = [("trace", 7), ("info", 5), ("warn", 4), ("error", 3)]
 
 @pytest.fixture
 def lines(settings):
-    """The lines that were added to the log file meanwhile."""
+    """Reads the lines that the test has added to the log file."""
     path = Path(settings.LOG_FILE)
     before = path.stat().st_size if path.exists() else 0
 
@@ -175,12 +175,12 @@ def test_refuses_a_field(api, worker, lines, level, field, value, problem):
 
 
 @pytest.mark.parametrize("timestamp", [1, 2**53 + 1, 2**63 - 1])
-def test_timestamp_is_the_workers(api, worker, timestamp):
+def test_timestamp_is_kept_as_sent(api, worker, timestamp):
     assert api.post("/log/info", BODY | {"timestamp": timestamp}, worker=worker).status == 200
     assert LogEntry.objects.get().timestamp == timestamp
 
 
-def test_client_cannot_speak_for_another(api, worker, other_worker, lines):
+def test_client_cannot_log_as_another_worker(api, worker, other_worker, lines):
     forged = {"worker": other_worker.worker.pk, "worker_alias": "other", "level": "error", "logger": "x", "time": "x"}
     api.post("/log/info", BODY | forged, worker=worker)
     entry = LogEntry.objects.get()

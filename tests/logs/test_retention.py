@@ -42,7 +42,7 @@ def test_nothing_to_do(db):
     assert drop_old_entries() == 0
 
 
-def test_days_by_setting(entry, settings):
+def test_retention_follows_the_setting(entry, settings):
     settings.LOG_KEEP_DAYS = 1
     entry("old", age=timedelta(hours=25))
     entry("recent", age=timedelta(hours=23))
@@ -50,7 +50,7 @@ def test_days_by_setting(entry, settings):
     assert left() == ["recent"]
 
 
-def test_longest_time(entry, settings):
+def test_longest_retention(entry, settings):
     settings.LOG_KEEP_DAYS = 36500
     entry("old", age=timedelta(days=3650))
     assert drop_old_entries() == 0
@@ -80,5 +80,5 @@ def test_entries_of_a_deleted_worker(entry, worker):
     assert drop_old_entries() == 1
 
 
-def test_the_scheduler_does_it():
+def test_it_is_a_periodic_job():
     assert drop_old_entries in [job.function for job in JOBS]

@@ -48,7 +48,7 @@ def test_it_works(as_manager, manager):
     assert project.secret == "{}"
 
 
-def test_name_is_enough(as_manager):
+def test_only_the_name_is_required(as_manager):
     project = Project.objects.get(pk=as_manager.post(URL, {"name": "x"}).content["id"])
     assert (project.public, project.hidden, project.paused) == (False, False, False)
     assert (project.assign_rate, project.priority, project.lease_seconds, project.retention_days) == (0, 0, 3600, 7)
@@ -60,7 +60,7 @@ def test_webhook_secrets_differ(as_manager):
     assert len(set(Project.objects.values_list("webhook_secret", flat=True))) == 2
 
 
-def test_public_takes_a_tracker_admin(as_manager, as_admin):
+def test_public_needs_a_tracker_admin(as_manager, as_admin):
     answer = as_manager.post(URL, {"name": "x", "public": True})
     assert answer.status == 403
     assert "public" in answer.message
@@ -109,7 +109,7 @@ def test_refuses_a_field(as_manager, field, value):
     assert not Project.objects.exists()
 
 
-def test_chain_takes_edit_there(as_manager, manager):
+def test_chain_needs_edit_in_the_target(as_manager, manager):
     seen, hidden = ProjectFactory(), ProjectFactory(secluded=True)
     assert as_manager.post(URL, {"name": "x", "chain": seen.pk}).status == 403
     assert as_manager.post(URL, {"name": "x", "chain": hidden.pk}).status == 404
@@ -120,7 +120,7 @@ def test_chain_takes_edit_there(as_manager, manager):
     assert Project.objects.get(pk=answer.content["id"]).chain == seen
 
 
-def test_takes_a_manager(api, worker):
+def test_needs_a_manager(api, worker):
     assert api.post(URL, {"name": "x"}).status == 401
     assert api.post(URL, {"name": "x"}, worker=worker).status == 401
     assert not Project.objects.exists()

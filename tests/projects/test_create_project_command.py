@@ -68,13 +68,13 @@ def test_chain_by_id(create_project):
 
 
 @pytest.mark.parametrize("chain", ["no such", "999999", "9" * 30, ""])
-def test_chain_to_no_project(create_project, chain):
+def test_chain_to_an_unknown_project(create_project, chain):
     with pytest.raises(CommandError, match=f'There is no project with the name or id "{chain}"'):
         create_project("first", "--chain", chain)
     assert not Project.objects.exists()
 
 
-def test_name_that_is_taken(create_project, project):
+def test_taken_name(create_project, project):
     with pytest.raises(CommandError, match="a project of this name exists already"):
         create_project(project.name)
     assert Project.objects.count() == 1

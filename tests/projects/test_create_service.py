@@ -55,7 +55,7 @@ def test_name_is_stored_as_sent():
     assert Project.objects.get().name == "  Übung <b> \U0001f680 "
 
 
-def test_name_that_is_taken():
+def test_taken_name():
     first = create_project(name="a", priority=1)
     with pytest.raises(NameTaken) as caught:
         create_project(name="a", priority=2)
@@ -114,7 +114,7 @@ def test_unknown_setting():
 
 
 @pytest.mark.django_db(transaction=True)
-def test_same_name_at_once(racing):
+def test_racing_creations_of_one_name(racing):
     outcomes = racing([lambda: create_project(name="a")] * 4)
     assert sorted(type(outcome).__name__ for outcome in outcomes) == ["NameTaken"] * 3 + ["Project"]
     assert Project.objects.count() == 1

@@ -63,7 +63,7 @@ def test_defaults(api, project):
     assert (content["clone_url"], content["git_repo"], content["version"], content["motd"]) == ("", "", "", "")
 
 
-def test_private_project_is_for_everybody(api, worker):
+def test_private_project_is_visible_to_everybody(api, worker):
     project = ProjectFactory(private=True)
     for caller in (None, worker):
         assert api.get(url(project), worker=caller).content["name"] == project.name
@@ -89,7 +89,7 @@ def test_hidden_project(api, hidden):
 
 
 @pytest.mark.parametrize("logged_in", [False, True])
-def test_hidden_project_and_no_project_are_told_alike(api, manager, hidden, logged_in):
+def test_hidden_project_and_missing_project_get_the_same_response(api, manager, hidden, logged_in):
     if logged_in:
         api.login(manager)
     path = url(hidden)

@@ -44,7 +44,7 @@ def test_api_prefix(api, project):
     assert api.get(f"/api{URL}").content["projects"][0]["id"] == project.pk
 
 
-def test_by_name(names):
+def test_order_by_name(names):
     for name in ("b", "c", "a"):
         ProjectFactory(name=name)
     assert names() == ["a", "b", "c"]
@@ -93,7 +93,7 @@ def test_never_a_secret(api, tracker_admin, hidden):
     assert b"secret" not in api.login(tracker_admin).get(URL).response.content
 
 
-def test_asks_the_database_as_often_however_many_there_are(api, manager, django_assert_num_queries):
+def test_number_of_queries_does_not_depend_on_the_projects(api, manager, django_assert_num_queries):
     assign_perm("projects.read_project", manager, ProjectFactory(secluded=True))
     api.login(manager)
     api.get(URL)

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def history(project):
-    """Five snapshots, 100 seconds apart from 1,000 on; the newest counts 4 new tasks."""
+    """Five snapshots, every 100 seconds from time 1,000 on; the newest counts 4 new tasks."""
     for n in range(5):
         Snapshot.objects.create(
             project=project,
@@ -34,7 +34,7 @@ def times(answer):
     return [one["time_stamp"] for one in answer.content["snapshots"]]
 
 
-def test_a_snapshot_counts_what_its_names_say(api, project, worker, other_worker):
+def test_counts_of_a_snapshot(api, project, worker, other_worker):
     TaskFactory.create_batch(3, project=project)
     TaskFactory.create_batch(2, project=project, verification_count=3, voters=[SOMEBODY, SOMEBODY_ELSE], votes=[3, 4])
     TaskFactory(project=project, status=Task.Status.FAILED, voters=[SOMEBODY], votes=[3])
@@ -67,7 +67,7 @@ def test_closed_count_is_the_same_after_folding(project, worker):
     assert Snapshot.objects.get().closed_task_count == 3
 
 
-def test_one_round_takes_one_of_each_project(project):
+def test_one_run_takes_one_snapshot_per_project(project):
     ProjectFactory.create_batch(2)
     assert upkeep.take_snapshots() == 3
     assert upkeep.take_snapshots() == 0
@@ -76,7 +76,7 @@ def test_one_round_takes_one_of_each_project(project):
     assert Snapshot.objects.filter(project=project).count() == 2
 
 
-def test_old_ones_are_dropped(project, settings):
+def test_old_snapshots_are_dropped(project, settings):
     settings.SNAPSHOT_KEEP_HOURS = 1
     upkeep.take_snapshots()
     Snapshot.objects.update(taken="2020-01-01T00:00:00Z")
@@ -122,14 +122,14 @@ def test_between(api, project):
         ("?from=0&to=253402300800", "to"),
     ],
 )
-def test_between_takes_both_times(api, project, query, field):
+def test_between_needs_both_times(api, project, query, field):
     answer = api.get(f"/project/monitoring-between/{project.pk}{query}")
     assert answer.status == 400
     assert answer.message.startswith(f"{field}: ")
 
 
 @pytest.mark.parametrize("path", ["monitoring/{}", "monitoring-between/{}?from=0&to=1", "assignees/{}"])
-def test_hidden_takes_read(manager, path):
+def test_hidden_project_needs_read(manager, path):
     project = ProjectFactory(secluded=True)
     url = f"/project/{path.format(project.pk)}"
     api = Api().login(manager)
@@ -152,7 +152,7 @@ def test_assignees(api, project, worker, other_worker):
     ]
 
 
-def test_assignees_are_at_most_sixteen(api, project):
+def test_at_most_sixteen_assignees(api, project):
     TaskFactory.create_batch(20, project=project)
     for n in range(20):
         queue.lease(project=project, worker=register(f"w{n:02}").worker)

@@ -1,4 +1,4 @@
-"""Roles: POST /manager/set_role_for_project/:id, GET /manager/list_for_project/:id, GET and POST of secrets."""
+"""Roles (set_role_for_project, list_for_project), and the secrets that need a role: secret, webhook_secret."""
 
 import pytest
 
@@ -29,7 +29,7 @@ def set_role(api, project, manager, role):
 
 
 @pytest.mark.parametrize("role", range(32))
-def test_every_sum(as_boss, project, manager, role):
+def test_every_combination_of_roles(as_boss, project, manager, role):
     assert set_role(as_boss, project, manager, role).json == {"ok": True}
     assert roles_of(User.objects.get(pk=manager.pk), project) == role
     assert roles_of(manager, ProjectFactory()) == 0
@@ -50,7 +50,7 @@ def test_unknown_manager(as_boss, project):
     assert answer.status == 404
 
 
-def test_takes_manage_access(project, manager):
+def test_needs_manage_access(project, manager):
     other = UserFactory()
     set_roles(manager=manager, project=project, roles=ALL_ROLES ^ Role.MANAGE_ACCESS)
     assert set_role(Api().login(manager), project, other, 31).status == 403
@@ -77,7 +77,7 @@ def test_tracker_admin_has_every_role(tracker_admin, project):
     assert list(Project.objects.with_role(tracker_admin, Role.SECRET)) == [project]
 
 
-def test_inactive_has_none(boss, project):
+def test_inactive_manager_has_no_roles(boss, project):
     User.objects.filter(pk=boss.pk).update(is_active=False)
     boss.refresh_from_db()
     assert roles_of(boss, project) == 0
@@ -103,7 +103,7 @@ def test_secrets(as_boss, project, kind):
 
 
 @pytest.mark.parametrize("kind", ["secret", "webhook_secret"])
-def test_secrets_take_the_role(project, manager, worker, kind):
+def test_secrets_need_the_role(project, manager, worker, kind):
     url = f"/project/{kind}/{project.pk}"
     set_roles(manager=manager, project=project, roles=ALL_ROLES ^ Role.SECRET)
     for api, status in ((Api().login(manager), 403), (Api(), 401)):

@@ -53,7 +53,7 @@ def test_it_works(as_manager, mine):
     assert stored(mine) == before | changes
 
 
-def test_what_is_not_sent_stays(as_manager, mine):
+def test_fields_that_are_not_sent_stay(as_manager, mine):
     before = stored(mine)
     assert update(as_manager, mine, paused=True).ok
     assert stored(mine) == before | {"paused": True}
@@ -62,7 +62,7 @@ def test_what_is_not_sent_stays(as_manager, mine):
 
 
 @pytest.mark.parametrize("role", [Role(0), ALL_ROLES ^ Role.EDIT])
-def test_takes_edit(as_manager, manager, mine, role):
+def test_needs_edit(as_manager, manager, mine, role):
     set_roles(manager=manager, project=mine, roles=role)
     before = stored(mine)
     assert update(as_manager, mine, motd="new").status == 403
@@ -114,7 +114,7 @@ def test_chain_is_set_and_cleared(as_manager, mine, manager):
 
 
 @pytest.mark.parametrize("length", [1, 2, 3, 30])
-def test_chain_closes_no_circle(tracker_admin, length):
+def test_chain_can_not_form_a_cycle(tracker_admin, length):
     admin = Api().login(tracker_admin)
     chain = [ProjectFactory() for _ in range(length)]
     for one, following in pairwise(chain):
@@ -126,7 +126,7 @@ def test_chain_closes_no_circle(tracker_admin, length):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_racing_updates_close_no_circle(racing):
+def test_racing_updates_form_no_cycle(racing):
     admin = UserFactory(is_superuser=True)
     for _ in range(5):
         ring = [ProjectFactory() for _ in range(6)]
@@ -138,4 +138,4 @@ def test_racing_updates_close_no_circle(racing):
         )
         refused = [outcome for outcome in outcomes if isinstance(outcome, Exception)]
         assert len(refused) == 1
-        assert "circle" in str(refused[0])
+        assert "cycle" in str(refused[0])

@@ -1,4 +1,4 @@
-"""POST /git/receivehook, with payloads in the shape that the hosts document."""
+"""POST /git/receivehook, with payloads as the git hosts document them."""
 
 import hashlib
 import hmac
@@ -124,7 +124,7 @@ def test_wrong_signature(api, project, host):
         {"X-Hub-Signature-256": "sha256=é"},
         {"X-Gitlab-Token": ""},
         lambda raw: {"X-Hub-Signature-256": f"sha256={sign(raw, algorithm='sha1')}"},
-        # The stronger one counts, whatever the weaker says.
+        # Only the strongest signature counts.
         lambda raw: {"X-Hub-Signature-256": "sha256=00"} | {"X-Hub-Signature": f"sha1={sign(raw, algorithm='sha1')}"},
         lambda raw: {"X-Hub-Signature-256": "sha256=00", "X-Gitlab-Token": SECRET},
     ],
@@ -141,14 +141,14 @@ def test_signature_is_over_the_raw_bytes(api, project):
     assert deliver(api, raw.replace(b"\n", b""), github(raw)).status == 403
 
 
-def test_empty_secret_opens_nothing(api, project):
+def test_empty_secret_verifies_nothing(api, project):
     Project.objects.update(webhook_secret="")
     for headers in (lambda raw: github(raw, secret=""), {"X-Gitlab-Token": ""}):
         assert deliver(api, GITHUB, headers).status == 403
     assert version() == "old"
 
 
-def test_form_that_github_can_send(api, project):
+def test_form_with_json(api, project):
     raw = urlencode({"payload": orjson.dumps(GITHUB).decode()}).encode()
     assert deliver(api, raw, content_type="application/x-www-form-urlencoded").ok
     assert version() == AFTER

@@ -73,7 +73,7 @@ def test_accept_grants_only_what_was_asked(api, as_manager, project, worker):
     assert (access.assign, access.submit, access.wants_assign, access.wants_submit) == (True, False, False, False)
 
 
-def test_grant_stays_while_more_is_asked(api, as_manager, project, worker):
+def test_grant_stays_while_a_request_is_pending(api, as_manager, project, worker):
     grant(worker, project, assign=True)
     TaskFactory.create_batch(2, project=project)
     ask(api, project, worker, assign=True, submit=True)
@@ -89,7 +89,7 @@ def test_may_ask_again_after_a_refusal(api, as_manager, project, worker):
 
 
 @pytest.mark.parametrize("verb", ["accept", "reject"])
-def test_nothing_asked(as_manager, project, worker, verb):
+def test_no_pending_request(as_manager, project, worker, verb):
     assert decide(as_manager, verb, project, worker).status == 404
 
 
@@ -100,7 +100,7 @@ def test_accepting_twice(api, as_manager, project, worker):
 
 
 @pytest.mark.parametrize("verb", ["accept", "reject"])
-def test_takes_manage_access(api, project, manager, worker, verb):
+def test_needs_manage_access(api, project, manager, worker, verb):
     set_roles(manager=manager, project=project, roles=ALL_ROLES ^ Role.MANAGE_ACCESS)
     ask(api, project, worker, assign=True)
     before = WorkerAccess.objects.values().get()

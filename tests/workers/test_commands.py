@@ -28,26 +28,26 @@ def manage():
 
 
 def test_prints_the_headers_of_a_new_worker(manage, api):
-    output, told = manage("create_worker", "mine")
+    output, message = manage("create_worker", "mine")
     worker = Worker.objects.get()
     first, second = output.splitlines()
     assert first == f"X-Worker-ID: {worker.pk}"
     assert digest(second.removeprefix("X-Secret: ")) == bytes(worker.secret_digest)
-    assert told == f'Created worker {worker.pk} "mine".\n'
+    assert message == f'Created worker {worker.pk} "mine".\n'
     headers = dict(line.split(": ", 1) for line in output.splitlines())
     assert api.get("/task/get/999999", headers=headers).status == 404
     assert api.get("/task/get/999999", headers=headers | {"X-Secret": "x"}).status == 401
 
 
-def test_secret_is_on_standard_output_alone(manage):
-    output, told = manage("create_worker")
-    assert output.split("X-Secret: ")[1].strip() not in told
+def test_secret_is_only_on_standard_output(manage):
+    output, message = manage("create_worker")
+    assert output.split("X-Secret: ")[1].strip() not in message
 
 
 def test_worker_without_an_alias_gets_the_default(manage):
-    _, told = manage("create_worker")
+    _, message = manage("create_worker")
     assert Worker.objects.get().alias == "default_alias"
-    assert "default_alias" in told
+    assert "default_alias" in message
 
 
 @pytest.mark.parametrize("alias", ["unassigned", " Unassigned "])
@@ -80,13 +80,13 @@ def test_grants_both(manage, worker, project):
     assert (WorkerAccess.objects.get().assign, WorkerAccess.objects.get().submit) == (True, True)
 
 
-def test_granting_takes_nothing_away(manage, worker, project):
+def test_granting_revokes_nothing(manage, worker, project):
     grant(worker, project, submit=True)
     assert "ASSIGN and SUBMIT" in manage("grant_access", worker.worker.pk, project.pk, "--assign")[0]
     assert (WorkerAccess.objects.get().assign, WorkerAccess.objects.get().submit) == (True, True)
 
 
-def test_granting_settles_the_request(manage, worker, api):
+def test_granting_clears_the_request(manage, worker, api):
     project = ProjectFactory(secluded=True)
     api.post("/project/request_access", {"project": project.pk, "assign": True, "submit": True}, worker=worker)
     assert WorkerAccess.objects.get().wants_submit
@@ -108,18 +108,18 @@ def test_unknown_project(manage, worker, name):
         manage("grant_access", "--assign", "--", worker.worker.pk, name)
 
 
-def test_name_goes_before_id(manage, worker, project):
+def test_name_takes_precedence_over_id(manage, worker, project):
     called_like_an_id = ProjectFactory(name=str(project.pk))
     manage("grant_access", worker.worker.pk, project.pk, "--assign")
     assert WorkerAccess.objects.get().project == called_like_an_id
 
 
-def test_says_what_to_grant(manage, worker, project):
+def test_needs_something_to_grant(manage, worker, project):
     with pytest.raises(CommandError, match="--assign, --submit or both"):
         manage("grant_access", worker.worker.pk, project.pk)
     assert not WorkerAccess.objects.exists()
 
 
-def test_worker_is_named_by_its_id(manage, worker, project):
+def test_worker_must_be_an_id(manage, worker, project):
     with pytest.raises(CommandError, match="invalid int value: 'worker'"):
         manage("grant_access", "worker", project.pk, "--assign")

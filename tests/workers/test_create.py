@@ -48,7 +48,7 @@ def test_only_a_digest_is_stored(api):
     assert len(digest(secret)) == 32
 
 
-def test_new_worker_is_known_at_once(api):
+def test_new_worker_is_accepted_at_once(api):
     created = api.post(URL, {"alias": "a"}).content["worker"]
     headers = {"X-Worker-ID": str(created["id"]), "X-Secret": created["secret"]}
     assert api.post("/worker/update", {"alias": "b"}, headers=headers).status == 200
@@ -66,7 +66,7 @@ def test_alias_is_stored_as_sent(api):
     assert Worker.objects.get().alias == alias
 
 
-def test_aliases_need_not_differ(api):
+def test_aliases_need_not_be_unique(api):
     first, second = (api.post(URL, {"alias": "a"}).content["worker"] for _ in range(2))
     assert first["id"] != second["id"]
 

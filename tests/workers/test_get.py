@@ -36,7 +36,7 @@ def test_never_the_secret(api, worker):
         assert worker.worker.secret_digest.hex().encode() not in answer.response.content
 
 
-def test_wrong_identity_does_not_matter(api, worker):
+def test_wrong_credentials_do_not_matter(api, worker):
     answer = api.get(f"/worker/get/{worker.worker.pk}", headers={"X-Worker-ID": "x", "X-Secret": "wrong"})
     assert answer.status == 200
 

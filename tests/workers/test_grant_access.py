@@ -27,13 +27,13 @@ def test_it_works(worker, private):
 
 
 @pytest.mark.parametrize(("assign", "submit"), [(True, False), (False, True), (True, True)])
-def test_grants_what_was_said(worker, private, assign, submit):
+def test_grants_only_what_is_given(worker, private, assign, submit):
     grant_access(worker=worker.worker, project=private, assign=assign, submit=submit)
     assert columns(WorkerAccess.objects.get()) == (assign, submit, False, False)
 
 
 @pytest.mark.parametrize("kind", ["public", "private", "secluded"])
-def test_counts_from_the_next_call(api, worker, kind):
+def test_takes_effect_on_the_next_call(api, worker, kind):
     project = ProjectFactory(**{kind: True})
     TaskFactory(project=project)
     body = {"project": project.pk, "recipe": "x"}
@@ -44,19 +44,19 @@ def test_counts_from_the_next_call(api, worker, kind):
 
 
 @pytest.mark.parametrize(("assign", "submit"), [(True, False), (False, True), (False, False)])
-def test_never_takes_anything_away(worker, private, assign, submit):
+def test_never_revokes_anything(worker, private, assign, submit):
     grant(worker, private, assign=True, submit=True)
     grant_access(worker=worker.worker, project=private, assign=assign, submit=submit)
     assert columns(WorkerAccess.objects.get()) == (True, True, False, False)
 
 
-def test_adds_to_what_is_there(worker, private):
+def test_adds_to_existing_access(worker, private):
     grant(worker, private, assign=True)
     grant_access(worker=worker.worker, project=private, assign=False, submit=True)
     assert columns(WorkerAccess.objects.get()) == (True, True, False, False)
 
 
-def test_settles_a_request(worker, private):
+def test_clears_a_request(worker, private):
     request_access(worker=worker.worker, project_id=private.pk, assign=True, submit=True)
     asked = WorkerAccess.objects.get().asked
     access = grant_access(worker=worker.worker, project=private, assign=True, submit=False)
@@ -64,7 +64,7 @@ def test_settles_a_request(worker, private):
     assert access.asked == asked is not None
 
 
-def test_settles_nobody_elses_request(worker, other_worker, private):
+def test_leaves_other_requests_alone(worker, other_worker, private):
     for project in (private, ProjectFactory(private=True)):
         for one in (worker, other_worker):
             request_access(worker=one.worker, project_id=project.pk, assign=True, submit=False)

@@ -105,7 +105,7 @@ def test_wrong_headers(api, worker, number, secret):
         lambda secret: digest(secret).decode("latin-1"),
     ],
 )
-def test_secret_has_to_be_the_same_to_the_letter(api, worker, spoil):
+def test_secret_must_match_exactly(api, worker, spoil):
     assert sent(api, {"X-Worker-ID": str(worker.worker.pk), "X-Secret": spoil(worker.secret)}).status == 401
     assert Worker.objects.get().alias == "worker"
 
@@ -115,7 +115,7 @@ def test_secret_of_another_worker(api, worker, other_worker):
     assert not Worker.objects.filter(alias="seen").exists()
 
 
-def test_unknown_and_wrong_are_told_alike(api, worker):
+def test_unknown_worker_and_wrong_secret_get_the_same_response(api, worker):
     wrong = sent(api, {"X-Worker-ID": str(worker.worker.pk), "X-Secret": "wrong"})
     unknown = sent(api, {"X-Worker-ID": "999999999", "X-Secret": worker.secret})
     assert wrong.response.content == unknown.response.content
@@ -137,13 +137,13 @@ def test_empty_digest_lets_nobody_in(api, worker):
         assert sent(api, {"X-Worker-ID": str(worker.worker.pk), "X-Secret": secret}).status == 401
 
 
-def test_digest_for_nobody_is_nobodys(api):
-    # An unknown worker is compared with this digest; finding its secret must not help.
+def test_placeholder_digest_lets_nobody_in(api):
+    # The secret of an unknown worker is compared with this digest; sending it must not help.
     for number in ("1", "999999999"):
         assert sent(api, {"X-Worker-ID": number, "X-Secret": identity._NO_DIGEST.decode()}).status == 401
 
 
-def test_message_of_a_malformed_id_tells_what_is_wrong(api, worker):
+def test_message_of_a_malformed_id_names_the_header(api, worker):
     answer = sent(api, {"X-Worker-ID": "one", "X-Secret": worker.secret})
     assert answer.message.startswith("X-Worker-ID: ")
 
@@ -179,7 +179,7 @@ def test_secret_is_never_stored(worker):
     assert "secret_digest" not in model_to_dict(worker.worker)
 
 
-def test_session_is_no_identity(api, tracker_admin):
+def test_session_does_not_count(api, tracker_admin):
     assert api.login(tracker_admin).post(URL, {"alias": "seen"}).status == 401
 
 
@@ -203,7 +203,7 @@ def test_identity_in_the_body_does_not_count(api, worker):
     ],
 )
 @pytest.mark.parametrize("prefix", ["", "/api"])
-def test_every_call_of_workers_asks_for_it(api, worker, method, path, prefix):
+def test_every_worker_endpoint_needs_credentials(api, worker, method, path, prefix):
     call = getattr(api, method)
     assert call(prefix + path).status == 401
     assert call(prefix + path, worker=Registration(worker.worker, "wrong")).status == 401
@@ -234,7 +234,7 @@ def test_connection_that_was_ended_while_idle_is_replaced(worker, racing):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_living_connection_is_kept_without_asking_it(worker, racing):
+def test_live_connection_is_kept_without_a_check(worker, racing):
     def call():
         db.ensure_alive()
         (first,) = db.one("SELECT pg_backend_pid()")
@@ -246,13 +246,13 @@ def test_living_connection_is_kept_without_asking_it(worker, racing):
 
 
 @pytest.mark.parametrize("path", ["/task/submit", "/task/release", "/task/bulk_release", "/task/exchange"])
-def test_faults_are_told_to_workers_only(api, worker, path):
+def test_only_registered_workers_learn_what_is_wrong(api, worker, path):
     for body in (b"{", [1], {"x": 1}, b"x" * 2_000_000):
         assert api.post(path, body, worker=worker).status in (400, 413)
         assert api.post(path, body, worker=Registration(worker.worker, "wrong")).status == 401
 
 
-def test_a_fault_is_told_while_the_database_is_away(api, worker, monkeypatch):
+def test_invalid_body_while_the_database_is_away(api, worker, monkeypatch):
     def identified(caller):
         raise OperationalError("gone")
 

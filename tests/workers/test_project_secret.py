@@ -55,7 +55,7 @@ def test_who_may(api, worker, kind, granted, status, has_row):
     assert (b"password" in answer.response.content) is (status == 200)
 
 
-def test_hidden_project_and_no_project_are_told_alike(api, worker):
+def test_hidden_project_and_missing_project_get_the_same_response(api, worker):
     hidden = ProjectFactory(secluded=True)
     there = api.get(url(hidden), worker=worker)
     number = hidden.pk
@@ -65,7 +65,7 @@ def test_hidden_project_and_no_project_are_told_alike(api, worker):
     assert there.status == not_there.status == 404
 
 
-def test_asking_is_not_enough(api, worker):
+def test_pending_request_is_not_enough(api, worker):
     project = ProjectFactory(private=True)
     request_access(worker=worker.worker, project_id=project.pk, assign=True, submit=True)
     assert api.get(url(project), worker=worker).status == 403
@@ -75,7 +75,7 @@ def test_grant_elsewhere_does_not_count(api, submitter):
     assert api.get(url(ProjectFactory(private=True)), worker=submitter).status == 403
 
 
-def test_grant_of_another_does_not_count(api, worker, submitter, project):
+def test_grant_of_another_worker_does_not_count(api, worker, submitter, project):
     assert api.get(url(project), worker=worker).status == 403
 
 

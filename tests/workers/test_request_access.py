@@ -34,7 +34,7 @@ def ask(api, worker):
 
 
 def stored(project):
-    """What is granted and what is asked for."""
+    """What is granted and what is requested."""
     access = WorkerAccess.objects.get(project=project)
     granted = [name for name in ("assign", "submit") if getattr(access, name)]
     wanted = [name for name in ("wants_assign", "wants_submit") if getattr(access, name)]
@@ -66,7 +66,7 @@ def test_api_prefix(api, worker, private):
     ],
 )
 @pytest.mark.parametrize("kind", ["private", "secluded"])
-def test_asks_for_what_was_said(ask, kind, wishes, wanted):
+def test_stores_what_is_asked_for(ask, kind, wishes, wanted):
     project = ProjectFactory(**{kind: True})
     assert ask(project, **wishes).status == 200
     assert stored(project) == wanted
@@ -186,7 +186,7 @@ def test_asking_again_for_submit_beside_assign(ask, worker, private, wishes):
     assert ask(private, **wishes).status == 400
 
 
-def test_nothing_to_gain_in_a_public_project(ask, project):
+def test_assign_in_a_public_project_is_refused(ask, project):
     answer = ask(project, assign=True)
     assert answer.status == 400
     assert "public" in answer.message
@@ -214,13 +214,13 @@ def test_asking_again_after_a_refusal(ask, private):
     assert stored(private) == ["wants_assign"]
 
 
-def test_others_requests_do_not_count(api, worker, other_worker, private):
+def test_requests_of_other_workers_do_not_count(api, worker, other_worker, private):
     for one in (worker, other_worker):
         assert api.post(URL, {"project": private.pk, "assign": True}, worker=one).status == 200
     assert WorkerAccess.objects.filter(wants_assign=True).count() == 2
 
 
-def test_others_grants_do_not_count(ask, other_worker, private):
+def test_grants_of_other_workers_do_not_count(ask, other_worker, private):
     grant(other_worker, private, submit=True)
     assert ask(private, assign=True).status == 200
 
@@ -240,7 +240,7 @@ WISHES = [{"assign": True}, {"submit": True}, {"assign": True, "submit": True}, 
 
 
 @pytest.mark.parametrize("nowhere", [NOWHERE, 2**63 - 1])
-def test_answer_does_not_tell_whether_a_hidden_project_exists(ask, hidden, nowhere):
+def test_response_does_not_reveal_whether_a_hidden_project_exists(ask, hidden, nowhere):
     for wishes in WISHES * 3:
         there, not_there = ask(hidden, **wishes), ask(nowhere, **wishes)
         assert there.status == not_there.status
@@ -270,13 +270,13 @@ def test_request_for_a_hidden_project_is_kept(ask, hidden):
     assert stored(hidden) == ["wants_assign", "wants_submit"]
 
 
-def test_hidden_project_is_not_found_by_asking(api, worker, ask, hidden):
+def test_asking_does_not_make_a_hidden_project_visible(api, worker, ask, hidden):
     ask(hidden, assign=True)
     assert api.get(f"/task/get/{hidden.pk}", worker=worker).status == 404
     assert api.get(f"/project/get/{hidden.pk}", worker=worker).status == 404
 
 
-def test_unknown_project_leaves_nothing(ask):
+def test_request_for_an_unknown_project_is_not_stored(ask):
     assert ask(NOWHERE, assign=True, submit=True).status == 200
     assert not WorkerAccess.objects.exists()
 

@@ -32,7 +32,7 @@ def test_api_prefix(api, worker):
     assert api.post(f"/api{URL}", worker=worker).status == 200
 
 
-def test_old_secret_stops_at_once(api, worker):
+def test_old_secret_stops_working_at_once(api, worker):
     rotated = Registration(worker.worker, api.post(URL, worker=worker).content["worker"]["secret"])
     assert rotated.secret != worker.secret
     assert not is_known(api, worker)
@@ -46,7 +46,7 @@ def test_rotates_again(api, worker):
     assert [is_known(api, one) for one in (worker, second, third)] == [False, False, True]
 
 
-def test_other_workers_keep_theirs(api, worker, other_worker):
+def test_other_workers_keep_their_secrets(api, worker, other_worker):
     api.post(URL, {"worker": other_worker.worker.pk, "id": other_worker.worker.pk}, worker=worker)
     assert is_known(api, other_worker)
 

@@ -33,18 +33,18 @@ def test_api_prefix(admin_api, worker):
     assert paused(worker)
 
 
-def test_twice_is_the_same(admin_api, worker):
+def test_is_idempotent(admin_api, worker):
     for _ in range(2):
         assert admin_api.post(URL, {"worker": worker.worker.pk, "paused": True}).status == 200
     assert paused(worker)
 
 
-def test_others_go_on(admin_api, worker, other_worker):
+def test_other_workers_are_not_paused(admin_api, worker, other_worker):
     admin_api.post(URL, {"worker": worker.worker.pk, "paused": True})
     assert not paused(other_worker)
 
 
-def test_next_call_for_work_is_refused(admin_api, worker, project):
+def test_next_lease_is_refused(admin_api, worker, project):
     TaskFactory(project=project)
     admin_api.post(URL, {"worker": worker.worker.pk, "paused": True})
     answer = admin_api.get(f"/task/get/{project.pk}", worker=worker)

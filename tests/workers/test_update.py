@@ -69,5 +69,5 @@ def test_needs_identity(api, worker):
     assert alias_of(worker) == "worker"
 
 
-def test_managers_are_no_workers(api, tracker_admin):
+def test_managers_are_refused(api, tracker_admin):
     assert api.login(tracker_admin).post(URL, {"alias": "b"}).status == 401

@@ -9,20 +9,20 @@ from tracker.commands import OperatorCommand
 
 
 class Command(OperatorCommand):
-    help = "Creates a project. Private unless --public or --hidden says otherwise."
+    help = "Creates a project. It is private unless --public or --hidden is given."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("name")
         kind = parser.add_mutually_exclusive_group()
         kind.add_argument("--public", action="store_true", help=_help("public"))
         kind.add_argument("--hidden", action="store_true", help=_help("hidden"))
-        parser.add_argument("--paused", action="store_true", help="no task is leased until it is resumed")
+        parser.add_argument("--paused", action="store_true", help="no task is leased until the project is resumed")
         parser.add_argument("--priority", type=int, default=0, help=_help("priority"))
         parser.add_argument("--clone-url", default="", help=_help("clone_url"))
         parser.add_argument("--git-repo", default="", help=_help("git_repo"))
         parser.add_argument("--code-version", default="", help=_help("version"))
         parser.add_argument("--motd", default="", help="message of the day")
-        parser.add_argument("--chain", help="name or id of the project where a copy of each closed task goes")
+        parser.add_argument("--chain", help="name or id of the project that gets a copy of each closed task")
         parser.add_argument("--assign-rate", type=float, default=0, help=_help("assign_rate"))
         parser.add_argument("--submit-rate", type=float, default=0, help=_help("submit_rate"))
         parser.add_argument("--lease-seconds", type=int, default=3600, help=_help("lease_seconds"))

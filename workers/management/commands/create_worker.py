@@ -9,11 +9,11 @@ from workers.services import create_worker
 class Command(OperatorCommand):
     help = (
         "Registers a worker and prints the two headers that identify it, for `curl -H @FILE`. "
-        "The secret is shown this once."
+        "The secret is shown only once."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("alias", nargs="?", default="", help="what people see (default: default_alias)")
+        parser.add_argument("alias", nargs="?", default="", help="name to show (default: default_alias)")
 
     def handle(self, *args: Any, **options: Any) -> None:
         worker, secret = create_worker(alias=options["alias"])

@@ -9,7 +9,7 @@ from workers.services import grant_access
 
 
 class Command(OperatorCommand):
-    help = "Lets a worker lease a project's tasks (--assign), or submit to it and lease (--submit)."
+    help = "Lets a worker lease a project's tasks (--assign), or both submit and lease tasks (--submit)."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("worker", type=int, help="the worker's id")
