@@ -21,7 +21,7 @@ class NoSuchManager(NotFound):
 
 
 class NotOnYourself(Forbidden):
-    """Nobody promotes or demotes itself; ask another tracker admin."""
+    """You can't do this to your own account; ask another tracker admin."""
 
 
 def register(*, username: str, password: str) -> User:

@@ -21,11 +21,11 @@ CHAIN_LOCK = 7_310_303
 
 
 class NameTaken(Conflict):
-    """name: a project of this name exists already; choose another."""
+    """name: a project with this name already exists; choose another."""
 
 
 class OnlyTrackerAdmins(Forbidden):
-    """public: only a tracker admin makes projects public, or no longer public."""
+    """public: only a tracker admin can change whether a project is public."""
 
 
 def create_project(*, name: str, **settings: Any) -> Project:

@@ -34,7 +34,7 @@ class UnknownRepository(BadInput):
 
 
 class BadSignature(Forbidden):
-    """The signature is missing or not made with the project's webhook secret."""
+    """The signature is missing or was not made with the project's webhook secret."""
 
 
 class Push(NamedTuple):

@@ -1,1 +1,1 @@
-"""What managers and visitors look at: the pages and the admin. It may ask every app, and no app asks it."""
+"""The pages and the admin, for managers and visitors. It may import every other app; no app imports it."""

@@ -1,19 +1,19 @@
-"""How many of the workers' requests for access wait for a manager's decision."""
+"""The number of pending access requests, for badges."""
 
 from projects.roles import Role
 from webui.scope import Scope
 from workers.models import WorkerAccess
 from workers.queries import PENDING
 
-# A badge tells no more than that there are many.
+# From this number on, a badge shows 99+.
 MANY = 100
 
 
 def waiting_requests(scope: Scope) -> int:
-    """How many requests wait for this manager's decision, MANY at most."""
+    """The number of requests that are waiting for this manager's decision, at most MANY."""
     return scope.within(WorkerAccess.objects.filter(PENDING), Role.MANAGE_ACCESS)[:MANY].count()
 
 
 def waiting_words(number: int) -> str:
-    """The number for a badge; empty for none."""
+    """The number as a badge shows it; empty for 0."""
     return f"{MANY - 1}+" if number >= MANY else str(number or "")

@@ -1,4 +1,4 @@
-"""How the admin looks: django-unfold's settings. The pages' own style, tracker.css, has the same colours."""
+"""The look of the admin: django-unfold's settings. tracker.css gives the pages the same colours."""
 
 from typing import Any
 

@@ -11,14 +11,14 @@ class WebuiConfig(AppConfig):
     default = True
 
     def ready(self) -> None:
-        # Each registers its models. Not in webui/admin/__init__.py, which is imported while the site is being made:
-        # Django would then replace the site that they are registered with.
+        # Each module registers its models. webui/admin/__init__.py would be too early for that: it is imported while
+        # the site is being created, and Django would replace the site that the models were registered with.
         for name in ADMIN_MODULES:
             import_module(f"webui.admin.{name}")
 
 
 class AdminConfig(admin_apps.AdminConfig):
-    """The admin, on our site."""
+    """Django's admin, with the tracker's own admin site."""
 
     default = False
     default_site = "webui.admin.site.TrackerAdminSite"

@@ -1,13 +1,13 @@
-"""What services say to people on pages, for the translations. The API speaks English; pages look these up.
+"""Error messages that pages show, for the translation catalogue. The API speaks English; pages translate them.
 
-Those that carry a number or a name are not among them and stay in English, also on French pages.
+Messages that contain a number or a name are not listed and stay in English, also on French pages.
 """
 
 from django.utils.translation import gettext_noop as _
 
-# Without the field's name before it, where there is one: pages show it at the field.
+# Without the leading field name, if there is one: pages show the message at that field.
 TEXTS = (
-    _("Nobody promotes or demotes itself; ask another tracker admin."),
+    _("You can't do this to your own account; ask another tracker admin."),
     _("Registration is closed here; ask a tracker admin for an account."),
     _("The database does not answer at the moment; try again."),
     _("The request is malformed."),
@@ -17,19 +17,19 @@ TEXTS = (
     _("There is no such project."),
     _("There is no such thing."),
     _("There is nothing at this address; API paths have no slash at their end."),
-    _("This address is for a button of a page; it can't be opened."),
-    _("This contradicts what is already there."),
+    _("This address only accepts the form of a page; it can't be opened."),
+    _("This conflicts with existing data."),
     _("This worker has not asked for access to this project."),
     _("You are not allowed to do this."),
     _("Something went wrong here; the operator finds it in the log."),
     _('"unassigned" is reserved; choose another.'),
     _("a project can't be public and hidden at once."),
-    _("a project of this name exists already; choose another."),
-    _("only a tracker admin makes projects public, or no longer public."),
+    _("a project with this name already exists; choose another."),
+    _("only a tracker admin can change whether a project is public."),
     _("this name is taken; choose another."),
 )
 
-# What only programs are told.
+# Messages that only API clients see.
 FOR_PROGRAMS = (
     "A field is missing, of the wrong type or out of range. The message begins with its name.",
     "A task with this hash is already in the project.",
@@ -40,7 +40,7 @@ FOR_PROGRAMS = (
     "The request body is too large.",
     "This worker is paused; a tracker admin can resume it.",
     "This worker may not submit to this project; ask for SUBMIT with /project/request_access.",
-    "The signature is missing or not made with the project's webhook secret.",
+    "The signature is missing or was not made with the project's webhook secret.",
     "There is no worker with this X-Worker-ID and X-Secret.",
     "Too many requests; wait for rate_limit_delay seconds.",
 )

@@ -1,4 +1,4 @@
-"""Errors as pages for people."""
+"""Error pages."""
 
 from urllib.parse import urlencode, urlsplit
 
@@ -13,13 +13,13 @@ _PAGES = ("/admin/", "/accounts/", "/logs/", "/managers/", "/projects/", "/stati
 
 
 class MethodNotAllowed(ApiError):
-    """This address is for a button of a page; it can't be opened."""
+    """This address only accepts the form of a page; it can't be opened."""
 
     status = 405
 
 
 def error_response(request: HttpRequest, error: ApiError) -> HttpResponse:
-    """The error as a page for people, as an envelope for programs."""
+    """The error as a page for browsers, or as an envelope for API clients."""
     if not request.path.startswith(_PAGES) and "text/html" not in request.headers.get("Accept", ""):
         return error.answer()
     titles = {403: _("Not allowed"), 404: _("Not found"), 400: _("That did not work"), 409: _("That did not work")}
@@ -28,26 +28,26 @@ def error_response(request: HttpRequest, error: ApiError) -> HttpResponse:
         "title": titles.get(error.status, _("Something went wrong")),
         "message": _(str(error)),
     }
-    # A fault of ours may be the database's, which the page's frame asks who is there.
+    # Without the request, the page does not query the user: the database may be the cause of a server error.
     page = render_to_string("error.html", content, request if error.status < 500 else None)
     return HttpResponse(page, status=error.status, headers=error.headers)
 
 
 def to_login(request: HttpRequest) -> HttpResponse:
-    """Where somebody signs in and then comes back."""
+    """Redirect to the login form, which leads back to the requested page afterwards."""
     target = request.get_full_path()
     if request.method != "GET":
-        # The address of a button can't be opened afterwards; the page that it is on can.
+        # A button's address accepts only POST, so lead back to the page that has the button.
         page = urlsplit(request.headers.get("Referer", ""))
         target = page._replace(scheme="", netloc="").geturl() if page.netloc == request.get_host() else "/projects/"
     return HttpResponseRedirect(f"{settings.LOGIN_URL}?{urlencode({'next': target})}")
 
 
-# Django's own handlers, for what no API view has caught. Pages are HTML; everything else gets the envelope.
+# Django's error handlers, for errors that no API view has handled. Pages are HTML; everything else is an envelope.
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """handler400. Mostly a host name that is not in ALLOWED_HOSTS."""
+    """handler400. The usual cause is a host name that is not in ALLOWED_HOSTS."""
     return error_response(request, BadInput(str(exception)))
 
 
@@ -67,7 +67,7 @@ def server_error(request: HttpRequest) -> HttpResponse:
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
-    """CSRF_FAILURE_VIEW. Mostly a form that was opened before somebody signed in in another tab."""
+    """CSRF_FAILURE_VIEW. The usual cause is a form that was opened before signing in in another tab."""
     return error_response(
         request, Forbidden(_("This form is out of date. Go back, load the page again and send it once more."))
     )

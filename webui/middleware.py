@@ -1,4 +1,4 @@
-"""Middleware of pages: what they may load, their language, the size of their forms, and how errors reach people."""
+"""Middleware for pages: content security policy, language, limits on request bodies, and error pages."""
 
 from collections.abc import Callable
 
@@ -12,7 +12,7 @@ from tracker.api.body import PATIENCE_SECONDS, SLOWEST_BYTES_PER_SECOND, BrokenB
 from tracker.api.errors import ApiError, TooLarge
 from webui.errors import MethodNotAllowed, error_response, to_login
 
-# Everything comes from this address. Styles may stand in the page: colours of charts and bars are computed.
+# Everything is loaded from this origin. Inline styles are allowed, since the colours of charts are computed.
 _POLICY = {
     "default-src": "'none'",
     "script-src": "'self'",
@@ -24,7 +24,7 @@ _POLICY = {
     "base-uri": "'none'",
     "frame-ancestors": "'none'",
 }
-# The admin's Alpine makes functions of the expressions in its templates.
+# The admin uses Alpine, which compiles the expressions in its templates into functions.
 _ADMIN_POLICY = _POLICY | {"script-src": "'self' 'unsafe-eval'"}
 
 
@@ -38,14 +38,14 @@ GetResponse = Callable[[HttpRequest], HttpResponseBase]
 
 
 def content_security_policy(get_response: GetResponse) -> GetResponse:
-    """Middleware: tell browsers that a page runs the scripts of this address only, and none that stand in it."""
+    """Middleware: allow pages to run only scripts from this origin, and no inline scripts."""
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
         response = get_response(request)
         if response.get("Content-Type", "").startswith("text/html"):
             is_admin = request.path.startswith("/admin/")
             response["Content-Security-Policy"] = _ADMIN_HEADER if is_admin else _HEADER
-            # What a manager has seen is not for whoever presses Back after it has signed out.
+            # After a manager has signed out, the Back button must not show its pages to the next user.
             if "Cache-Control" not in response and settings.SESSION_COOKIE_NAME in request.COOKIES:
                 response["Cache-Control"] = "no-store"
         return response
@@ -54,7 +54,7 @@ def content_security_policy(get_response: GetResponse) -> GetResponse:
 
 
 class PageLocaleMiddleware(LocaleMiddleware):
-    """Pages speak the visitor's language. The API, whose addresses have no slash at their end, speaks one."""
+    """Pages use the visitor's language. The API, whose paths have no trailing slash, always uses LANGUAGE_CODE."""
 
     def process_request(self, request: HttpRequest) -> None:
         if request.path.endswith("/"):
@@ -67,7 +67,7 @@ class PageLocaleMiddleware(LocaleMiddleware):
 
 
 def limited_forms(get_response: GetResponse) -> GetResponse:
-    """Middleware: read what a page is sent, if it is no larger than the API would take, and not for ever."""
+    """Middleware: read the form posted to a page, with the API's limits on size and time."""
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
         if request.method != "POST" or not request.path.endswith("/"):
@@ -77,7 +77,7 @@ def limited_forms(get_response: GetResponse) -> GetResponse:
         announced = announced_bytes(request) or 0
         if announced > most:
             return error_response(request, TooLarge())
-        # Read now, while somebody watches the clock; whoever comes later finds it there.
+        # Read the form now, under the time limit; views then find it parsed.
         with patience.limit(request, seconds=PATIENCE_SECONDS + announced / SLOWEST_BYTES_PER_SECOND):
             try:
                 _ = request.POST
@@ -89,7 +89,7 @@ def limited_forms(get_response: GetResponse) -> GetResponse:
 
 
 class ErrorPages:
-    """Middleware: an error of a service becomes a page. The API's views turn theirs into answers before."""
+    """Middleware: turn a service's ApiError into an error page. API views have turned theirs into responses before."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response

@@ -22,12 +22,12 @@ class Link(NamedTuple):
 
 
 def page_context(request: HttpRequest) -> dict[str, Any]:
-    """What the frame of every page shows."""
+    """Context processor: what the frame of every page shows."""
     return {"registration_open": settings.REGISTRATION_OPEN, "navigation": _navigation(request)}
 
 
 def _navigation(request: HttpRequest) -> list[Link]:
-    # No user where Django answers before it knows one, as it does for a wrong Host.
+    # A request has no user if Django responds before authentication, for instance to a wrong Host header.
     user = getattr(request, "user", None)
     is_manager = user is not None and user.is_authenticated
     is_staff = user is not None and user.is_authenticated and user.is_staff
@@ -43,7 +43,7 @@ def _navigation(request: HttpRequest) -> list[Link]:
 
 
 def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
-    """The sidebar, as UNFOLD["SIDEBAR"] wants it."""
+    """The admin's sidebar, in the format of UNFOLD["SIDEBAR"]."""
     scope = scope_of(request)
     decides = scope.has_anywhere(Role.MANAGE_ACCESS)
     waiting = waiting_words(waiting_requests(scope)) if decides else ""
@@ -62,7 +62,7 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
             ],
         ),
         (
-            gettext_lazy("Who does them"),
+            gettext_lazy("Workers and managers"),
             [
                 _entry(gettext_lazy("Workers"), "dns", "/admin/workers/worker/"),
                 inbox if decides else None,
@@ -89,5 +89,5 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
 
 def _entry(title: Any, icon: str, address: str) -> dict[str, Any]:
     entry = {"title": title, "icon": icon, "link": address}
-    # A page's address can stand within one of the admin's, which is not why that would be the current one.
+    # Unfold marks an entry as current if the path contains its link, as /admin/projects/project/ does /projects/.
     return entry if address.startswith("/admin/") else entry | {"active": False}

@@ -1,4 +1,4 @@
-"""What a manager may see and do in the admin: the projects that its roles name, and everything for tracker admins."""
+"""What a manager may see and do in the admin: projects in which it has a role; for tracker admins, everything."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple, TypeVar
@@ -15,12 +15,12 @@ from tracker.api.errors import Forbidden
 
 Row = TypeVar("Row", bound=Model)
 
-# Every set of roles has this one: whoever has any role in a project may look at it.
+# Contained in every set of roles: any role in a project is enough to see it.
 ANY = Role(0)
 
 
 class Scope(NamedTuple):
-    """A manager's roles by project. A tracker admin's are not listed: `everywhere` says that it has them all."""
+    """A manager's roles by project id. For a tracker admin, `everywhere` is True and `roles` is empty."""
 
     everywhere: bool
     roles: Mapping[int, Role]
@@ -30,7 +30,7 @@ class Scope(NamedTuple):
         return self.everywhere or role in self.roles.get(project_id, Role(0))
 
     def project_ids(self, role: Role = ANY) -> list[int]:
-        """The projects in which the manager has this role; without one, those in which it has any."""
+        """The ids of the projects in which the manager has this role, by default any role."""
         if self.everywhere:
             return list(Project.objects.order_by("pk").values_list("pk", flat=True))
         return sorted(project_id for project_id, roles in self.roles.items() if role in roles)
@@ -40,7 +40,7 @@ class Scope(NamedTuple):
         return self.everywhere or any(role in roles for roles in self.roles.values())
 
     def within(self, rows: "QuerySet[Row]", role: Role = ANY, *, project: str = "project") -> "QuerySet[Row]":
-        """Those of the rows whose project is in scope; `project` is the way to it."""
+        """The rows whose project is in scope; `project` is the lookup from a row to its project."""
         if self.everywhere:
             return rows
         return rows.filter(**{f"{project}__in": self.project_ids(role)})
@@ -51,20 +51,20 @@ class Scope(NamedTuple):
             raise Forbidden(_("Only a tracker admin may do this."))
 
     def demand(self, role: Role, project_ids: Iterable[int]) -> None:
-        """Raise Forbidden, with the projects' names, unless the manager has this role in each of them."""
+        """Raise Forbidden, naming the projects that lack it, unless the manager has this role in each of them."""
         lacking = [project_id for project_id in project_ids if not self.allows(project_id, role)]
         if not lacking:
             return
         known = Project.objects.filter(pk__in=[one for one in lacking if one in self.roles])
         names = ", ".join(known.order_by("name").values_list("name", flat=True)[:5])
         raise Forbidden(
-            _("Nothing was changed. This takes the role %(role)s, which you don't have in: %(projects)s.")
+            _("Nothing was changed. This requires the role %(role)s, which you don't have in: %(projects)s.")
             % {"role": role.name, "projects": names or _("these projects")}
         )
 
 
 def scope_of(request: HttpRequest) -> Scope:
-    """The scope of whoever is signed in, asked for once in a request."""
+    """The scope of the signed-in manager, looked up once per request."""
     holder: Any = request
     if not hasattr(holder, "tracker_scope"):
         manager = request.user

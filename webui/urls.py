@@ -1,4 +1,4 @@
-"""The addresses of pages. They end with a slash; those of the API do not."""
+"""The URLs of the pages. They end with a slash; those of the API do not."""
 
 from django.urls import path
 from django.views.i18n import set_language

@@ -22,7 +22,7 @@ PASSWORD = "correct horse battery"
 # Playwright's own is 5 seconds.
 expect.set_options(timeout=PATIENCE_SECONDS * 1000)
 
-# The server's address is its own world; Django's check for database access in async code sees playwright's loop.
+# Playwright's event loop runs in this thread, so Django takes every database access for one in async code.
 os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
 
 
@@ -54,17 +54,17 @@ def register(server: Server, username: str) -> None:
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[object]:
     with sync_playwright() as playwright:
-        # Root has no use for the sandbox, and chromium refuses to start with it.
+        # As root, chromium refuses to start with its sandbox.
         options = ["--no-sandbox"] if sys.platform == "linux" and os.geteuid() == 0 else []
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=options)
         yield browser
         browser.close()
-        # While playwright's loop runs, this thread has connections of its own, which nobody else would close.
+        # While playwright's loop runs, this thread uses its own database connections, which nothing else closes.
         connections.close_all()
 
 
 class Browser:
-    """A window. What it may not do is noted: errors in the console, requests to other machines."""
+    """A window. It records faults: errors in the console, and requests to other hosts."""
 
     def __init__(self, chromium, site, **options):
         self.site = site
@@ -104,14 +104,14 @@ class Browser:
 
     def drawn(self):
         """Wait until the charts are drawn."""
-        # By selector: playwright's functions would be evaluated in the page, which its policy forbids.
+        # Wait for a selector: wait_for_function would evaluate code in the page, which its policy forbids.
         self.page.wait_for_selector("html[data-drawn]")
 
     def refresh(self):
-        """What coming back to the tab does."""
+        """Refresh the numbers, as coming back to the tab does."""
         before = self.page.evaluate("Number(document.documentElement.dataset.drawn || 0)")
         self.page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
-        # Its own timer may have come before.
+        # The page's own timer may have refreshed them once more.
         self.page.wait_for_selector(f"html[data-drawn='{before + 1}'], html[data-drawn='{before + 2}']")
 
     def overflow(self):
@@ -121,7 +121,7 @@ class Browser:
 
 @pytest.fixture
 def window(chromium, site):
-    """Opens windows; in the end none of them may have anything to complain of."""
+    """Opens windows; at the end, none of them may have recorded a fault."""
     opened = []
 
     def open_window(**options):
@@ -164,7 +164,7 @@ def worker(site):
 
 
 class Manager:
-    """The API as a manager, for setting a scene."""
+    """A manager that uses the API, to set up the scene."""
 
     def __init__(self, site, username="ada"):
         self.address = site.address

@@ -1,4 +1,4 @@
-"""The admin in a browser: its scripts run under its policy, and changes to all that match ask first."""
+"""The admin in a browser: scripts run under its content security policy, and bulk actions ask for confirmation."""
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -23,10 +23,10 @@ PAGES = (
 
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "dark"), (390, "light")])
 @pytest.mark.parametrize("address", PAGES)
-def test_pages_open_without_complaint(window, scene, address, width, scheme):
+def test_pages_open_without_errors(window, scene, address, width, scheme):
     browser = window(viewport={"width": width, "height": 844}, color_scheme=scheme).sign_in()
     page = browser.open(address.format(**scene))
-    # Alpine has started: it takes its cloak off.
+    # Alpine has started: it removes x-cloak.
     page.wait_for_selector("html:not([x-cloak])")
     page.wait_for_selector("[role=main]")
     assert browser.overflow() == 0
@@ -34,7 +34,7 @@ def test_pages_open_without_complaint(window, scene, address, width, scheme):
     assert found.violations_count == 0, found.generate_report()
 
 
-def test_all_that_match_are_retried(site, window, worker, scene):
+def test_all_matching_tasks_are_retried(site, window, worker, scene):
     ada = Manager(site)
     project = ada.post("/project/create", {"name": "Much to retry", "public": True})["id"]
     failing = worker("failing")

@@ -21,7 +21,7 @@ def test_a_managers_path(site, window, worker, scene):
     page.get_by_label("Name").fill("newcomer")
     page.get_by_label("Password").fill("short")
     page.get_by_role("button", name="Register").click()
-    # The browser itself refuses what is too short.
+    # The browser itself refuses a password that is too short.
     assert page.evaluate("document.querySelector('input[name=password]').validity.tooShort")
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Register").click()
@@ -65,15 +65,15 @@ def test_a_managers_path(site, window, worker, scene):
     page.get_by_role("button", name="Pause").click()
     expect(page.locator("h1").get_by_text("paused")).to_be_visible()
     assert attic.get(f"/task/get/{project}")["content"]["reason"] == "project_paused"
-    expect(page.locator("tr", has_text="Failed times").or_(page.get_by_text("Recent failures")).first).to_be_visible()
+    expect(page.locator("tr", has_text="Failures").or_(page.get_by_text("Recent failures")).first).to_be_visible()
     page.get_by_role("button", name="Resume").click()
 
     page.get_by_role("link", name="Reset failed tasks").click()
-    expect(page.get_by_text("1 task is concerned.")).to_be_visible()
+    expect(page.get_by_text("1 task is affected.")).to_be_visible()
     page.get_by_role("button", name="Reset failed tasks").click()
     expect(page.get_by_text("1 task was changed.")).to_be_visible()
     page.get_by_role("link", name="Delete all tasks").click()
-    expect(page.get_by_text("3 tasks are concerned.")).to_be_visible()
+    expect(page.get_by_text("3 tasks are affected.")).to_be_visible()
     page.get_by_role("link", name="Cancel").click()
     expect_numbers(page, Ready="3")
     page.get_by_role("link", name="Delete all tasks").click()

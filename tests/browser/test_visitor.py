@@ -1,4 +1,4 @@
-"""A visitor's path, and how the pages look: on a phone, in the dark, without scripts."""
+"""A visitor's path, and the pages on a phone, in both themes, and without scripts."""
 
 import subprocess
 import sys
@@ -42,8 +42,8 @@ def test_a_visitors_path(window, scene):
     expect(page.locator("#timeline canvas")).to_be_visible()
     assert page.get_by_role("button", name="Pause").count() == 0
     assert page.get_by_text("Recent failures").count() == 0
-    # The chart's numbers, for those who don't see it.
-    page.get_by_text("The same as a table").click()
+    # The chart's numbers as a table, for readers who don't see the chart.
+    page.get_by_text("The same data as a table").click()
     cells = page.locator("#timeline-table tbody tr").first.locator("td").all_inner_texts()
     assert cells[0] == "2"
     page.get_by_role("link", name="Week").click()
@@ -68,7 +68,7 @@ def test_the_worker_that_getting_started_shows_works(site, window, worker, scene
         process.communicate()
 
 
-def test_numbers_follow_along_only_while_they_are_looked_at(window, scene):
+def test_numbers_are_refreshed_only_while_the_tab_is_visible(window, scene):
     browser = window().stop_the_clock()
     page = browser.open(f"/projects/{scene['public']}/")
     browser.drawn()
@@ -76,13 +76,13 @@ def test_numbers_follow_along_only_while_they_are_looked_at(window, scene):
     def asked_in(seconds):
         before = len(browser.requests)
         page.clock.run_for(seconds * 1000)
-        # One more, behind which whatever the timer has begun must stand.
+        # A marker request: the timer's requests have been sent before it.
         with page.expect_request("**/?marker"):
             page.evaluate("void fetch('/?marker')")
         return [address for address in browser.requests[before:] if not address.endswith("/?marker")]
 
     assert asked_in(11)
-    # What that began is over before the tab is hidden.
+    # Wait until that refresh is over before the tab is hidden.
     page.wait_for_selector("html[data-drawn='2']")
     page.evaluate("Object.defineProperty(document, 'hidden', {value: true, configurable: true})")
     assert not asked_in(120)
@@ -90,7 +90,7 @@ def test_numbers_follow_along_only_while_they_are_looked_at(window, scene):
     browser.refresh()
 
 
-def test_when_the_numbers_do_not_come(window, scene):
+def test_numbers_that_can_not_be_loaded(window, scene):
     browser = window()
     browser.expected = "Failed to load resource"
     browser.page.route("**/numbers/**", lambda route: route.abort())
@@ -123,7 +123,7 @@ def test_the_menu_on_a_phone(window, scene):
 
 
 def brightness(page):
-    """Of the page's background, 0 to 255."""
+    """The brightness of the page's background, 0 to 255."""
     script = """() => {
         const canvas = Object.assign(document.createElement("canvas"), {width: 1, height: 1}).getContext("2d");
         canvas.fillStyle = getComputedStyle(document.body).backgroundColor;

@@ -75,7 +75,7 @@ def test_chain_to_an_unknown_project(create_project, chain):
 
 
 def test_taken_name(create_project, project):
-    with pytest.raises(CommandError, match="a project of this name exists already"):
+    with pytest.raises(CommandError, match="a project with this name already exists"):
         create_project(project.name)
     assert Project.objects.count() == 1
 

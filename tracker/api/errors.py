@@ -68,7 +68,7 @@ class NotFound(ApiError):
 
 
 class Conflict(ApiError):
-    """This contradicts what is already there."""
+    """This conflicts with existing data."""
 
     status = 409
 

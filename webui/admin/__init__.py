@@ -1,1 +1,1 @@
-"""The admin, a file for each kind of thing. webui.apps imports those that register something."""
+"""The admin, one module per kind of object. webui.apps imports the modules that register models."""

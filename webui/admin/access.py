@@ -1,4 +1,4 @@
-"""Workers' requests for access, in the admin."""
+"""Workers' access requests in the admin."""
 
 from collections.abc import Callable
 from typing import Any
@@ -23,7 +23,7 @@ from workers.models import WorkerAccess
 from workers.queries import PENDING
 from workers.services import NothingAsked
 
-# Rows of a table that stand on a page.
+# Maximum number of rows in a table on a page.
 LISTED = 100
 
 
@@ -50,7 +50,7 @@ class AccessProjectFilter(ProjectFilter):
 @admin.register(WorkerAccess)
 class WorkerAccessAdmin(TrackerModelAdmin):
     plural = _("Access requests")
-    note = _("What waits for a decision comes first, the longest waiting above.")
+    note = _("Pending requests come first, the oldest at the top.")
     keys = ("settled", "since", "pk")
     list_display = ("name", "project_name", "asks", "has", "asked_at")
     list_display_links = None
@@ -60,7 +60,7 @@ class WorkerAccessAdmin(TrackerModelAdmin):
     actions = ("approve", "reject")
 
     def has_view_permission(self, request: HttpRequest, obj: WorkerAccess | None = None) -> bool:
-        # A list without pages.
+        # Rows have no pages of their own.
         return obj is None and scope_of(request).has_anywhere(Role.MANAGE_ACCESS)
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[WorkerAccess]":
@@ -107,24 +107,24 @@ class WorkerAccessAdmin(TrackerModelAdmin):
         self.message_user(request, text % {"number": count(number)}, messages.SUCCESS)
         return None
 
-    @action(_("Reject, and take what was granted"), icon="close", role=Role.MANAGE_ACCESS, danger=True)
+    @action(_("Reject and revoke access"), icon="close", role=Role.MANAGE_ACCESS, danger=True)
     def reject(self, request: HttpRequest, queryset: "QuerySet[WorkerAccess]") -> HttpResponse | None:
         if self.is_confirmed(request):
             number = self._decide(request, queryset, services.reject_request)
-            text = ngettext("%(number)s access was taken.", "%(number)s accesses were taken.", number)
+            text = ngettext("%(number)s worker was rejected.", "%(number)s workers were rejected.", number)
             self.message_user(request, text % {"number": count(number)}, messages.SUCCESS)
             return None
         number = queryset.count()
         return self.ask(
             request,
             name="reject",
-            question=_("These workers are refused what they asked for, and lose what they were granted."),
+            question=_("The requests of these workers are rejected, and the access that they were granted is revoked."),
             touches=ngettext("%(number)s worker", "%(number)s workers", number) % {"number": count(number)},
             rows=[(f"{one.worker.alias} ({one.worker_id})", one.project.name) for one in queryset[:LISTED]],
         )
 
     def _decide(self, request: HttpRequest, queryset: "QuerySet[WorkerAccess]", decide: Callable[..., None]) -> int:
-        """Decide on each. Raises Forbidden before anything is done."""
+        """Decide on each request. Returns how many were decided. Raises Forbidden before anything is changed."""
         accesses = list(queryset)
         scope_of(request).demand(Role.MANAGE_ACCESS, {access.project_id for access in accesses})
         number = 0
@@ -132,7 +132,7 @@ class WorkerAccessAdmin(TrackerModelAdmin):
             try:
                 decide(project=access.project, worker_id=access.worker_id)
             except NothingAsked:
-                # Somebody else decided at the same moment.
+                # Another manager decided in the meantime.
                 continue
             number += 1
         return number

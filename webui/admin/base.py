@@ -1,8 +1,8 @@
-"""What the admin's lists and pages have in common.
+"""The base class of the admin's lists and pages.
 
-They show; what is changed is changed by actions, which ask first, say how much they will touch, and enter at the same
-services as the API. Whoever may not see a row does not find it, and each action checks the role itself, since its
-button may have been forged.
+They are read-only by default. Changes are made by actions, which ask for confirmation, say how much they will change,
+and call the same services as the API. A row that the manager may not see is not found, and each action checks the role
+itself, since a request may be forged.
 """
 
 from collections.abc import Callable, Iterable
@@ -35,7 +35,7 @@ def action(
 ) -> Callable[[Method], Method]:
     """Mark a method as an action on rows, offered in the list and on a row's page.
 
-    `role` is what it takes in a project of the row's; None: a tracker admin.
+    `role` is the role that it requires in the row's project; None requires a tracker admin.
     """
 
     def mark(method: Method) -> Method:
@@ -48,20 +48,20 @@ def action(
 
 
 class TrackerModelAdmin(ModelAdmin):
-    """A list without changes, paged by `keys`, whose rows `get_queryset` scopes."""
+    """A read-only list with keyset pagination by `keys`; `get_queryset` limits the rows to the manager's scope."""
 
     keys: ClassVar[tuple[str, ...]] = ("-pk",)
     plural: ClassVar[Any] = ""
     new: ClassVar[Any] = ""
-    # Actions on one row, as buttons of its page.
+    # Actions on one row, shown as buttons on its page.
     page_actions: ClassVar[tuple[str, ...]] = ()
-    # Said above the list.
+    # Text above the list.
     note: ClassVar[Any] = ""
 
     list_per_page = 50
     sortable_by = ()
     show_full_result_count = False
-    # Facets are counts.
+    # Facets would have to count rows.
     show_facets = ShowFacets.NEVER
     list_filter_submit = True
     list_fullwidth = True
@@ -69,7 +69,7 @@ class TrackerModelAdmin(ModelAdmin):
     actions_on_bottom = False
     list_before_template = "admin/list_note.html"
 
-    # --- Who may ---
+    # --- Permissions ---
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         return self.has_view_permission(request)
@@ -87,7 +87,7 @@ class TrackerModelAdmin(ModelAdmin):
         return False
 
     def may_act(self, request: HttpRequest, method: Any, obj: Any = None) -> bool:
-        """Whether to offer an action: on this row or, without one, on any."""
+        """Whether to offer an action on this row or, without a row, on any."""
         scope = scope_of(request)
         if method.role is None:
             return scope.everywhere
@@ -108,10 +108,10 @@ class TrackerModelAdmin(ModelAdmin):
         return offered
 
     def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest | None = None) -> bool:
-        # Only what a filter offers: a list that looks by itself would pass over any other condition.
+        # Only the filters' parameters: a list with its own search would silently ignore any other condition.
         return lookup in {one.parameter_name for one in self.list_filter}
 
-    # --- Finding ---
+    # --- Search ---
 
     def get_changelist(self, request: HttpRequest, **options: Any) -> type[KeysetChangeList]:
         return KeysetChangeList
@@ -122,11 +122,11 @@ class TrackerModelAdmin(ModelAdmin):
         return self.search(queryset, search_term.replace("\0", "").strip()) if search_term.strip() else queryset, False
 
     def search(self, queryset: "QuerySet[Any]", text: str) -> "QuerySet[Any]":
-        """The rows that a text in the search field means."""
+        """The rows that match the text in the search field."""
         return queryset
 
     def find_page(self, request: HttpRequest, queryset: "QuerySet[Any]", after: Cursor | None, limit: int) -> Page:
-        """The rows of a page that begins after this place."""
+        """The page of rows after this cursor; None is the beginning."""
         return page_by(queryset, self.keys, after, limit)
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
@@ -147,11 +147,11 @@ class TrackerModelAdmin(ModelAdmin):
         return reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_{name}", args=arguments)
 
     def name_of(self, obj: Any) -> str:
-        """What a row's page is called."""
+        """The title of a row's page."""
         return str(obj)
 
     def crumbs(self, *last: str) -> list[tuple[Any, str | None]]:
-        """The way to a page, for its head."""
+        """The breadcrumbs in the header of a page."""
         return [(self.plural, self.address("changelist") if last else None), *((one, None) for one in last)]
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
@@ -185,10 +185,10 @@ class TrackerModelAdmin(ModelAdmin):
         ]
 
     def is_useful(self, name: str, obj: Any) -> bool:
-        """Whether an action would change anything about this row, so that its page offers it."""
+        """Whether an action would change anything about this row. If not, its page does not offer it."""
         return True
 
-    # --- Acting ---
+    # --- Actions ---
 
     def response_action(self, request: HttpRequest, queryset: "QuerySet[Any]") -> HttpResponse | None:
         try:
@@ -199,7 +199,7 @@ class TrackerModelAdmin(ModelAdmin):
         return answer
 
     def act_on_one(self, request: HttpRequest, object_id: str, name: str) -> HttpResponse:
-        """/admin/…/7/act/pause/: the question, and with POST the answer to it."""
+        """/admin/…/7/act/pause/: asks for confirmation; a confirmed POST runs the action."""
         row = self.get_object(request, unquote(object_id))
         if name not in self.page_actions or not self.has_view_permission(request, row):
             raise Http404
@@ -215,7 +215,7 @@ class TrackerModelAdmin(ModelAdmin):
         return HttpResponseRedirect(self.address("changelist") if gone else back)
 
     def is_confirmed(self, request: HttpRequest) -> bool:
-        """Whether this is the answer to the question that `ask` puts."""
+        """Whether this request was sent from the confirmation page that `ask` shows."""
         return request.method == "POST" and CONFIRMED in request.POST
 
     def ask(
@@ -229,7 +229,7 @@ class TrackerModelAdmin(ModelAdmin):
         warning: Any = "",
         form: Form | None = None,
     ) -> HttpResponse:
-        """The page that asks before the action `name` does anything: `touches` says how much it will change."""
+        """The page that asks for confirmation of the action `name`; `touches` says how much it will change."""
         method = getattr(type(self), name)
         context = self.admin_site.each_context(request) | {
             "opts": self.opts,
@@ -248,7 +248,7 @@ class TrackerModelAdmin(ModelAdmin):
         return TemplateResponse(request, "admin/confirm.html", context)
 
     def _hidden(self, request: HttpRequest) -> list[tuple[str, str]]:
-        """What has to be sent again for the action to be the same."""
+        """The hidden fields with which the confirmation repeats the request."""
         kept = [(CONFIRMED, "yes")]
         for name in ("action", "select_across", ACTION_CHECKBOX_NAME):
             kept += [(name, value) for value in request.POST.getlist(name)]

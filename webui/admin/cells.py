@@ -1,4 +1,4 @@
-"""What stands in the cells of the admin's lists and in the fields of its pages."""
+"""Formatting of the cells of the admin's lists and of the fields of its pages."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -15,12 +15,12 @@ from projects.models import Project
 from webui.admin.filters import id_in
 from workers.models import Worker, WorkerAccess
 
-# Workers of one alias that a filter stands for.
+# Maximum number of workers with the same alias that a filter matches.
 SAME_NAMES = 1_000
 
 
 def clipped(text: str, *, title: str | None = None, short: bool = False) -> SafeString:
-    """A text on one line, as long as there is room; the pointer shows more of it."""
+    """A text on one line, clipped to the available width; hovering over it shows more."""
     size = "clip short" if short else "clip"
     return format_html('<span class="{}" title="{}">{}</span>', size, (title or text)[:1000], text)
 
@@ -31,12 +31,12 @@ def label(text: Any, kind: str = "") -> SafeString:
 
 
 def labels(marks: Mapping[Any, str]) -> SafeString:
-    """Several marks beside each other."""
+    """Several marks side by side, by text; the values are their kinds."""
     return format_html("{}" * len(marks), *(label(text, kind) for text, kind in marks.items()))
 
 
 def written(moment: datetime | None) -> str:
-    """A time as lists and pages write it. A dash for None."""
+    """A time in the format of lists and pages. A dash for None."""
     return "–" if moment is None else date_format(localtime(moment), "DATETIME_FORMAT")
 
 
@@ -52,7 +52,7 @@ def rows_by_id(rows: "QuerySet[Any]", ids: list[int]) -> list[Any]:
 
 
 def moment(timestamp: int) -> str:
-    """A worker's time in Unix seconds, which may be any number, in UTC."""
+    """A worker's Unix timestamp as a time in UTC, or as the number itself if it is out of range."""
     try:
         return datetime.fromtimestamp(timestamp, UTC).strftime("%Y-%m-%d %H:%M:%S")
     except (ValueError, OverflowError, OSError):
@@ -60,19 +60,19 @@ def moment(timestamp: int) -> str:
 
 
 def project_link(project: Project) -> SafeString:
-    """The project's name, which leads to it."""
+    """The project's name, as a link to its page."""
     return link(f"/admin/projects/project/{project.pk}/change/", clipped(project.name, short=True))
 
 
 def worker_name(worker_id: int | None, alias: str | None) -> str:
-    """How a worker is called, also one that was deleted. A dash for none."""
+    """A worker's alias and id; `alias` is None if the worker was deleted. A dash for no worker."""
     if worker_id is None:
         return "–"
     return _("deleted worker %(id)s") % {"id": worker_id} if alias is None else f"{alias} ({worker_id})"
 
 
 def workers_called(text: str) -> list[int] | None:
-    """The workers with this id or alias; None for no text."""
+    """The ids of the workers with this id or alias; None for an empty text."""
     if not text:
         return None
     worker = id_in(text)
@@ -82,12 +82,12 @@ def workers_called(text: str) -> list[int] | None:
 
 
 def aliases_of(worker_ids: Sequence[int]) -> dict[int, str]:
-    """The aliases of those workers that are still there."""
+    """The aliases of the workers that still exist, by id."""
     return dict(Worker.objects.filter(pk__in=worker_ids).values_list("pk", "alias"))
 
 
 def vote_table(voters: Sequence[int], votes: Sequence[int]) -> SafeString:
-    """Who verified a task with which hash. A hash is 64 bits: more than a number can be in a browser, so it is text."""
+    """The workers that verified a task, with their hashes as text: JavaScript can't represent every 64-bit integer."""
     if not voters:
         return format_html("{}", "–")
     aliases = aliases_of(voters)
@@ -101,6 +101,6 @@ def vote_table(voters: Sequence[int], votes: Sequence[int]) -> SafeString:
 
 
 def access_words(access: WorkerAccess) -> SafeString | str:
-    """What was granted, as marks."""
+    """The granted access, as marks. A dash for none."""
     granted = {name: "success" for name, has in (("ASSIGN", access.assign), ("SUBMIT", access.submit)) if has}
     return labels(granted) if granted else "–"

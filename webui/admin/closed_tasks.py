@@ -1,4 +1,4 @@
-"""Closed tasks in the admin: what is still kept of them, read-only."""
+"""Closed tasks that are still kept, in the admin. Read-only."""
 
 from typing import Any
 
@@ -30,7 +30,7 @@ _TIMES = ("submitted", "leased_at", "closed_at")
 @admin.register(ClosedTask)
 class ClosedTaskAdmin(TrackerModelAdmin):
     plural = _("Closed tasks")
-    note = _("The newest first, as long as their project keeps them.")
+    note = _("Newest first, for as long as their project keeps them.")
     list_display = ("number", "recipe_begin", "project_name", "by", "closed_at", "verified")
     list_display_links = ("number",)
     list_filter = (ProjectFilter, Since, Until)
@@ -53,11 +53,11 @@ class ClosedTaskAdmin(TrackerModelAdmin):
     )
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[ClosedTask]":
-        # Without its worker, who may have been deleted: a join would lose the row.
+        # Don't join the worker: it may have been deleted, and the join would lose the row.
         return scope_of(request).within(ClosedTask.objects.select_related("project"))
 
     def criteria(self, request: HttpRequest) -> ClosedCriteria:
-        """What the list's address asks for. Raises InvalidField."""
+        """The search criteria in the query string. Raises InvalidField."""
         projects = scope_of(request).project_ids()
         chosen = number_of(request, "project", low=1, high=INT64[1])
         if chosen is not None:
@@ -69,7 +69,7 @@ class ClosedTaskAdmin(TrackerModelAdmin):
         if len(text) > 1 and text[0] == text[-1] == '"':
             text = text[1:-1]
         if text and len(projects) > 1:
-            raise InvalidField("project", str(_("a text is looked for in one project; choose it among the filters.")))
+            raise InvalidField("project", str(_("a text search requires one project; choose it in the filters.")))
         return ClosedCriteria(projects, time_of(request, "since"), time_of(request, "until"), None, text or None)
 
     def find_page(
@@ -140,6 +140,6 @@ class ClosedTaskAdmin(TrackerModelAdmin):
     def order(self, task: ClosedTask) -> str:
         return str(task.priority)
 
-    @admin.display(description=_("verified before by"))
+    @admin.display(description=_("previously verified by"))
     def votes_before(self, task: ClosedTask) -> SafeString:
         return vote_table(task.voters, task.votes)

@@ -1,4 +1,4 @@
-"""Filters of the admin's lists. They offer choices or take a text; what is done with it is the list's affair."""
+"""Filters of the admin's lists. They only offer choices or a text field; each list applies the values itself."""
 
 from datetime import UTC, datetime
 from typing import Any, ClassVar
@@ -17,7 +17,7 @@ from webui.scope import scope_of
 
 
 class Choice(DropdownFilter):
-    """One of a few values. Filters nothing by itself."""
+    """A choice among a few values. Filters nothing by itself."""
 
     options: ClassVar[tuple[tuple[str, Any], ...]] = ()
 
@@ -42,36 +42,36 @@ class ProjectFilter(Choice):
 
 
 class Typed(TextFilter):
-    """A text. Filters nothing by itself."""
+    """A text field. Filters nothing by itself."""
 
     def queryset(self, request: HttpRequest, queryset: "QuerySet[Any]") -> "QuerySet[Any]":
         return queryset
 
 
 class Since(Typed):
-    """A time, the earliest; see time_of."""
+    """The earliest time; see time_of."""
 
     title, parameter_name = _("from (2026-01-31 12:00)"), "since"
 
 
 class Until(Typed):
-    """A time, the latest; see time_of."""
+    """The latest time; see time_of."""
 
     title, parameter_name = _("until (2026-01-31 12:00)"), "until"
 
 
 def text_of(request: HttpRequest, name: str) -> str:
-    """What was chosen or typed; empty for nothing."""
+    """The value of the filter; empty if it is not set."""
     return request.GET.get(name, "").replace("\0", "").strip()
 
 
 def id_in(text: str) -> int | None:
-    """The id that a text is; None for what is none."""
+    """The text as an id; None if it is not one."""
     return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else None
 
 
 def number_of(request: HttpRequest, name: str, *, low: int, high: int) -> int | None:
-    """The whole number that was typed; None for nothing. Raises InvalidField."""
+    """The value of the filter as a whole number; None if it is not set. Raises InvalidField."""
     text = text_of(request, name)
     if not text:
         return None
@@ -86,7 +86,7 @@ def number_of(request: HttpRequest, name: str, *, low: int, high: int) -> int | 
 
 
 def time_of(request: HttpRequest, name: str) -> datetime | None:
-    """The time that was typed, as ISO 8601 writes it, in UTC; None for nothing. Raises InvalidField."""
+    """The value of the filter as a time in ISO 8601, by default in UTC; None if not set. Raises InvalidField."""
     text = text_of(request, name)
     if not text:
         return None

@@ -1,4 +1,4 @@
-"""The admin's first page: what waits for this manager."""
+"""The admin's start page: what needs this manager's attention."""
 
 from typing import Any, NamedTuple
 
@@ -16,12 +16,12 @@ from workers.models import WorkerAccess
 from workers.queries import PENDING
 
 SHOWN = 8
-# Failed tasks of a project are counted up to so many.
+# Failed tasks of a project are counted up to this number.
 COUNTED = 1_000
 
 
 class Failing(NamedTuple):
-    """A project with failed tasks; `many` is True when there are more than were counted."""
+    """A project with failed tasks; `many` is True if counting stopped at COUNTED."""
 
     id: int
     name: str
@@ -30,7 +30,7 @@ class Failing(NamedTuple):
 
 
 def overview_for(request: HttpRequest) -> dict[str, Any]:
-    """The requests that wait, the projects with failures, and the newest errors."""
+    """The context of the page: pending requests, projects with failures, paused projects, and the newest errors."""
     scope = scope_of(request)
     requests = WorkerAccess.objects.filter(PENDING).select_related("worker", "project").order_by("asked", "pk")
     found = logs.find(logs.LogCriteria(level=Level.ERROR), after=None, limit=SHOWN)
@@ -48,7 +48,7 @@ def overview_for(request: HttpRequest) -> dict[str, Any]:
     }
 
 
-# By task_failed.
+# Uses the index task_failed.
 FAILING = """
 SELECT project.id, project.name, failed.count, failed.count = %(counted)s
 FROM projects_project AS project

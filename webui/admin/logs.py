@@ -1,4 +1,4 @@
-"""What workers reported, in the admin. Read-only."""
+"""The workers' log entries in the admin. Read-only."""
 
 from typing import Any
 
@@ -58,7 +58,7 @@ class LogEntryAdmin(TrackerModelAdmin):
         return LogEntry.objects.select_related("worker")
 
     def criteria(self, request: HttpRequest) -> LogCriteria:
-        """What the list's address asks for. Raises InvalidField."""
+        """The search criteria in the query string. Raises InvalidField."""
         since, until = time_of(request, "since"), time_of(request, "until")
         return LogCriteria(
             level=number_of(request, "level", low=Level.FATAL, high=Level.TRACE),

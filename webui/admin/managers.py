@@ -1,4 +1,4 @@
-"""Managers in the admin, for tracker admins."""
+"""Managers in the admin, only for tracker admins."""
 
 from collections.abc import Callable
 from typing import Any
@@ -21,7 +21,7 @@ from webui.admin.cells import clipped, label, written
 from webui.scope import scope_of
 from webui.templatetags.formatting import count
 
-# Rights come from roles in projects alone.
+# Groups are not offered: managers' permissions are their roles in projects.
 if admin.site.is_registered(Group):
     admin.site.unregister(Group)
 
@@ -85,12 +85,12 @@ class UserAdmin(TrackerModelAdmin):
 
     @action(_("Make tracker admin"), icon="shield_person")
     def promote(self, request: HttpRequest, queryset: "QuerySet[User]") -> HttpResponse | None:
-        question = _("A tracker admin has every role in every project, and makes others tracker admins.")
+        question = _("A tracker admin has every role in every project and can make others tracker admins.")
         return self._change(request, queryset, "promote", question, services.set_tracker_admin, tracker_admin=True)
 
-    @action(_("Make tracker admin no longer"), icon="remove_moderator")
+    @action(_("Revoke tracker admin"), icon="remove_moderator")
     def demote(self, request: HttpRequest, queryset: "QuerySet[User]") -> HttpResponse | None:
-        question = _("What is left to these managers are the roles that they were given.")
+        question = _("These managers keep only the roles that they were given.")
         return self._change(request, queryset, "demote", question, services.set_tracker_admin, tracker_admin=False)
 
     @action(_("Deactivate"), icon="person_off", danger=True)
@@ -112,7 +112,7 @@ class UserAdmin(TrackerModelAdmin):
         change: Callable[..., None],
         **values: bool,
     ) -> HttpResponse | None:
-        """Ask, or change each. Raises Forbidden before anything is done."""
+        """Ask for confirmation, or change each manager. Raises Forbidden before anything is changed."""
         scope_of(request).demand_everywhere()
         managers = list(queryset.order_by("username"))
         number = len(managers)

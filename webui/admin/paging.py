@@ -1,6 +1,6 @@
 """Keyset pagination of the admin's lists.
 
-The address holds where the page begins (`after`) and where the pages before it began (`trail`), which is the way back.
+The query string contains the page's cursor (`after`) and the cursors of the pages before it (`trail`), to go back.
 """
 
 from typing import Any, NamedTuple, TypeVar
@@ -15,16 +15,16 @@ from tracker.keyset import Cursor, decode, encode
 Row = TypeVar("Row", bound=Model)
 
 AFTER, TRAIL = "after", "trail"
-# Addresses have an end: so many pages can be gone back one by one.
+# Maximum number of pages to go back one by one; it limits the length of the address.
 LONGEST_TRAIL = 40
 _FIRST = "-"
 
 
 class Page(NamedTuple):
-    """Rows of a list, and the place after which it goes on; None at its end.
+    """Rows of a list, and the cursor of the next page; None at the end of the list.
 
-    `looked` is how many rows were looked through where a bound, not the page's length, ended the page; `down_to` says
-    in words how far that was.
+    If the search stopped at its bound, `looked` is the number of rows that it examined, and `down_to` describes the
+    last one; otherwise `looked` is None.
     """
 
     rows: list[Any]
@@ -34,7 +34,7 @@ class Page(NamedTuple):
 
 
 def page_by(rows: "QuerySet[Row]", keys: tuple[str, ...], after: Cursor | None, limit: int) -> Page:
-    """A page of the rows in the order of `keys`, columns without nulls that are unique together; "-" is descending."""
+    """A page of rows ordered by `keys`: columns that are never null and together unique; "-" means descending."""
     try:
         found = list(_beyond(rows, keys, after).order_by(*keys)[: limit + 1])
     except (ValidationError, ValueError, TypeError):
@@ -51,14 +51,14 @@ def _beyond(rows: "QuerySet[Row]", keys: tuple[str, ...], after: Cursor | None) 
         name = key.removeprefix("-")
         beyond = Q(**{f"{name}__{'lt' if key.startswith('-') else 'gt'}": value})
         condition = beyond if condition is None else beyond | (Q(**{name: value}) & condition)
-    # The first key alone, since it lets an index be entered at the right place.
+    # Redundant, but the condition on the first key lets an index scan begin at the cursor.
     first = keys[0].removeprefix("-")
     entered = rows.filter(**{f"{first}__{'lte' if keys[0].startswith('-') else 'gte'}": after[0]})
     return entered.filter(condition)
 
 
 class KeysetChangeList(ChangeList):
-    """A list of the admin that neither counts its rows nor numbers its pages."""
+    """A changelist that neither counts its rows nor numbers its pages."""
 
     def get_results(self, request: HttpRequest) -> None:
         paging: Any = request
@@ -67,7 +67,7 @@ class KeysetChangeList(ChangeList):
         page = self.model_admin.find_page(request, self.queryset, place, self.list_per_page)
         self.page = page
         self.result_list = page.rows
-        # More than there are on the page, so that the actions offer to select all that match.
+        # If there are other pages, more than on this one, so that the actions offer to select all matching rows.
         self.result_count = len(page.rows) + (page.following is not None or bool(self.after))
         self.full_result_count = self.result_count
         self.show_full_result_count = False
@@ -76,7 +76,7 @@ class KeysetChangeList(ChangeList):
 
     @property
     def next_query(self) -> str | None:
-        """The address of the next page; None on the last one."""
+        """The query string of the next page; None on the last page."""
         if self.page.following is None:
             return None
         trail = [*self.trail, self.after or _FIRST][-LONGEST_TRAIL:]
@@ -84,7 +84,7 @@ class KeysetChangeList(ChangeList):
 
     @property
     def previous_query(self) -> str | None:
-        """The address of the page before; None on the first one, and where the way back isn't known."""
+        """The query string of the previous page; None on the first page, or if the cursor is not in `trail`."""
         if not self.trail:
             return None
         *trail, before = self.trail
@@ -92,7 +92,7 @@ class KeysetChangeList(ChangeList):
 
     @property
     def first_query(self) -> str | None:
-        """The address of the first page; None on itself."""
+        """The query string of the first page; None on the first page."""
         return self._query("", []) if self.after else None
 
     def _query(self, after: str, trail: list[str]) -> str:
@@ -102,7 +102,7 @@ class KeysetChangeList(ChangeList):
 
 
 def take_paging(request: HttpRequest) -> None:
-    """Move `after` and `trail` from the request's query, where the admin would take them for filters."""
+    """Move `after` and `trail` out of request.GET, where the admin would take them for filters."""
     paging: Any = request
     query = request.GET.copy()
     paging.tracker_after = (query.pop(AFTER, None) or [""])[-1][:500]

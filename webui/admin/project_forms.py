@@ -1,4 +1,4 @@
-"""The forms of projects in the admin. The rules are the services'."""
+"""The forms for projects in the admin. The services enforce the rules."""
 
 from typing import Any, ClassVar
 
@@ -18,10 +18,10 @@ from webui.pages.forms.projects import ChainField, ProjectForm
 
 
 class ProjectAdminForm(forms.ModelForm):
-    """All settings of a project, called as the pages call them."""
+    """All settings of a project, with the labels and help texts of the pages."""
 
     manager: ClassVar[User | AnonymousUser] = AnonymousUser()
-    # What the services said when this was tried.
+    # The error that the services raised for this form at the first attempt.
     refused: ClassVar[ApiError | None] = None
 
     class Meta:
@@ -33,7 +33,7 @@ class ProjectAdminForm(forms.ModelForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        # What the page showed goes along, so that a value that others changed meanwhile is not changed back.
+        # Send the initial values along, so that saving does not overwrite a value that others have changed meanwhile.
         for field in self.fields.values():
             field.show_hidden_initial = True
         if "chain" in self.fields:
@@ -62,7 +62,8 @@ class ProjectAdminForm(forms.ModelForm):
         return cleaned
 
     def _post_clean(self) -> None:
-        # The columns one by one; what concerns several rows or columns is told by the services, at its field.
+        # Validate each column by itself. The services check rules about several rows or columns; `clean` shows their
+        # error at its field.
         construct_instance(self, self.instance, self._meta.fields, self._meta.exclude)
         try:
             self.instance.clean_fields(exclude={one.name for one in Project._meta.fields} - set(self.cleaned_data))
@@ -70,7 +71,7 @@ class ProjectAdminForm(forms.ModelForm):
             self.add_error(None, error)
 
     def changes(self, names: list[str] | None = None) -> dict[str, Any]:
-        """What to hand to the services of these fields, by default all: the chain as an id with 0 for none."""
+        """The arguments for the services: these fields, by default all, and the chain as an id with 0 for none."""
         values = {name: self.cleaned_data[name] for name in (self.cleaned_data if names is None else names)}
         if "chain" in values:
             chain = values.pop("chain")
@@ -79,7 +80,7 @@ class ProjectAdminForm(forms.ModelForm):
 
 
 class RolesForm(forms.Form):
-    """One manager's roles in a project, a box each."""
+    """One manager's roles in a project, with a checkbox for each."""
 
     READ = forms.BooleanField(required=False, widget=UnfoldBooleanWidget({"aria-label": "READ"}))
     EDIT = forms.BooleanField(required=False, widget=UnfoldBooleanWidget({"aria-label": "EDIT"}))
@@ -88,5 +89,5 @@ class RolesForm(forms.Form):
     MAINTENANCE = forms.BooleanField(required=False, widget=UnfoldBooleanWidget({"aria-label": "MAINTENANCE"}))
 
     def roles(self) -> Role:
-        """The roles whose boxes are ticked."""
+        """The roles whose boxes are checked."""
         return Role(sum(role for role in Role if self.cleaned_data[str(role.name)]))

@@ -1,4 +1,4 @@
-"""A project's secrets in the admin. They stand in the answer to a POST that asks for them, and nowhere else."""
+"""A project's secrets in the admin. Only the response to a POST that asks for a secret contains it."""
 
 from django import forms
 from django.contrib import messages
@@ -23,7 +23,7 @@ class WorkersSecretForm(forms.Form):
 
 
 def answer(model_admin: TrackerModelAdmin, request: HttpRequest, project: Project) -> HttpResponse:
-    """The page of a project's secrets. With POST, `do` says what: show one, save or rotate it."""
+    """The page of a project's secrets. The field `do` of a POST says which secret to show, save or rotate."""
     do = request.POST.get("do") if request.method == "POST" else None
     shown, form = None, None
     match do:
@@ -31,7 +31,7 @@ def answer(model_admin: TrackerModelAdmin, request: HttpRequest, project: Projec
             shown = project.webhook_secret
         case "rotate_webhook":
             shown = services.rotate_webhook_secret(project=project)
-            model_admin.message_user(request, _("The webhook secret is a new one; tell it to the git host."))
+            model_admin.message_user(request, _("The webhook secret was replaced; give the new one to the git host."))
         case "show_workers":
             form = WorkersSecretForm(initial={"secret": project.secret})
         case "save_workers":
@@ -54,5 +54,5 @@ def answer(model_admin: TrackerModelAdmin, request: HttpRequest, project: Projec
         "form": form,
         "back": model_admin.address("change", project.pk),
     }
-    # Never cached, as no page of the admin is.
+    # Never cached, like every page of the admin.
     return TemplateResponse(request, "admin/projects/project/secrets.html", context)

@@ -1,4 +1,4 @@
-"""Projects in the admin: their settings, roles and secrets, and what is done to all their tasks."""
+"""Projects in the admin: their settings, roles and secrets, and operations on all their tasks."""
 
 from collections.abc import Callable
 from typing import Any
@@ -30,15 +30,15 @@ from webui.admin.project_forms import ProjectAdminForm, RolesForm
 from webui.scope import scope_of
 from webui.templatetags.formatting import count, duration, rate, sparkline
 
-# Up to so many tasks of a state are counted before an action; beyond, the last snapshot tells.
+# Before an action, up to this number of tasks is counted in each state; beyond it, the last snapshot is used.
 COUNTED_BEFORE_ACTION = 1_000_000
 
 ROLE_LABELS = {
-    Role.READ: _("sees it although it is hidden"),
+    Role.READ: _("sees it even if it is hidden"),
     Role.EDIT: _("changes its settings, pauses it"),
     Role.MANAGE_ACCESS: _("lets workers and managers in"),
     Role.SECRET: _("reads and changes its secrets"),
-    Role.MAINTENANCE: _("resets, releases and deletes its tasks"),
+    Role.MAINTENANCE: _("resets, reclaims and deletes its tasks"),
 }
 
 
@@ -81,7 +81,7 @@ class ProjectAdmin(TrackerModelAdmin):
     )
     change_form_template = "admin/projects/project/change_form.html"
 
-    # --- Who may ---
+    # --- Permissions ---
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return True
@@ -94,7 +94,7 @@ class ProjectAdmin(TrackerModelAdmin):
         return obj.pk
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[Project]":
-        # Without what is never shown on a list or a settings page.
+        # Don't load the secrets: neither the list nor the settings page shows them.
         return scope_of(request).within(Project.objects.defer("secret", "webhook_secret"), project="pk")
 
     def search(self, queryset: "QuerySet[Project]", text: str) -> "QuerySet[Project]":
@@ -107,7 +107,7 @@ class ProjectAdmin(TrackerModelAdmin):
             project.overview, project.line = standing.get(project.pk, Overview()), lines.get(project.pk, [])
         return page
 
-    # --- What is shown ---
+    # --- Display ---
 
     @admin.display(description=_("name"))
     def title(self, project: Project) -> SafeString:
@@ -135,7 +135,7 @@ class ProjectAdmin(TrackerModelAdmin):
     def failed(self, project: Any) -> SafeString:
         return _number(project, "failed", kind="bad" if project.overview.failed else "")
 
-    @admin.display(description=_("oldest waits"))
+    @admin.display(description=_("longest wait"))
     def oldest(self, project: Any) -> str:
         return duration(project.overview.oldest_seconds)
 
@@ -162,7 +162,7 @@ class ProjectAdmin(TrackerModelAdmin):
     def get_fieldsets(self, request: HttpRequest, obj: Project | None = None) -> Any:
         if obj is None or self.has_change_permission(request, obj):
             return self.fieldsets
-        # To be read only, where the chain's project would be named also to those who may not know of it.
+        # The read-only page would show the name of the chain's project even to a manager who may not see it.
         return [
             (title, {"fields": tuple("chain_id_only" if name == "chain" else name for name in options["fields"])})
             for title, options in self.fieldsets
@@ -170,7 +170,7 @@ class ProjectAdmin(TrackerModelAdmin):
 
     def get_form(self, request: HttpRequest, obj: Project | None = None, change: bool = False, **kwargs: Any) -> Any:
         form: Any = super().get_form(request, obj, change, **kwargs)
-        # A form that knows who fills it in, and what the services said of its first try.
+        # Give the form the manager, and the error that the services raised at the first attempt.
         return type("Form", (form,), {"manager": request.user, "refused": getattr(request, "tracker_refused", None)})
 
     def changeform_view(
@@ -179,15 +179,15 @@ class ProjectAdmin(TrackerModelAdmin):
         try:
             response: HttpResponse = super().changeform_view(request, object_id, form_url, extra_context)
         except ApiError as error:
-            # The transaction is undone; the second time the form blames its field and is shown again.
+            # The transaction was rolled back. Now the form fails with the services' error and is shown again.
             request.tracker_refused = error
             response = super().changeform_view(request, object_id, form_url, extra_context)
         return response
 
     def save_model(self, request: Any, obj: Project, form: Any, change: bool) -> None:
-        """Hand what was changed to the services, which know the rules. Raises their errors."""
+        """Pass the changes to the services, which enforce the rules. Raises their errors."""
         if change:
-            # A fresh one: the form has already written into `obj`.
+            # Load the project again: the form has already changed `obj`.
             project = require(request.user, obj.pk, Role.EDIT)
             services.update_project(manager=request.user, project=project, **form.changes(form.changed_data))
         else:
@@ -204,10 +204,10 @@ class ProjectAdmin(TrackerModelAdmin):
         return HttpResponseRedirect(self.address("change", obj.pk) if stay else self.address("changelist"))
 
     def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> None:
-        """Not written down: the admin's own log would be read by nobody."""
+        """Disabled: nobody would read the admin's own log."""
 
     def log_change(self, request: HttpRequest, obj: Any, message: Any) -> None:
-        """Not written down, as log_addition."""
+        """Disabled, like log_addition."""
 
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, obj: Any = None, **options: Any
@@ -245,7 +245,7 @@ class ProjectAdmin(TrackerModelAdmin):
         ]
 
     def roles_view(self, request: HttpRequest, project_id: int) -> HttpResponse:
-        """/admin/projects/project/7/roles/: give a manager its roles."""
+        """/admin/projects/project/7/roles/: set a manager's roles."""
         project = self.get_object(request, str(project_id))
         if request.method != "POST":
             return HttpResponseRedirect(self.address("change", project_id))
@@ -254,25 +254,25 @@ class ProjectAdmin(TrackerModelAdmin):
             require(request.user, project_id, Role.MANAGE_ACCESS)
             manager = User.objects.filter(username=request.POST.get("manager", "").replace("\0", "")).first()
             if manager is None:
-                self.message_user(request, _("There is no manager of this name."), messages.ERROR)
+                self.message_user(request, _("There is no manager with this name."), messages.ERROR)
             elif form.is_valid():
                 set_roles(manager=manager, project=project, roles=form.roles())
                 text = _("The roles of %(manager)s were set.") % {"manager": manager}
                 self.message_user(request, text, messages.SUCCESS)
         except ApiError as error:
             self.message_user(request, _(str(error)), messages.ERROR)
-        # Whoever took its own last role does not see the project any more.
+        # Managers who have revoked their own last role don't see the project any more.
         seen = self.get_queryset(request).filter(pk=project_id).exists() and _still_in(request, project_id)
         return HttpResponseRedirect(self.address("change", project_id) if seen else self.address("changelist"))
 
     def secrets_view(self, request: HttpRequest, project_id: int) -> HttpResponse:
-        """/admin/projects/project/7/secrets/: show, change or rotate them, for the role SECRET."""
+        """/admin/projects/project/7/secrets/: show, change or rotate them; requires the role SECRET."""
         if not self.get_queryset(request).filter(pk=project_id).exists():
             raise Http404
         project = require(request.user, project_id, Role.SECRET)
         return project_secrets.answer(self, request, project)
 
-    # --- What is done ---
+    # --- Actions ---
 
     def is_useful(self, name: str, obj: Project) -> bool:
         return {"pause": not obj.paused, "resume": obj.paused}.get(name, True)
@@ -299,7 +299,7 @@ class ProjectAdmin(TrackerModelAdmin):
             self.message_user(request, text % {"number": number}, messages.SUCCESS)
             return None
         question = (
-            _("Nothing more is leased from these projects; what is leased may still be reported.")
+            _("No more tasks of these projects are leased; results of leased tasks are still accepted.")
             if paused
             else _("Workers may lease from these projects again.")
         )
@@ -307,17 +307,17 @@ class ProjectAdmin(TrackerModelAdmin):
 
     @action(_("Reset failed tasks"), icon="replay", role=Role.MAINTENANCE)
     def reset_failed(self, request: HttpRequest, queryset: "QuerySet[Project]") -> HttpResponse | None:
-        question = _("Every failed task goes back to the queue, with no retries counted.")
+        question = _("Every failed task goes back to the queue, with its retries reset to 0.")
         return self._maintain(request, queryset, "reset_failed", question, ("failed",), maintenance.reset_failed)
 
     @action(_("Reclaim leases"), icon="lock_open", role=Role.MAINTENANCE)
     def reclaim(self, request: HttpRequest, queryset: "QuerySet[Project]") -> HttpResponse | None:
-        question = _("Every lease is taken back; what the workers report of them counts no more.")
+        question = _("Every lease is reclaimed; what the workers report for it later is ignored.")
         return self._maintain(request, queryset, "reclaim", question, ("leased",), maintenance.reclaim_leased)
 
     @action(_("Hard reset"), icon="delete_forever", role=Role.MAINTENANCE, danger=True)
     def hard_reset(self, request: HttpRequest, queryset: "QuerySet[Project]") -> HttpResponse | None:
-        question = _("Every task is deleted for good: nothing is counted as closed, nothing goes on in a chain.")
+        question = _("Every task is deleted for good: it neither counts as closed nor goes on along a chain.")
         states = ("ready", "leased", "failed")
         return self._maintain(request, queryset, "hard_reset", question, states, maintenance.delete_all)
 
@@ -330,7 +330,7 @@ class ProjectAdmin(TrackerModelAdmin):
         states: tuple[str, ...],
         run: Callable[..., int],
     ) -> HttpResponse | None:
-        """Ask, with the number of tasks in these states, or do it. Raises Forbidden before anything is done."""
+        """Ask for confirmation with the number of tasks, or run the operation. Raises Forbidden before any change."""
         projects = self._meant(request, queryset, Role.MAINTENANCE)
         if not self.is_confirmed(request):
             return self._ask_for(request, projects, name, question, states)
@@ -340,7 +340,7 @@ class ProjectAdmin(TrackerModelAdmin):
         return None
 
     def _meant(self, request: HttpRequest, queryset: "QuerySet[Project]", role: Role) -> list[Project]:
-        """The projects that an action is for. Raises Forbidden unless the manager has the role in all of them."""
+        """The selected projects. Raises Forbidden unless the manager has the role in all of them."""
         projects = list(queryset.order_by("name"))
         scope_of(request).demand(role, [project.pk for project in projects])
         return projects
@@ -367,7 +367,7 @@ class ProjectAdmin(TrackerModelAdmin):
 
 
 def _number(project: Any, state: str, *, kind: str = "") -> SafeString:
-    """How many tasks of this state there are, which leads to them."""
+    """The number of tasks in this state, as a link to their list."""
     number = getattr(project.overview, state)
     about = "≈ " if project.overview.approximate and number >= COUNTED_IN_LISTS else ""
     address = f"/admin/tasks/task/?project={project.pk}&state={state}"
@@ -381,7 +381,7 @@ def _manager(request: HttpRequest) -> User:
 
 
 def _still_in(request: HttpRequest, project_id: int) -> bool:
-    """Whether the project is in scope after its roles were set."""
+    """Whether the project is still in scope now that its roles have changed."""
     del request.tracker_scope  # type: ignore[attr-defined]
     scope = scope_of(request)
     return scope.everywhere or project_id in scope.roles

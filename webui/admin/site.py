@@ -1,4 +1,4 @@
-"""The admin's site: who may enter, and its first page."""
+"""The admin site: access to it, and its start page."""
 
 from typing import Any
 from urllib.parse import urlencode
@@ -13,13 +13,13 @@ from webui.admin.index import overview_for
 
 
 class TrackerAdminSite(UnfoldAdminSite):
-    """Managers enter it with the same session as the pages. What each sees there is what its roles name."""
+    """Managers use it with the same session as the pages. Each sees only the projects in which it has a role."""
 
     def has_permission(self, request: HttpRequest) -> bool:
         return request.user.is_authenticated and request.user.is_active
 
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        # One door only, which counts the attempts.
+        # There is only one login form, which counts the attempts.
         return HttpResponseRedirect(f"{settings.LOGIN_URL}?{urlencode({'next': request.GET.get('next', '/admin/')})}")
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
@@ -30,9 +30,9 @@ class TrackerAdminSite(UnfoldAdminSite):
     def app_index(
         self, request: HttpRequest, app_label: str, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        # The sidebar lists everything.
+        # Not needed: the sidebar lists everything.
         return HttpResponseRedirect(reverse("admin:index"))
 
     def search(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        # Unfold's keeps what it finds in the cache, which holds counters only.
+        # Unfold's search would store its results in the cache, which is for counters only.
         raise Http404

@@ -17,7 +17,7 @@ from webui.templatetags.formatting import count
 @admin.register(Snapshot)
 class SnapshotAdmin(TrackerModelAdmin):
     plural = _("Snapshots")
-    note = _("How each project stood, as the scheduler wrote it down.")
+    note = _("The state of each project over time, as recorded by the scheduler.")
     list_display = ("taken_at", "project_name", "open", "leased", "awaiting", "failed", "closed", "workers", "commit")
     list_display_links = None
     list_filter = (ProjectFilter,)
@@ -28,7 +28,7 @@ class SnapshotAdmin(TrackerModelAdmin):
         return found.filter(project=id_in(chosen) or 0) if chosen else found
 
     def has_view_permission(self, request: HttpRequest, obj: Snapshot | None = None) -> bool:
-        # A list without pages.
+        # Rows have no pages of their own.
         return obj is None
 
     @admin.display(description=_("taken at"))

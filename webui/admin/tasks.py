@@ -1,4 +1,4 @@
-"""Tasks that are not closed, in the admin: searched, looked at, and acted on."""
+"""Tasks that are not closed, in the admin: search, pages and actions."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -32,7 +32,7 @@ from webui.scope import scope_of
 from webui.templatetags.formatting import count as in_words
 from webui.templatetags.formatting import duration
 
-# Characters of a recipe in a list.
+# Maximum number of characters of a recipe shown in the list.
 SHOWN = 300
 _STATE_KINDS = {State.READY: "", State.LEASED: "info", State.FAILED: "danger", State.AWAITING: "warning"}
 
@@ -94,7 +94,7 @@ class TaskAdmin(TrackerModelAdmin):
         return scope_of(request).within(Task.objects.select_related("project", "assignee"))
 
     def criteria(self, request: HttpRequest) -> Criteria:
-        """What the list's address asks for. Raises InvalidField: what can't be read must not mean everything."""
+        """The search criteria in the query string. Raises InvalidField: an invalid filter must not match every task."""
         scope = scope_of(request)
         projects, everywhere = scope.project_ids(), scope.everywhere
         chosen = number_of(request, "project", low=1, high=INT64[1])
@@ -102,7 +102,7 @@ class TaskAdmin(TrackerModelAdmin):
             projects, everywhere = [one for one in projects if one == chosen], False
         state = text_of(request, "state")
         if state and state not in State.values:
-            raise InvalidField("state", gettext("is none of those that there are."))
+            raise InvalidField("state", gettext("is not one of the choices."))
         older, younger = _ages(text_of(request, "age"))
         ids, hash64, text = _search_for(text_of(request, "q"))
         return Criteria(
@@ -133,7 +133,7 @@ class TaskAdmin(TrackerModelAdmin):
     def name_of(self, obj: Task) -> str:
         return gettext("Task %(id)s") % {"id": obj.pk}
 
-    # --- What is shown ---
+    # --- Display ---
 
     @admin.display(description=_("id"))
     def number(self, task: Task) -> str:
@@ -190,7 +190,7 @@ class TaskAdmin(TrackerModelAdmin):
     def hash(self, task: Task) -> str:
         return "–" if task.hash64 is None else str(task.hash64)
 
-    @admin.display(description=_("a lease lasts"))
+    @admin.display(description=_("lease duration"))
     def lease_time(self, task: Task) -> str:
         return duration(task.max_assign_time or task.project.lease_seconds)
 
@@ -202,7 +202,7 @@ class TaskAdmin(TrackerModelAdmin):
     def vote_table(self, task: Task) -> SafeString:
         return vote_table(task.voters, task.votes)
 
-    # --- What is done ---
+    # --- Actions ---
 
     def is_useful(self, name: str, obj: Task) -> bool:
         return {"retry": _state_of(obj) == State.FAILED, "release": _state_of(obj) == State.LEASED}.get(name, True)
@@ -214,18 +214,18 @@ class TaskAdmin(TrackerModelAdmin):
             queryset,
             name="retry",
             only=State.FAILED,
-            question=_("The failed ones of these tasks go back to the queue, with no retries counted."),
+            question=_("The failed ones among these tasks go back to the queue, with their retries reset to 0."),
             run=maintenance.retry_matching,
         )
 
-    @action(_("Release leases"), icon="lock_open", role=Role.MAINTENANCE)
+    @action(_("Reclaim leases"), icon="lock_open", role=Role.MAINTENANCE)
     def release(self, request: HttpRequest, queryset: "QuerySet[Task]") -> HttpResponse | None:
         return self._act(
             request,
             queryset,
             name="release",
             only=State.LEASED,
-            question=_("The leases of these tasks are taken back; what their workers report of them counts no more."),
+            question=_("The leases of these tasks are reclaimed; what their workers report later is ignored."),
             run=maintenance.release_matching,
         )
 
@@ -251,7 +251,7 @@ class TaskAdmin(TrackerModelAdmin):
             request,
             queryset,
             name="delete",
-            question=_("These tasks are deleted for good: nothing is counted as closed, nothing goes on in a chain."),
+            question=_("These tasks are deleted for good: they neither count as closed nor go on along a chain."),
             run=maintenance.delete_matching,
         )
 
@@ -266,7 +266,7 @@ class TaskAdmin(TrackerModelAdmin):
         only: State | None = None,
         form: forms.Form | None = None,
     ) -> HttpResponse | None:
-        """Ask, with the number of tasks, or do it. Raises InvalidField and, before anything is done, Forbidden."""
+        """Ask for confirmation with the number of tasks, or run it. Raises InvalidField or Forbidden before that."""
         criteria = self._meant(request, queryset)
         if only is not None and only not in criteria.states:
             criteria = criteria._replace(states=(*criteria.states, only))
@@ -284,11 +284,11 @@ class TaskAdmin(TrackerModelAdmin):
             touches=_how_many(counted),
             rows=_by_project(counted),
             form=form,
-            warning="" if counted.complete else _("Counting was stopped; all tasks that match will be changed."),
+            warning="" if counted.complete else _("Counting was stopped; all matching tasks will be changed."),
         )
 
     def _meant(self, request: HttpRequest, queryset: "QuerySet[Task]") -> Criteria:
-        """The tasks that an action is for: all that match the list's address, or those that were ticked."""
+        """The selected tasks: all that match the list's filters, or the checked ones."""
         if request.POST.get("select_across") == "1" and "/act/" not in request.path:
             return self.criteria(request)
         found = dict(queryset.values_list("pk", "project_id"))
@@ -304,7 +304,7 @@ def _how_many(counted: search.Counted) -> str:
 
 
 def _by_project(counted: search.Counted) -> list[tuple[str, str]]:
-    """The projects with most of them, each with its number."""
+    """The ten projects with the most matching tasks, each with its number of them."""
     most = sorted(counted.by_project, key=lambda one: -counted.by_project[one])[:10]
     names = dict(Project.objects.filter(pk__in=most).values_list("pk", "name"))
     return [(names[one], in_words(counted.by_project[one])) for one in most if one in names]
@@ -321,17 +321,17 @@ def _seconds_since(moment: datetime) -> float:
 
 
 def _ages(text: str) -> tuple[float | None, float | None]:
-    """The ages that AgeFilter's choice asks for, older and younger than."""
+    """AgeFilter's choice in seconds: older than, and younger than."""
     if not text:
         return None, None
     if text not in dict(AgeFilter.options):
-        raise InvalidField("age", gettext("is none of those that there are."))
+        raise InvalidField("age", gettext("is not one of the choices."))
     side, _separator, seconds = text.partition("-")
     return (float(seconds), None) if side == "older" else (None, float(seconds))
 
 
 def _search_for(text: str) -> tuple[list[int] | None, int | None, str | None]:
-    """What a search means: an id, a hash, or a text in the recipe."""
+    """Interpret a search: as ids, as a hash, or as text of the recipe."""
     if len(text) > 1 and text[0] == text[-1] == '"':
         return None, None, text[1:-1]
     digits = text.removeprefix("-")

@@ -1,4 +1,4 @@
-"""What django-unfold says itself, for the translations: it brings none. Nothing imports this."""
+"""Texts of django-unfold, which ships no translations, for the translation catalogue. Nothing imports this."""
 
 from django.utils.translation import gettext_noop as _
 

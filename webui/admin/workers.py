@@ -1,4 +1,4 @@
-"""Workers in the admin. Their requests for access are in access.py."""
+"""Workers in the admin. Their access requests are in access.py."""
 
 from typing import Any
 
@@ -24,7 +24,7 @@ from webui.templatetags.formatting import count
 from workers import services
 from workers.models import Worker, WorkerAccess
 
-# Rows of a table that stand on a page.
+# Maximum number of rows in a table on a page.
 LISTED = 100
 
 
@@ -41,7 +41,7 @@ class PausedFilter(Choice):
 class WorkerAdmin(TrackerModelAdmin):
     plural = _("Workers")
     note = _(
-        "A worker was last seen when it last leased, closed or logged something; only the newest of that is looked at."
+        "“Last seen” is the time of the worker's last lease, closed task or log entry. Only recent data is examined."
     )
     list_display = ("name", "number", "state", "seen", "leases", "closed", "registered")
     list_display_links = ("name",)
@@ -61,7 +61,7 @@ class WorkerAdmin(TrackerModelAdmin):
         workers = Worker.objects.defer("secret_digest")
         if scope.everywhere:
             return workers
-        # A manager knows those whose access it decides on and those that hold tasks of its projects.
+        # A manager sees the workers that have or request access to its projects, or that hold leases in them.
         projects = scope.project_ids(Role.MANAGE_ACCESS)
         with_access = WorkerAccess.objects.filter(project__in=projects).values("worker")
         return workers.filter(Q(pk__in=with_access) | Q(pk__in=holders(projects) if projects else []))
@@ -87,7 +87,7 @@ class WorkerAdmin(TrackerModelAdmin):
         for worker in workers:
             worker.activity = found.get(worker.pk, Activity())
 
-    # --- What is shown ---
+    # --- Display ---
 
     @admin.display(description=_("alias"))
     def name(self, worker: Worker) -> SafeString:
@@ -105,7 +105,7 @@ class WorkerAdmin(TrackerModelAdmin):
     def seen(self, worker: Any) -> str:
         return written(worker.activity.seen)
 
-    @admin.display(description=_("leases now"))
+    @admin.display(description=_("current leases"))
     def leases(self, worker: Any) -> SafeString:
         return link(f"/admin/tasks/task/?worker={worker.pk}", count(worker.activity.leases))
 
@@ -124,7 +124,7 @@ class WorkerAdmin(TrackerModelAdmin):
             '<table class="plain">{}</table>', format_html_join("", "<tr><td>{}</td><td>{}</td></tr>", rows)
         )
 
-    # --- What is done: by tracker admins, since it concerns the worker in every project ---
+    # --- Actions: only for tracker admins, since they affect the worker in every project ---
 
     def is_useful(self, name: str, obj: Any) -> bool:
         useful = {"pause": not obj.paused, "resume": obj.paused, "release_leases": obj.activity.leases > 0}
@@ -143,7 +143,7 @@ class WorkerAdmin(TrackerModelAdmin):
         workers = list(queryset.order_by("alias", "pk"))
         if not self.is_confirmed(request):
             question = (
-                _("These workers are refused work from their next call on; what they hold they may still report.")
+                _("From their next call on, these workers get no work; they may still report the tasks that they hold.")
                 if paused
                 else _("These workers are given work again.")
             )
@@ -159,24 +159,24 @@ class WorkerAdmin(TrackerModelAdmin):
         self.message_user(request, text % {"number": count(number)}, messages.SUCCESS)
         return None
 
-    @action(_("Release its leases"), icon="lock_open")
+    @action(_("Reclaim leases"), icon="lock_open")
     def release_leases(self, request: HttpRequest, queryset: "QuerySet[Worker]") -> HttpResponse | None:
         scope_of(request).demand_everywhere()
         workers = list(queryset.order_by("alias", "pk"))
         if not self.is_confirmed(request):
-            question = _("Every lease of these workers is taken back; what they report of them counts no more.")
+            question = _("Every lease of these workers is reclaimed; what they report for it later is ignored.")
             return self._ask_for(request, workers, "release_leases", question)
         number = sum(maintenance.release_leases_of(worker=worker) for worker in workers)
-        text = ngettext("%(number)s lease was taken back.", "%(number)s leases were taken back.", number)
+        text = ngettext("%(number)s lease was reclaimed.", "%(number)s leases were reclaimed.", number)
         self.message_user(request, text % {"number": count(number)}, messages.SUCCESS)
         return None
 
-    @action(_("Rotate its secret"), icon="key", danger=True, in_list=False)
+    @action(_("Rotate secret"), icon="key", danger=True, in_list=False)
     def rotate_secret(self, request: HttpRequest, queryset: "QuerySet[Worker]") -> HttpResponse | None:
         scope_of(request).demand_everywhere()
         worker = queryset.get()
         if not self.is_confirmed(request):
-            question = _("The worker gets a new secret, which is shown once; the old one stops at once.")
+            question = _("The worker gets a new secret, which is shown only once; the old one stops working at once.")
             return self._ask_for(request, [worker], "rotate_secret", question)
         secret = services.rotate_secret(worker=worker).secret
         context = self.admin_site.each_context(request) | {

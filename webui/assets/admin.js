@@ -1,9 +1,9 @@
-// Landmarks that the admin's frame lacks, for those who move by them.
+// Landmarks that the admin's frame lacks, for screen readers.
 "use strict";
 
 document.addEventListener("DOMContentLoaded", () => {
   document.getElementById("main")?.setAttribute("role", "main");
-  // Simplebar calls every scrollable part the same.
+  // Simplebar gives every scrollable part the same label.
   const name = () =>
     document.querySelectorAll(".simplebar-content-wrapper").forEach((part, n) => {
       part.setAttribute("aria-label", `${part.closest("#nav-sidebar-apps") ? "navigation" : "content"} ${n + 1}`);

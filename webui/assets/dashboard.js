@@ -1,5 +1,5 @@
-// The charts of a project's page. They ask for their numbers whenever page.js has refreshed the rest, which it does not
-// while the tab is hidden.
+// The charts of a project's page. They load their numbers whenever page.js has refreshed the page, which it does only
+// while the tab is visible.
 "use strict";
 
 const box = document.getElementById("timeline");
@@ -12,7 +12,7 @@ Chart.defaults.font.family = "Inter, system-ui, sans-serif";
 
 const label = (name) => (name === "failed" ? box.dataset.failedLabel : box.dataset[name]);
 
-// A line where the project's version changed.
+// Draws a vertical line wherever the project's version changed.
 const versionMarks = {
   id: "versionMarks",
   afterDatasetsDraw(chart) {
@@ -49,7 +49,7 @@ function timeFormat(seconds) {
   return new Intl.DateTimeFormat(language === "en" ? "en-GB" : language, options);
 }
 
-// Ticks at full hours, or days, of the reader's clock.
+// Ticks at full hours or days in the reader's time zone.
 function ticks(seconds, now) {
   const [, step] = [[3600, 600], [86400, 4 * 3600], [7 * 86400, 86400]].find(([most]) => seconds <= most) || [0, 3 * 86400];
   const midnight = new Date(now).setHours(0, 0, 0, 0);
@@ -101,7 +101,7 @@ function drawTimeline(data) {
     },
   };
   if (charts.timeline) {
-    // What somebody has switched off in the legend stays off.
+    // Update the datasets in place, so that a series switched off in the legend stays off.
     charts.timeline.data.datasets.forEach((dataset, n) => Object.assign(dataset, datasets[n]));
     Object.assign(charts.timeline.options, { scales: axes, plugins, marks: data.versions });
     charts.timeline.update("none");
@@ -173,7 +173,7 @@ function drawRound(id, parts) {
   }
 }
 
-// Neighbours in the ring are told apart also by those who see few colours: light and dark take turns.
+// Light and dark alternate, so that colour-blind readers can tell neighbouring segments apart.
 const ring = (n, all) => `hsl(${Math.round((360 * n) / Math.max(all, 1) + 215) % 360} 62% ${n % 2 ? 64 : 47}%)`;
 
 let last = null;
@@ -191,7 +191,7 @@ function draw(data) {
 let asking = false;
 
 async function load() {
-  // One at a time: an older answer must not come after a newer one.
+  // One request at a time: an older response must not arrive after a newer one.
   if (asking) return;
   asking = true;
   try {

@@ -1,4 +1,4 @@
-// What every page can do: choose a theme, open the menu, copy a text, refresh its numbers.
+// Functions of every page: theme, menu, copy buttons, local times, and refreshing its numbers.
 "use strict";
 
 const REFRESH_MS = Number(document.documentElement.dataset.refresh || 10) * 1000;
@@ -22,7 +22,7 @@ async function copy(button) {
     await navigator.clipboard.writeText(source.value ?? source.textContent);
     label.textContent = button.dataset.done;
   } catch {
-    // No clipboard without HTTPS: select it, so that one key copies it.
+    // The clipboard API needs HTTPS. Without it, select the text, so that one key copies it.
     if (source.select) source.select();
     else getSelection().selectAllChildren(source);
     label.textContent = button.dataset.selected;
@@ -30,7 +30,7 @@ async function copy(button) {
   setTimeout(() => (label.textContent = label.dataset.before), 2000);
 }
 
-// For charts. Canvas knows no light-dark(); the browser computes it for an element.
+// For charts: canvas does not support light-dark(), so let the browser compute the colour on an element.
 function colour(variable) {
   const probe = document.createElement("i");
   probe.style.color = `var(${variable})`;
@@ -55,12 +55,9 @@ document.querySelectorAll("[data-submit]").forEach((field) =>
   field.addEventListener("change", () => field.form.submit())
 );
 
-// Parts that show live numbers have an id and data-live. The server draws them; the page only puts them in. While the
-// tab is hidden nothing is asked for, and on its return at once.
-
-// The server writes times in UTC; people live elsewhere.
+// The server writes times in UTC; show them in the reader's time zone.
 function localTimes() {
-  // Of the English ones, Canada's dates are in the order that nobody misreads.
+  // Among the English locales, en-CA has the unambiguous order year, month, day.
   const format = new Intl.DateTimeFormat(document.documentElement.lang === "fr" ? "fr" : "en-CA", {
     year: "numeric", month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit", hourCycle: "h23",
   });
@@ -73,6 +70,8 @@ function localTimes() {
 localTimes();
 document.addEventListener("refreshed", localTimes);
 
+// Parts with live numbers have an id and data-live. The server renders them; this only replaces their content. It sends
+// no requests while the tab is hidden, and refreshes at once when the tab is shown again.
 let refreshing = false;
 
 async function refresh() {
@@ -81,13 +80,13 @@ async function refresh() {
   refreshing = true;
   try {
     const response = await fetch(location.href, { headers: { Accept: "text/html" } });
-    // A redirect leads to the form to sign in: the session has ended.
+    // A redirect leads to the login form: the session has ended.
     if (!response.ok || response.redirected) throw new Error(String(response.status));
     const fresh = new DOMParser().parseFromString(await response.text(), "text/html");
     for (const part of parts) {
       const replacement = fresh.getElementById(part.id);
       part.classList.toggle("stale", !replacement);
-      // Somebody who is reading or choosing in it must not have it pulled away.
+      // Don't replace a part that has the focus: the reader is using it.
       if (replacement && !part.contains(document.activeElement)) part.replaceChildren(...replacement.childNodes);
     }
   } catch {

@@ -1,5 +1,5 @@
-// Runs before the page is drawn: a chosen theme must not flash. The key and its JSON are the admin's, so one choice
-// serves both.
+// Runs before the page is rendered, so that the wrong theme does not flash. Uses the admin's key and JSON format in
+// localStorage, so that one choice applies to both.
 "use strict";
 
 const root = document.documentElement;

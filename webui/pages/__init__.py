@@ -1,1 +1,1 @@
-"""The pages, a file for each kind of thing."""
+"""The views of the pages, one module per kind of object."""

@@ -1,4 +1,4 @@
-"""The pages of accounts: sign in, register, one's own account."""
+"""Pages to sign in and register, and for the manager's own account."""
 
 from django.conf import settings
 from django.contrib import auth, messages
@@ -58,7 +58,7 @@ def register(request: HttpRequest) -> HttpResponse:
         else:
             sessions.begin(request, user)
             if user.is_superuser:
-                messages.success(request, _("Welcome. This is the first account, so you are tracker admin."))
+                messages.success(request, _("Welcome. This is the first account, so you are a tracker admin."))
             return HttpResponseRedirect(_after_login(request))
     return render(request, "accounts/register.html", {"form": form, "next": _next(request)})
 
@@ -73,15 +73,15 @@ def logout(request: HttpRequest) -> HttpResponse:
 @sensitive_post_parameters()
 @require_http_methods(["GET", "HEAD", "POST"])
 def account(request: HttpRequest) -> HttpResponse:
-    """/accounts/: who one is, and the password."""
+    """/accounts/: the manager's own account, and changing the password."""
     manager = require_login(request)
     form = PasswordForm(manager, request.POST or None)
     if request.method == "POST":
-        # The old password can be guessed here as well as at the door.
+        # The old password can be guessed here as well as on the login form.
         sessions.count_attempt(request, manager.username)
     if request.method == "POST" and form.is_valid():
         form.save()
-        # Every other session of this manager ends; this one goes on.
+        # All other sessions of this manager end; this one continues.
         auth.update_session_auth_hash(request, manager)
         messages.success(request, _("The password was changed. Other sessions were signed out."))
         return HttpResponseRedirect("/accounts/")
@@ -89,7 +89,7 @@ def account(request: HttpRequest) -> HttpResponse:
 
 
 def _next(request: HttpRequest) -> str:
-    """Where the visitor wanted to go, if that is here; empty otherwise."""
+    """The page that the visitor wanted to open, if it is on this site; otherwise empty."""
     target = str(request.POST.get("next") or request.GET.get("next") or "")
     is_here = url_has_allowed_host_and_scheme(target, {request.get_host()}, require_https=request.is_secure())
     return target if is_here else ""

@@ -1,4 +1,4 @@
-"""What pages have in common: who asks, and how a service's error reaches a form."""
+"""Helpers for all pages: requiring a login, and showing a service's error on a form."""
 
 from typing import Any
 
@@ -10,19 +10,19 @@ from tracker.api.errors import ApiError, InvalidField, NotIdentified
 
 
 def without_nul(text: str) -> str:
-    """Text that the database can look for."""
+    """The text without NUL characters, which PostgreSQL does not accept."""
     return text.replace("\0", "")
 
 
 def require_login(request: HttpRequest) -> Any:
-    """The manager who is signed in. Raises NotIdentified, which leads to the form."""
+    """The signed-in manager. Raises NotIdentified, which redirects to the login form."""
     if not request.user.is_authenticated:
         raise NotIdentified(_("Sign in first."))
     return request.user
 
 
 def blame(form: BaseForm, error: ApiError) -> None:
-    """Show a service's error at the form's field that it names, or above the form."""
+    """Add a service's error to the form: at the field that it names, or above the form."""
     field, _separator, problem = str(error).partition(": ")
     if isinstance(error, InvalidField):
         field, problem = error.field, error.problem

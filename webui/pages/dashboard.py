@@ -1,4 +1,4 @@
-"""A project's dashboard, the numbers that its charts draw, and what a worker's owner needs to begin."""
+"""A project's dashboard, the data for its charts, and the page that helps a worker's owner to get started."""
 
 import itertools
 from typing import Any
@@ -13,13 +13,13 @@ from tasks import queries
 from tasks.queries import overview
 from webui.pages.frame import find_visible, project_page
 
-# The spans that a chart can show, in seconds, by the name that addresses use.
+# The ranges of the chart in seconds, by their names in the query string.
 RANGES = {"hour": 3_600, "day": 86_400, "week": 7 * 86_400, "all": 400 * 3_600}
 
 
 @require_safe
 def dashboard(request: HttpRequest, project_id: int) -> HttpResponse:
-    """/projects/7/: how one project stands."""
+    """/projects/7/: the current state of a project."""
     project = find_visible(request, project_id)
     chosen = request.GET.get("range")
     content = {
@@ -34,7 +34,7 @@ def dashboard(request: HttpRequest, project_id: int) -> HttpResponse:
 
 @require_safe
 def numbers(request: HttpRequest, project_id: int) -> HttpResponse:
-    """/projects/7/numbers/: what the dashboard's charts draw."""
+    """/projects/7/numbers/: the data for the dashboard's charts, as JSON."""
     project = find_visible(request, project_id)
     seconds = RANGES.get(request.GET.get("range", ""), RANGES["day"])
     now = overview.overview(project)
@@ -61,7 +61,7 @@ def numbers(request: HttpRequest, project_id: int) -> HttpResponse:
 
 @require_safe
 def start(request: HttpRequest, project_id: int) -> HttpResponse:
-    """/projects/7/start/: what a worker's owner pastes to begin."""
+    """/projects/7/start/: commands and code for a worker's owner to start with."""
     project = find_visible(request, project_id)
     content = {"address": request.build_absolute_uri("/").rstrip("/")}
     return project_page(request, project, "projects/start.html", "start/", content)

@@ -1,4 +1,4 @@
-"""The frame of a project's pages: its head, and the tabs that the visitor's roles open."""
+"""The frame of a project's pages: the header, and the tabs that the visitor's roles allow."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -14,7 +14,7 @@ from projects.roles import Role
 
 
 class Tab(NamedTuple):
-    """A page of a project: the last part of its address, and whether it is the one shown."""
+    """A tab: `part` is the last part of its page's address; `is_current` says whether that page is shown."""
 
     part: str
     label: str
@@ -22,7 +22,7 @@ class Tab(NamedTuple):
 
 
 def find_visible(request: HttpRequest, project_id: int) -> Project:
-    """The project, if the visitor may know of it. Raises NoSuchProject."""
+    """The project, if the visitor may see it. Raises NoSuchProject."""
     project = Project.objects.visible_to(request.user).filter(pk=project_id).first()
     if project is None:
         raise NoSuchProject(_("There is no project %(id)s, or you may not see it.") % {"id": project_id})
@@ -30,7 +30,7 @@ def find_visible(request: HttpRequest, project_id: int) -> Project:
 
 
 def home_of(request: HttpRequest, project: Project, part: str) -> str:
-    """Where to go after a change: the dashboard or, if the visitor has no READ in a hidden project, `part`."""
+    """Where to redirect after a change: to the dashboard, or to `part` if the project is hidden from the visitor."""
     is_seen = Project.objects.visible_to(request.user).filter(pk=project.pk).exists()
     return f"/projects/{project.pk}/{'' if is_seen else part}"
 
@@ -49,7 +49,7 @@ def project_page(
     *,
     status: int = 200,
 ) -> HttpResponse:
-    """A page of a project; `part` is the last part of its address, by which the tabs know it."""
+    """A page of a project; `part` is the last part of its address and selects the current tab."""
     roles = roles_of(request.user, project)
     frame = {
         "project": project,

@@ -1,4 +1,4 @@
-"""The page that shows what workers reported."""
+"""The page of the workers' log entries."""
 
 from urllib.parse import urlencode
 
@@ -17,7 +17,7 @@ ENTRIES_PER_PAGE = 100
 
 @require_safe
 def logs(request: HttpRequest) -> HttpResponse:
-    """/logs/: newest first, for managers or, if LOGS_PUBLIC says so, for everybody."""
+    """/logs/: newest first, for managers or, with LOGS_PUBLIC, for everybody."""
     if not settings.LOGS_PUBLIC:
         require_login(request)
     level = Level(_number(request, "level", Level.FATAL, Level.TRACE) or Level.TRACE)
@@ -42,7 +42,7 @@ def logs(request: HttpRequest) -> HttpResponse:
 
 
 def _number(request: HttpRequest, name: str, low: int = 1, high: int = INT64[1]) -> int | None:
-    """A whole number of the query string; None for anything else."""
+    """A whole number from the query string; None if it is missing, malformed or out of range."""
     text = request.GET.get(name, "")
     number = int(text) if text.isascii() and text.isdigit() and len(text) < 20 else None
     return number if number is not None and low <= number <= high else None

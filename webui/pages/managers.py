@@ -1,4 +1,4 @@
-"""The list of managers, and who among them is tracker admin."""
+"""The list of managers, and making a manager a tracker admin or revoking it."""
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -14,7 +14,7 @@ from webui.pages.common import require_login
 
 @require_safe
 def managers(request: HttpRequest) -> HttpResponse:
-    """/managers/: everybody with an account."""
+    """/managers/: everybody with an active account."""
     require_login(request)
     found = User.objects.filter(is_active=True).order_by("-is_superuser", "username")
     return render(request, "managers/list.html", {"managers": found})
@@ -28,6 +28,6 @@ def promote(request: HttpRequest, manager_id: int, *, tracker_admin: bool) -> Ht
         raise Forbidden(_("Only a tracker admin may do this."))
     services.set_tracker_admin(by=manager, manager_id=manager_id, tracker_admin=tracker_admin)
     name = User.objects.get(pk=manager_id).username
-    told = _("%(name)s is tracker admin now.") if tracker_admin else _("%(name)s is no tracker admin any more.")
+    told = _("%(name)s is now a tracker admin.") if tracker_admin else _("%(name)s is no longer a tracker admin.")
     messages.success(request, told % {"name": name})
     return HttpResponseRedirect("/managers/")

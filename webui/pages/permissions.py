@@ -1,4 +1,4 @@
-"""The page on which a project lets workers and managers in."""
+"""The page that gives workers access to a project, and managers roles in it."""
 
 import functools
 import operator
@@ -25,7 +25,7 @@ WORKERS_PER_PAGE = 100
 
 
 class RoleBox(NamedTuple):
-    """A box to tick for a role."""
+    """A checkbox for a role."""
 
     value: int
     label: str
@@ -35,7 +35,7 @@ class RoleBox(NamedTuple):
 
 @require_safe
 def permissions(request: HttpRequest, project_id: int) -> HttpResponse:
-    """/projects/7/permissions/: the workers with access or asking for it, and the managers with roles."""
+    """/projects/7/permissions/: the workers that have or request access, and the managers with roles."""
     project = find_with(request, project_id, Role.MANAGE_ACCESS)
     accesses = WorkerAccess.objects.filter(project=project).select_related("worker")
     waiting = accesses.filter(PENDING)
@@ -58,23 +58,23 @@ def decide(request: HttpRequest, project_id: int, worker_id: int, *, accept: boo
     project = find_with(request, project_id, Role.MANAGE_ACCESS)
     if accept:
         services.accept_request(project=project, worker_id=worker_id)
-        messages.success(request, _("Granted, from the worker's next call on."))
+        messages.success(request, _("Granted, effective from the worker's next call."))
     else:
         services.reject_request(project=project, worker_id=worker_id)
-        messages.success(request, _("Refused, from the worker's next call on."))
+        messages.success(request, _("Refused, effective from the worker's next call."))
     return HttpResponseRedirect(f"/projects/{project.pk}/permissions/")
 
 
 @require_POST
 def grant(request: HttpRequest, project_id: int) -> HttpResponse:
-    """/projects/7/permissions/grant/: lets a worker in that has not asked."""
+    """/projects/7/permissions/grant/: gives access to a worker that has not asked for it."""
     project = find_with(request, project_id, Role.MANAGE_ACCESS)
     form = GrantForm(request.POST)
     if form.is_valid():
         worker = form.cleaned_data["worker"]
         is_submitter = form.cleaned_data["access"] == "submit"
         services.grant_access(worker=worker, project=project, assign=not is_submitter, submit=is_submitter)
-        messages.success(request, _("Granted, from the worker's next call on."))
+        messages.success(request, _("Granted, effective from the worker's next call."))
     else:
         problems = [str(problem) for found in form.errors.values() for problem in found]
         messages.error(request, " ".join(problems))
@@ -86,7 +86,8 @@ def roles(request: HttpRequest, project_id: int) -> HttpResponse:
     """/projects/7/permissions/roles/: sets one manager's roles."""
     project = find_with(request, project_id, Role.MANAGE_ACCESS)
     name = without_nul(request.POST.get("manager", ""))
-    # Exactly so or, as people write it, in any case. Lower() is what keeps names apart; see the User's constraint.
+    # An exact match, or one that ignores case. Use Lower(), as User's unique constraint does: iexact compares with
+    # UPPER(), by which two different names can be equal.
     manager = (
         User.objects.filter(username=name).first()
         or User.objects.alias(lowered=Lower("username")).filter(lowered=name.lower()).first()
@@ -96,7 +97,7 @@ def roles(request: HttpRequest, project_id: int) -> HttpResponse:
     else:
         ticked = request.POST.getlist("role")
         chosen = functools.reduce(operator.or_, (role for role in Role if str(role.value) in ticked), Role(0))
-        # Adding somebody who has roles already takes none away.
+        # Adding a manager who already has roles removes none of them.
         held = dict(managers_of(project)).get(manager, Role(0)) if "add" in request.POST else Role(0)
         set_roles(manager=manager, project=project, roles=held | chosen)
         messages.success(request, _("The roles of %(name)s were saved.") % {"name": manager.username})
@@ -104,9 +105,9 @@ def roles(request: HttpRequest, project_id: int) -> HttpResponse:
 
 
 def boxes(held: Role) -> list[RoleBox]:
-    """The roles to choose from, with those held ticked."""
+    """A checkbox for each role; the held ones are checked."""
     explanations = {
-        Role.READ: _("sees the project although it is hidden"),
+        Role.READ: _("sees the project even if it is hidden"),
         Role.EDIT: _("changes its settings, pauses it"),
         Role.MANAGE_ACCESS: _("lets workers and managers in"),
         Role.SECRET: _("reads and changes its secrets"),

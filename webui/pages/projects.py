@@ -1,4 +1,4 @@
-"""The list of projects, and the pages on which one is created, set up, paused, and given its secrets."""
+"""The list of projects, and pages to create, configure and pause a project and to change its secrets."""
 
 from django.contrib import messages
 from django.core.paginator import Paginator
@@ -23,7 +23,7 @@ PROJECTS_PER_PAGE = 50
 
 @require_safe
 def project_list(request: HttpRequest) -> HttpResponse:
-    """/projects/: what the visitor may see, with how it stands."""
+    """/projects/: the projects that the visitor may see, with their current state."""
     sought = without_nul(request.GET.get("q", "")).strip()[:200]
     projects = Project.objects.visible_to(request.user)
     if sought:
@@ -82,7 +82,7 @@ def pause(request: HttpRequest, project_id: int, *, paused: bool) -> HttpRespons
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
 def secrets(request: HttpRequest, project_id: int) -> HttpResponse:
-    """/projects/7/secrets/. Only the answer to somebody who asks to see them carries them."""
+    """/projects/7/secrets/. Only responses to a POST contain the secrets."""
     project = find_with(request, project_id, Role.SECRET)
     shown = False
     secret, webhook = SecretForm(initial={"secret": project.secret}), _webhook_form(project)
@@ -107,7 +107,7 @@ def secrets(request: HttpRequest, project_id: int) -> HttpResponse:
 
 
 def _posted_secret(request: HttpRequest) -> Form:
-    # A key that isn't there must not count as an empty secret.
+    # A missing key must not count as an empty secret.
     if "secret" in request.POST:
         return SecretForm(request.POST)
     if "webhook_secret" in request.POST:

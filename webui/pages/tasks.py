@@ -1,4 +1,4 @@
-"""The pages on which tasks are submitted, and on which something is done to all tasks of a project."""
+"""Pages to submit tasks, and to run an operation on all tasks of a project."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -20,7 +20,10 @@ from webui.pages.frame import find_with, home_of, project_page
 
 
 class Chore(NamedTuple):
-    """Something done to all tasks of a project, after a page that says to how many. `counts` is what they are."""
+    """An operation on all tasks of a project, with a confirmation page that shows their number.
+
+    `counts` says which tasks: "all", or a state that Overview counts.
+    """
 
     counts: str
     run: Callable[..., int]
@@ -33,13 +36,13 @@ RESET_FAILED = Chore(
     "failed",
     maintenance.reset_failed,
     _("Reset failed tasks"),
-    _("Every failed task goes back to the queue, with no retries counted."),
+    _("Every failed task goes back to the queue, with its retries reset to 0."),
 )
 RECLAIM = Chore(
     "leased",
     maintenance.reclaim_leased,
-    _("Take leases back"),
-    _("Every leased task goes back to the queue; what its worker reports later is not counted."),
+    _("Reclaim leases"),
+    _("Every leased task goes back to the queue; what its worker reports later is ignored."),
 )
 HARD_RESET = Chore(
     "all",
@@ -52,7 +55,7 @@ HARD_RESET = Chore(
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def maintain(request: HttpRequest, project_id: int, *, chore: Chore) -> HttpResponse:
-    """/projects/7/reset-failed/, reclaim/ and hard-reset/: asks, saying how many, and does it."""
+    """/projects/7/reset-failed/, reclaim/ and hard-reset/: GET asks for confirmation, POST runs the operation."""
     project = find_with(request, project_id, Role.MAINTENANCE)
     if request.method == "POST":
         affected = chore.run(project=project)
@@ -67,7 +70,7 @@ def maintain(request: HttpRequest, project_id: int, *, chore: Chore) -> HttpResp
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def console(request: HttpRequest, project_id: int) -> HttpResponse:
-    """/projects/7/console/: submits a task, or a file of them. Rate limits are for workers and don't count."""
+    """/projects/7/console/: submits a task or a file of tasks. Rate limits apply only to workers, not here."""
     project = find_with(request, project_id, Role.MAINTENANCE)
     task_form, file_form = TaskForm(), FileForm()
     if request.method == "POST":

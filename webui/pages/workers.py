@@ -13,7 +13,7 @@ WORKERS_PER_PAGE = 100
 
 @require_safe
 def workers(request: HttpRequest) -> HttpResponse:
-    """/workers/: who has closed how many tasks."""
+    """/workers/: every worker with the number of tasks that it has closed."""
     sought = without_nul(request.GET.get("q", "")).strip()[:200]
     found = [one for one in queries.worker_stats() if sought.casefold() in one.alias.casefold()]
     page = Paginator(found, WORKERS_PER_PAGE).get_page(request.GET.get("page"))

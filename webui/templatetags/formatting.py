@@ -1,4 +1,4 @@
-"""How pages write numbers and times."""
+"""Template filters and tags that format numbers and times."""
 
 import math
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ _WIDTH, _HEIGHT = 96, 26
 
 @register.filter
 def duration(seconds: float | None) -> str:
-    """A span of time in its two largest units: `2 days 4 h`. A dash for None."""
+    """A duration in its two largest units: `2 days 4 h`. A dash for None."""
     if seconds is None or not math.isfinite(seconds):
         return "–"
     whole = max(round(seconds), 0)
@@ -31,7 +31,7 @@ def duration(seconds: float | None) -> str:
         (minutes, _("%(n)s min")),
         (whole % _MINUTE, _("%(n)s s")),
     ]
-    # From the largest that is not 0 on, two of them; seconds stand alone.
+    # Two units, beginning with the largest that is not 0. Seconds are shown only if there are no minutes.
     while len(texts) > 1 and not texts[0][0]:
         texts.pop(0)
     if len(texts) == 2:
@@ -41,13 +41,13 @@ def duration(seconds: float | None) -> str:
 
 @register.filter
 def count(number: int | None) -> str:
-    """A whole number with its thousands set apart, in the page's language."""
+    """A whole number with the thousands separators of the page's language. A dash for None."""
     return "–" if number is None else number_format(number, force_grouping=True)
 
 
 @register.filter
 def rate(per_second: float | None) -> str:
-    """A rate in the unit in which it is a handy number. A dash for None."""
+    """A rate in the first of /s, /min and /h in which it is at least 1, otherwise in /h. A dash for None."""
     if per_second is None:
         return "–"
     scales = ((1, _("%(n)s /s")), (60, _("%(n)s /min")), (3600, _("%(n)s /h")))
@@ -59,13 +59,13 @@ def rate(per_second: float | None) -> str:
 
 @register.filter
 def limit(per_second: float) -> str:
-    """A rate limit; 0 is none."""
+    """A rate limit; 0 means unlimited."""
     return rate(per_second) if per_second else _("unlimited")
 
 
 @register.simple_tag
 def sparkline(values: Sequence[int], label: str) -> SafeString:
-    """A small line of the values, the oldest first; `label` is for those who don't see it."""
+    """A small line chart of the values, oldest first; screen readers read `label`."""
     highest = max(values, default=0) or 1
     step = _WIDTH / max(len(values) - 1, 1)
     points = " ".join(
@@ -84,7 +84,7 @@ def sparkline(values: Sequence[int], label: str) -> SafeString:
 
 @register.simple_tag
 def moment(time: datetime | None) -> SafeString | str:
-    """A time in UTC, which page.js puts into the reader's zone."""
+    """A time in UTC, which page.js converts to the reader's time zone. A dash for None."""
     if time is None:
         return "–"
     return format_html(
@@ -97,5 +97,5 @@ def moment(time: datetime | None) -> SafeString | str:
 
 @register.filter
 def is_link(text: str) -> bool:
-    """Whether an address may become a link: of a web page only, never `javascript:` or the like."""
+    """Whether an address may become a link: only http and https, never `javascript:` or the like."""
     return text.startswith(("http://", "https://"))

@@ -1,4 +1,4 @@
-"""Managers of the admin, and how tests open its pages and confirm its actions."""
+"""Signed-in managers, and helpers to open the admin's pages and to run its actions."""
 
 from collections.abc import Callable
 from html import unescape
@@ -31,13 +31,13 @@ class Browser:
         return response.content.decode()
 
     def rows(self, path: str) -> list[Any]:
-        """What a list shows."""
+        """The rows that a list shows."""
         response = self.client.get(f"/admin/{path}")
         assert response.status_code == 200, (path, response.status_code)
         return list(response.context["cl"].result_list)
 
     def act(self, path: str, action: str, rows: Any, *, confirmed: bool = True, **fields: Any) -> Any:
-        """Run an action of a list on rows, as the answer to its question or, unconfirmed, up to the question."""
+        """Run a list's action on rows: confirmed, or only up to its confirmation page."""
         data = {"action": action, "_selected_action": [getattr(row, "pk", row) for row in rows], **fields}
         if confirmed:
             data["confirmed"] = "yes"
@@ -46,7 +46,7 @@ class Browser:
         return self.client.post(f"/admin/{path}", data)
 
     def say(self, response: Any) -> str:
-        """The page to which an answer leads, with its messages."""
+        """The page to which a response redirects, with its messages."""
         return unescape(self.client.get(response["Location"]).content.decode())
 
     def all_pages(self, path: str) -> list[Any]:

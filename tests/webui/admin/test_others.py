@@ -63,12 +63,12 @@ def test_find_log_entries(admin, query, found):
 
 @pytest.mark.parametrize("bound", [1, 3, 1000])
 @pytest.mark.parametrize("query", ["", "level=3", "q=even"])
-def test_pages_walk_over_the_log(admin, monkeypatch, bound, query):
+def test_pagination_of_the_log(admin, monkeypatch, bound, query):
     from webui.admin.logs import LogEntryAdmin
 
     monkeypatch.setattr(LogEntryAdmin, "list_per_page", 2)
     monkeypatch.setattr(queries.find, "__kwdefaults__", {"bound": bound})
-    # Several at the same second.
+    # Several with the same second.
     entries = [
         log(timestamp=100 + n // 3, level=Level.ERROR if n % 2 else Level.INFO, message="odd" if n % 2 else "even")
         for n in range(9)
@@ -78,7 +78,7 @@ def test_pages_walk_over_the_log(admin, monkeypatch, bound, query):
 
 
 @pytest.mark.parametrize("query", ["level=9", "since=soon", "until=2026-99-01"])
-def test_a_filter_that_can_not_be_read_finds_nothing(admin, query):
+def test_an_invalid_filter_finds_nothing(admin, query):
     log()
     assert admin.rows(f"{LOGS}?{query}") == []
     assert f"{query.partition('=')[0]}: must be" in admin.get(f"{LOGS}?{query}")
@@ -91,13 +91,13 @@ def test_every_manager_reads_the_log(manager):
     browser.get(f"{LOGS}{entry.pk}/change/")
 
 
-def test_times_that_are_none_are_shown(admin):
+def test_an_out_of_range_time_is_shown_as_a_number(admin):
     log(timestamp=2**62)
     assert str(2**62) in admin.get(LOGS)
 
 
 @pytest.mark.parametrize("path", [LOGS, CLOSED, "projects/snapshot/"])
-def test_what_is_only_read_has_no_actions(admin, project, path):
+def test_read_only_lists_have_no_actions(admin, project, path):
     log()
     close(project)
     snap(project)
@@ -129,7 +129,7 @@ def close(project, **columns):
 
 @pytest.mark.parametrize("bound", [2, 1000])
 @pytest.mark.parametrize("query", ["", "project={project}", "project={project}&q=recipe", "project={project}&q=none"])
-def test_pages_walk_over_closed_tasks(admin, project, monkeypatch, bound, query):
+def test_pagination_of_closed_tasks(admin, project, monkeypatch, bound, query):
     from webui.admin.closed_tasks import ClosedTaskAdmin
 
     monkeypatch.setattr(ClosedTaskAdmin, "list_per_page", 2)
@@ -150,11 +150,11 @@ def test_find_closed_tasks(admin, project):
     assert ids(admin.rows(f"{CLOSED}?until=2026-05-01+13:00")) == [first.pk]
 
 
-def test_a_text_is_looked_for_in_one_project(admin, project):
+def test_a_text_search_requires_one_project(admin, project):
     close(project)
     close(ProjectFactory())
     assert admin.rows(f"{CLOSED}?q=recipe") == []
-    assert "choose it among the filters" in admin.get(f"{CLOSED}?q=recipe")
+    assert "choose it in the filters" in admin.get(f"{CLOSED}?q=recipe")
     assert len(admin.rows(f"{CLOSED}?q=recipe&project={project.pk}")) == 1
 
 
@@ -213,7 +213,7 @@ CHANGES = {
 
 
 @pytest.mark.parametrize(("action", "columns"), CHANGES.items())
-def test_nobody_changes_itself_nor_others_along(admin, tracker_admin, action, columns):
+def test_a_selection_with_oneself_changes_nobody(admin, tracker_admin, action, columns):
     others = [UserFactory(username=name, **columns) for name in ("aaa", "zzz")]
     before = list(User.objects.order_by("pk").values())
     said = admin.say(admin.act(MANAGERS, action, [tracker_admin, *others]))
@@ -229,7 +229,7 @@ def test_only_tracker_admins_change_managers(scoped, manager, tracker_admin, rf,
         assert scoped.act(MANAGERS, action, [one]).status_code == 403
         url = f"/admin/{MANAGERS}{one.pk}/act/{action}/"
         assert scoped.client.post(url, {"confirmed": "yes"}).status_code in (403, 404)
-    # The action itself refuses, too, not only the list that it stands in.
+    # The action itself checks the permission, too, not only its list.
     request = rf.post("/", {"confirmed": "yes"})
     request.user = manager
     with pytest.raises(Forbidden):
@@ -237,14 +237,14 @@ def test_only_tracker_admins_change_managers(scoped, manager, tracker_admin, rf,
     assert list(User.objects.order_by("pk").values()) == before
 
 
-def test_the_deactivated_are_signed_out(admin, manager, project):
+def test_deactivated_managers_are_signed_out(admin, manager, project):
     theirs = Browser(manager)
     theirs.get("")
     admin.act(MANAGERS, "deactivate", [manager])
     theirs.get("", status=302)
 
 
-def test_passwords_stand_in_no_page(admin, manager):
+def test_pages_contain_no_passwords(admin, manager):
     manager.set_password("long enough 77")
     manager.save()
     for page in (MANAGERS, f"{MANAGERS}{manager.pk}/change/"):

@@ -1,4 +1,4 @@
-"""Every list and page of the admin opens, fast, and writes data as text."""
+"""Every list and page of the admin opens, takes few queries, and escapes data."""
 
 import pytest
 
@@ -16,7 +16,7 @@ NASTY = "<script>alert('x')</script>"
 
 
 def fill(project, *, text="plain"):
-    """A row of everything in the project."""
+    """Create a row of every kind in the project."""
     alias = f"{text} worker"
     registration = register(alias)
     access = grant(registration, project)
@@ -92,12 +92,12 @@ def test_managers_are_for_tracker_admins(admin, scoped, manager):
     scoped.get(f"accounts/user/{manager.pk}/change/", status=403)
 
 
-def test_nobody_else_enters(client, project):
+def test_visitors_are_redirected_to_the_login_form(client, project):
     assert client.get("/admin/tasks/task/")["Location"].startswith("/admin/login/")
     assert client.get("/admin/login/")["Location"].startswith("/accounts/login/")
 
 
-def test_the_deactivated_do_not_enter(scoped, manager):
+def test_deactivated_managers_are_refused(scoped, manager):
     manager.is_active = False
     manager.save()
     scoped.get("projects/project/", status=302)
@@ -122,20 +122,20 @@ def test_lists_are_scoped(scoped, project, foreign, path):
 
 
 @pytest.mark.parametrize("path", [path for path in PAGES if path != "logs/logentry"])
-def test_what_is_not_in_scope_is_not_found(scoped, foreign, path):
+def test_rows_out_of_scope_are_not_found(scoped, foreign, path):
     pk = fill(foreign)[path].pk
     for page in (f"{pk}/change/", f"{pk}/history/", f"{pk}/act/delete/", f"{pk}/act/pause/"):
         scoped.get(f"{path}/{page}", status=404)
 
 
-def test_what_is_not_there_is_not_found(admin):
+def test_missing_rows_are_not_found(admin):
     for path in PAGES:
         for pk in ("1", "x", str(2**70)):
             admin.get(f"{path}/{pk}/change/", status=404)
 
 
 @pytest.mark.parametrize("who", ["admin", "scoped"])
-def test_data_is_never_html(request, project, who):
+def test_data_is_escaped(request, project, who):
     browser = request.getfixturevalue(who)
     project.name = f"{NASTY} name"
     project.motd = project.git_repo = NASTY
@@ -151,7 +151,7 @@ def test_data_is_never_html(request, project, who):
         assert "&lt;script&gt;alert" in browser.get(f"{path}/"), path
 
 
-def test_no_script_stands_in_a_page(admin, project):
+def test_pages_contain_no_inline_scripts(admin, project):
     rows = fill(project)
     for page in ("", *(f"{path}/" for path in LISTS), *(f"{path}/{rows[path].pk}/change/" for path in PAGES)):
         source = admin.get(page)
@@ -202,13 +202,13 @@ def test_queries_do_not_grow_with_rows(scoped, project, django_assert_max_num_qu
         scoped.get(f"{path}/")
 
 
-def test_projects_are_listed_without_a_query_for_each(admin, django_assert_max_num_queries):
+def test_projects_are_listed_without_a_query_per_project(admin, django_assert_max_num_queries):
     ProjectFactory.create_batch(30)
     with django_assert_max_num_queries(8):
         assert len(admin.rows("projects/project/")) == 30
 
 
-def test_the_sidebar_tells_who_waits(scoped, project):
+def test_the_sidebar_shows_pending_requests(scoped, project):
     waiting = '<span class="font-semibold h-[18px]'
     assert waiting not in scoped.get("")
     fill(project)
@@ -224,7 +224,7 @@ def test_filters_that_are_not_offered_are_refused(admin, project):
     admin.get("tasks/task/?status__exact=2", status=400)
 
 
-def test_a_page_offers_what_would_change_something(admin, project, tracker_admin, manager):
+def test_a_page_offers_only_useful_actions(admin, project, tracker_admin, manager):
     rows = fill(project)
 
     def offered(path, pk):
@@ -241,7 +241,7 @@ def test_a_page_offers_what_would_change_something(admin, project, tracker_admin
     assert offered("accounts/user", tracker_admin.pk) == ["demote", "deactivate"]
 
 
-def test_times_are_written_for_people(admin, project):
+def test_times_are_readable(admin, project):
     rows = fill(project)
     for path in ("tasks/task", "tasks/closedtask", "workers/worker", "logs/logentry"):
         assert "+00:00" not in admin.get(f"{path}/{rows[path].pk}/change/")

@@ -92,7 +92,7 @@ def test_an_action_on_a_projects_page_asks_first(scoped, project, action):
 
 @pytest.mark.parametrize(("action", "role"), ACTIONS.items())
 @pytest.mark.parametrize("where", ["list", "page"])
-def test_an_action_takes_its_role(with_roles, project, action, role, where):
+def test_an_action_requires_its_role(with_roles, project, action, role, where):
     busy(project)
     browser = with_roles(ALL_ROLES ^ role)
     before = state(project)
@@ -100,14 +100,14 @@ def test_an_action_takes_its_role(with_roles, project, action, role, where):
         answer = browser.act("projects/project/", action, [project])
     else:
         answer = act(browser, project, action, confirmed="yes")
-        assert f"takes the role {role.name}" in browser.say(answer)
+        assert f"requires the role {role.name}" in browser.say(answer)
     assert answer.status_code == 302
     assert state(project) == before
     assert f"act/{action}/" not in browser.get(f"projects/project/{project.pk}/change/")
 
 
 @pytest.mark.parametrize(("action", "role"), ACTIONS.items())
-def test_with_its_role_alone_it_works(with_roles, project, action, role):
+def test_an_action_requires_no_other_role(with_roles, project, action, role):
     busy(project)
     browser = with_roles(role)
     assert browser.act("projects/project/", action, [project]).status_code == 302
@@ -115,7 +115,7 @@ def test_with_its_role_alone_it_works(with_roles, project, action, role):
 
 
 @pytest.mark.parametrize(("action", "role"), ACTIONS.items())
-def test_of_allowed_and_forbidden_projects_none_is_changed(with_roles, project, manager, action, role):
+def test_one_forbidden_project_blocks_the_whole_action(with_roles, project, manager, action, role):
     other = ProjectFactory()
     set_roles(manager=manager, project=other, roles=ALL_ROLES ^ role)
     busy(project)
@@ -128,7 +128,7 @@ def test_of_allowed_and_forbidden_projects_none_is_changed(with_roles, project, 
 
 
 @pytest.mark.parametrize("action", ACTIONS)
-def test_projects_out_of_scope_can_not_be_smuggled_in(scoped, foreign, action):
+def test_projects_out_of_scope_can_not_be_changed(scoped, foreign, action):
     busy(foreign)
     scoped.act("projects/project/", action, [foreign])
     scoped.client.post(f"/admin/projects/project/{foreign.pk}/act/{action}/", {"confirmed": "yes"})
@@ -142,14 +142,14 @@ def test_a_tracker_admin_acts_everywhere(admin, project, foreign):
     assert not Task.objects.exists()
 
 
-def test_a_link_does_nothing(scoped, project):
+def test_get_runs_no_action(scoped, project):
     busy(project)
     for action in ACTIONS:
         scoped.get(f"projects/project/{project.pk}/act/{action}/?confirmed=yes")
     assert state(project) == BEFORE
 
 
-def test_without_the_forms_token_nothing_happens(scoped, project, manager):
+def test_actions_require_the_csrf_token(scoped, project, manager):
     busy(project)
     scoped.client.handler.enforce_csrf_checks = True
     assert act(scoped, project, "hard_reset", confirmed="yes").status_code == 403
@@ -170,7 +170,7 @@ def test_create(scoped, manager):
 
 def test_only_tracker_admins_create_public_projects(scoped, admin):
     page = scoped.client.post("/admin/projects/project/add/", fields(name="mine", public="on"))
-    assert "nly a tracker admin makes projects public" in page.content.decode()
+    assert "nly a tracker admin can change whether a project is public" in page.content.decode()
     assert not Project.objects.filter(name="mine").exists()
     assert admin.client.post("/admin/projects/project/add/", fields(name="mine", public="on")).status_code == 302
     assert Project.objects.get(name="mine").public
@@ -190,7 +190,7 @@ def test_only_tracker_admins_create_public_projects(scoped, admin):
     ],
 )
 @pytest.mark.parametrize("path", ["add", "change"])
-def test_errors_stand_at_their_field(admin, project, changes, field, path):
+def test_errors_are_shown_at_their_field(admin, project, changes, field, path):
     ProjectFactory(name="taken")
     url = "add/" if path == "add" else f"{project.pk}/change/"
     sent = fields(**{"name": "n"} | changes) if path == "add" else fields(project, **changes)
@@ -202,14 +202,14 @@ def test_errors_stand_at_their_field(admin, project, changes, field, path):
     assert (project.public, project.hidden, project.assign_rate) == (True, False, 0)
 
 
-def test_a_chain_may_not_be_a_circle(admin, project):
+def test_a_chain_can_not_be_circular(admin, project):
     other = ProjectFactory(chain=project)
     page = admin.client.post(f"/admin/projects/project/{project.pk}/change/", fields(project, chain=other.pk))
-    assert "a chain may not be a circle" in " ".join(page.context["adminform"].form.errors["chain"])
+    assert "a chain must not form a cycle" in " ".join(page.context["adminform"].form.errors["chain"])
     assert Project.objects.get(pk=project.pk).chain is None
 
 
-def test_a_chain_takes_edit_on_the_next_project(scoped, project, foreign):
+def test_a_chain_requires_edit_on_the_next_project(scoped, project, foreign):
     page = scoped.client.post(f"/admin/projects/project/{project.pk}/change/", fields(project, chain=foreign.pk))
     assert "chain" in page.context["adminform"].form.errors
     assert foreign.name not in page.content.decode()
@@ -221,7 +221,7 @@ def test_change(scoped, project):
     assert Project.objects.get(pk=project.pk).motd == "new"
 
 
-def test_only_what_was_changed_on_the_page_is_changed(scoped, project):
+def test_only_changed_fields_are_saved(scoped, project):
     sent = fields(project, motd="new", version="", **{"initial-version": ""})
     # A push comes in while the page is open.
     Project.objects.filter(pk=project.pk).update(version="abc")
@@ -240,7 +240,7 @@ def test_public_stays_unless_a_tracker_admin_changes_it(scoped, admin, project):
     assert not Project.objects.get(pk=project.pk).public
 
 
-def test_changing_takes_edit(with_roles, project):
+def test_changing_settings_requires_edit(with_roles, project):
     browser = with_roles(ALL_ROLES ^ Role.EDIT)
     page = browser.get(f"projects/project/{project.pk}/change/")
     assert "_save" not in page
@@ -273,7 +273,7 @@ def test_find(admin, query, found):
     assert [project.name for project in admin.rows(f"projects/project/?{query}")] == found.split()
 
 
-def test_the_list_tells_the_numbers(scoped, project):
+def test_the_list_shows_the_numbers(scoped, project):
     busy(project)
     (row,) = scoped.rows("projects/project/")
     assert (row.overview.ready, row.overview.leased, row.overview.failed) == (3, 1, 2)
@@ -298,11 +298,11 @@ def test_set_roles(scoped, project, roles):
     assert (other in dict(page.context["managers"])) == bool(roles)
 
 
-def test_setting_roles_takes_manage_access(with_roles, project):
+def test_setting_roles_requires_manage_access(with_roles, project):
     other = UserFactory()
     browser = with_roles(ALL_ROLES ^ Role.MANAGE_ACCESS)
     answer = browser.client.post(roles_url(project), {"manager": other.username, "READ": "on"})
-    assert "takes the role MANAGE_ACCESS" in browser.say(answer)
+    assert "requires the role MANAGE_ACCESS" in browser.say(answer)
     assert roles_of(other, project) == 0
 
 
@@ -311,12 +311,12 @@ def test_roles_of_a_project_out_of_scope_are_not_set(scoped, foreign, manager):
     assert roles_of(manager, foreign) == 0
 
 
-def test_no_roles_for_nobody(scoped, project):
+def test_roles_for_an_unknown_manager(scoped, project):
     answer = scoped.client.post(roles_url(project), {"manager": "no one\0", "READ": "on"})
-    assert "no manager of this name" in scoped.say(answer)
+    assert "no manager with this name" in scoped.say(answer)
 
 
-def test_who_takes_its_own_roles_is_led_to_the_list(scoped, project, manager):
+def test_revoking_ones_own_roles_redirects_to_the_list(scoped, project, manager):
     answer = scoped.client.post(roles_url(project), {"manager": manager.username})
     assert answer["Location"] == "/admin/projects/project/"
 
@@ -334,7 +334,7 @@ def secrets(project):
     return f"/admin/projects/project/{project.pk}/secrets/"
 
 
-def test_secrets_stand_in_no_page_until_asked_for(scoped, secretive):
+def test_pages_contain_no_secrets_until_asked_for(scoped, secretive):
     pages = (
         "projects/project/",
         f"projects/project/{secretive.pk}/change/",
@@ -372,7 +372,7 @@ def test_show_and_save_the_workers_secret(scoped, secretive):
 
 
 @pytest.mark.parametrize("do", ["show_webhook", "rotate_webhook", "show_workers", "save_workers"])
-def test_secrets_take_their_role(with_roles, secretive, do):
+def test_secrets_require_their_role(with_roles, secretive, do):
     browser = with_roles(ALL_ROLES ^ Role.SECRET)
     response = browser.client.post(secrets(secretive), {"do": do, "secret": "stolen"})
     assert response.status_code == 403
@@ -387,12 +387,12 @@ def test_secrets_out_of_scope_are_not_found(scoped, foreign):
     assert scoped.client.post(secrets(foreign), {"do": "show_webhook"}).status_code == 404
 
 
-def test_a_link_does_not_rotate(scoped, secretive):
+def test_get_does_not_rotate_a_secret(scoped, secretive):
     scoped.get(f"projects/project/{secretive.pk}/secrets/?do=rotate_webhook")
     assert Project.objects.get(pk=secretive.pk).webhook_secret == "hunter2 of git"
 
 
-def test_each_list_goes_on_where_it_ended(admin, monkeypatch):
+def test_pagination_of_projects(admin, monkeypatch):
     from webui.admin.projects import ProjectAdmin
 
     monkeypatch.setattr(ProjectAdmin, "list_per_page", 3)

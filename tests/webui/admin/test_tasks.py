@@ -1,4 +1,4 @@
-"""Tasks in the admin: finding them, and what is done to all that match."""
+"""Tasks in the admin: search, and actions on the matching tasks."""
 
 from functools import partial
 
@@ -24,7 +24,7 @@ FIELDS = {"set_priority": {"priority": "7"}}
 
 @pytest.fixture
 def mixed(project, worker):
-    """Of each state some tasks, with priorities that recur; ten are ready, of which two await verification."""
+    """Some tasks in each state, with repeated priorities. Ten are ready; two of them await verification."""
     TaskFactory.create_batch(4, project=project, priority=9)
     for _ in range(4):
         queue.lease(project=project, worker=worker.worker)
@@ -57,7 +57,7 @@ def ids(rows):
     return [row.pk for row in rows]
 
 
-# --- Finding ---
+# --- Search ---
 
 
 QUERIES = {
@@ -82,7 +82,7 @@ QUERIES = {
 
 @pytest.mark.usefixtures("small")
 @pytest.mark.parametrize(("query", "number"), QUERIES.items())
-def test_pages_walk_over_everything_once(scoped, mixed, worker, query, number):
+def test_pagination_finds_every_task_once(scoped, mixed, worker, query, number):
     query = query.format(project=mixed.pk, worker=worker.worker.pk)
     found = ids(scoped.all_pages(f"{LIST}?{query}"))
     assert len(found) == number
@@ -107,7 +107,7 @@ def test_pages_walk_over_everything_once(scoped, mixed, worker, query, number):
         ({"retries": 3}, 5),
     ],
 )
-def test_a_search_in_pieces_finds_everything_once(mixed, worker, everywhere, bound, limit, conditions, number):
+def test_a_bounded_search_finds_every_task_once(mixed, worker, everywhere, bound, limit, conditions, number):
     other = ProjectFactory()
     TaskFactory(project=other, priority=9)
     queue.lease(project=other, worker=worker.worker)
@@ -129,7 +129,7 @@ def test_a_search_in_pieces_finds_everything_once(mixed, worker, everywhere, bou
 
 
 @pytest.mark.usefixtures("small")
-def test_a_manager_of_several_projects_walks_over_them(mixed, manager):
+def test_pagination_over_several_projects(mixed, manager):
     other = ProjectFactory()
     TaskFactory.create_batch(5, project=other)
     TaskFactory.create_batch(2, project=ProjectFactory())
@@ -140,18 +140,18 @@ def test_a_manager_of_several_projects_walks_over_them(mixed, manager):
     assert len(set(ids(browser.all_pages(f"{LIST}?state=ready")))) == 15
 
 
-def test_ready_tasks_are_listed_as_they_will_be_leased(scoped, mixed, other_worker):
+def test_ready_tasks_are_listed_in_the_order_of_leasing(scoped, mixed, other_worker):
     found = ids(scoped.rows(f"{LIST}?state=ready"))
     leased = [queue.lease(project=mixed, worker=other_worker.worker).id for _ in range(10)]
     assert found == leased
 
 
-def test_of_everything_the_newest_comes_first(admin, mixed):
+def test_without_filters_the_newest_comes_first(admin, mixed):
     assert ids(admin.rows(LIST)) == sorted(ids(mixed.tasks.all()), reverse=True)
 
 
 @pytest.mark.usefixtures("small", "mixed")
-def test_the_way_back(admin):
+def test_going_back_page_by_page(admin):
     first = admin.client.get(f"/admin/{LIST}?priority=0").context["cl"]
     assert first.previous_query is None
     second = admin.client.get(f"/admin/{LIST}{first.next_query}").context["cl"]
@@ -169,16 +169,16 @@ def test_the_way_back(admin):
     "after", ["x", "W10", "WyJuZXdlc3QiXQ", "WyJyZWFkeSIsMSwxLCJ4Il0", "bnVsbA", "WyJsZWFzZWQiLDEsMSwxXQ"]
 )
 @pytest.mark.parametrize("query", ["", "state=ready", "state=leased", "state=failed"])
-def test_a_place_that_is_none_is_the_beginning(admin, after, query):
+def test_an_invalid_cursor_is_the_beginning(admin, after, query):
     assert ids(admin.rows(f"{LIST}?{query}&after={after}&trail=x~y"))
 
 
-def test_how_far_a_search_got_is_told(admin, mixed, monkeypatch):
+def test_the_page_says_how_far_a_search_got(admin, mixed, monkeypatch):
     monkeypatch.setattr(search.find, "__kwdefaults__", {"after": None, "bound": 5})
     newest = max(ids(mixed.tasks.all()))
     page = admin.get(f"{LIST}?q=nothing")
-    assert f"Looked through 5 rows, down to {newest - 4}." in page
-    assert "Look further" in page
+    assert f"Searched 5 rows, down to {newest - 4}." in page
+    assert "Search further" in page
 
 
 @pytest.mark.parametrize(
@@ -222,7 +222,7 @@ def test_a_project_out_of_scope_is_empty(scoped, mixed, foreign):
 
 
 @pytest.mark.parametrize("query", ["priority=abc", "priority=99999", "state=x", "age=x", "retries=-1", "project=x"])
-def test_what_can_not_be_read_finds_nothing(admin, mixed, query):
+def test_an_invalid_filter_finds_nothing(admin, mixed, query):
     page = admin.client.get(f"/admin/{LIST}?{query}")
     assert page.status_code == 200
     assert page.context["cl"].result_list == []
@@ -239,7 +239,7 @@ def test_lists_take_few_queries(scoped, django_assert_max_num_queries):
             scoped.get(f"{LIST}?{query}")
 
 
-# --- Acting ---
+# --- Actions ---
 
 
 @pytest.mark.parametrize(
@@ -252,7 +252,7 @@ def test_lists_take_few_queries(scoped, django_assert_max_num_queries):
     ],
 )
 @pytest.mark.usefixtures("small")
-def test_all_that_match_on_every_page(scoped, mixed, action, touched, after):
+def test_actions_on_all_matching_tasks_of_every_page(scoped, mixed, action, touched, after):
     one = mixed.tasks.all()[:1]
     question = scoped.act(LIST, action, one, confirmed=False, select_across="1")
     assert f"{touched} task" in question.content.decode()
@@ -283,7 +283,7 @@ def test_all_that_match_on_every_page(scoped, mixed, action, touched, after):
         ("age=older-3600", BEFORE),
     ],
 )
-def test_only_what_matches_is_changed(scoped, mixed, query, left):
+def test_only_matching_tasks_are_changed(scoped, mixed, query, left):
     other = TaskFactory(project=ProjectFactory())
     path, one = f"{LIST}?{query}", mixed.tasks.all()[:1]
     counted = sum(BEFORE.values()) - sum(left.values())
@@ -295,7 +295,7 @@ def test_only_what_matches_is_changed(scoped, mixed, query, left):
 
 
 @pytest.mark.parametrize("action", ACTIONS)
-def test_only_ticked_ones_are_changed(scoped, mixed, action):
+def test_only_checked_tasks_are_changed(scoped, mixed, action):
     wanted = {"retry": mixed.tasks.filter(status=2), "release": mixed.tasks.filter(assignee__isnull=False)}
     ticked = list(wanted.get(action, mixed.tasks.all())[:2])
     rest = mixed.tasks.exclude(pk__in=ids(ticked))
@@ -311,7 +311,7 @@ def test_only_ticked_ones_are_changed(scoped, mixed, action):
         assert {(task.status, task.assignee_id) for task in changed} == {(1, None)}
 
 
-def test_on_a_tasks_page(scoped, mixed):
+def test_actions_on_a_tasks_page(scoped, mixed):
     failed = mixed.tasks.filter(status=2).first()
     url = f"tasks/task/{failed.pk}/act/retry/"
     assert "1 task" in scoped.get(url)
@@ -327,7 +327,7 @@ def test_on_a_tasks_page(scoped, mixed):
 
 
 @pytest.mark.parametrize("priority", ["", "x", "40000", "1.5"])
-def test_a_priority_that_is_none_is_asked_for_again(scoped, mixed, priority):
+def test_an_invalid_priority_is_asked_for_again(scoped, mixed, priority):
     page = scoped.act(LIST, "set_priority", mixed.tasks.all(), priority=priority)
     assert page.status_code == 200
     assert page.context["form"].errors
@@ -349,7 +349,7 @@ def test_releasing_keeps_votes_and_ends_the_lease(scoped, api, project, worker):
     assert (task.voters, task.votes, task.lease) == ([SOMEBODY], [2], None)
 
 
-def test_deleting_counts_and_chains_nothing(scoped, mixed):
+def test_deleted_tasks_are_neither_counted_nor_chained(scoped, mixed):
     mixed.chain = ProjectFactory()
     mixed.save()
     scoped.act(LIST, "delete", mixed.tasks.all())
@@ -360,22 +360,22 @@ def test_deleting_counts_and_chains_nothing(scoped, mixed):
 
 @pytest.mark.parametrize("action", ACTIONS)
 @pytest.mark.parametrize("across", ["0", "1"])
-def test_it_takes_maintenance(with_roles, mixed, action, across):
+def test_actions_require_maintenance(with_roles, mixed, action, across):
     browser = with_roles(ALL_ROLES ^ Role.MAINTENANCE)
     before = list(mixed.tasks.order_by("pk").values())
-    # It is not offered; a forged request is refused all the same.
+    # The action is not offered, and a forged request is refused.
     assert action not in browser.get(LIST).partition('name="action"')[2].partition("</select>")[0]
     browser.act(LIST, action, mixed.tasks.all(), select_across=across, **FIELDS.get(action, {}))
     one = mixed.tasks.first()
     url = f"/admin/tasks/task/{one.pk}/act/{action}/"
     answer = browser.client.post(url, {"confirmed": "yes", **FIELDS.get(action, {})})
-    assert "takes the role MAINTENANCE" in browser.say(answer)
+    assert "requires the role MAINTENANCE" in browser.say(answer)
     assert list(mixed.tasks.order_by("pk").values()) == before
 
 
 @pytest.mark.parametrize("action", ACTIONS)
 @pytest.mark.parametrize("across", ["0", "1"])
-def test_of_allowed_and_forbidden_tasks_none_is_changed(with_roles, mixed, manager, action, across):
+def test_one_forbidden_project_blocks_the_whole_action(with_roles, mixed, manager, action, across):
     other = ProjectFactory(name="only to look at")
     set_roles(manager=manager, project=other, roles=Role.READ)
     TaskFactory(project=other, status=Task.Status.FAILED)
@@ -386,13 +386,13 @@ def test_of_allowed_and_forbidden_tasks_none_is_changed(with_roles, mixed, manag
     assert "Nothing was changed" in said
     assert "only to look at" in said
     assert list(Task.objects.order_by("pk").values()) == before
-    # Of the one project that it may change, it does.
+    # On the project that the manager may change, the action works.
     browser.act(f"{LIST}?project={mixed.pk}", "delete", mixed.tasks.all()[:1], select_across="1")
     assert list(Task.objects.values_list("project", flat=True)) == [other.pk]
 
 
 @pytest.mark.parametrize("action", ACTIONS)
-def test_tasks_out_of_scope_can_not_be_smuggled_in(scoped, foreign, worker, action):
+def test_tasks_out_of_scope_can_not_be_changed(scoped, foreign, worker, action):
     TaskFactory(project=foreign, priority=1)
     queue.lease(project=foreign, worker=worker.worker)
     failed = TaskFactory(project=foreign, status=Task.Status.FAILED)
@@ -419,7 +419,7 @@ def test_a_long_count_is_stopped_and_says_so(scoped, mixed, monkeypatch):
     assert "Counting was stopped" in page
 
 
-# --- What happens at the same time ---
+# --- Concurrent changes ---
 
 
 @pytest.fixture
@@ -429,7 +429,7 @@ def criteria(mixed):
 
 @pytest.mark.usefixtures("small")
 @pytest.mark.parametrize("job", ["delete_matching", "retry_matching"])
-def test_what_comes_meanwhile_is_left_alone(mixed, criteria, monkeypatch, job):
+def test_tasks_that_arrive_meanwhile_are_left_alone(mixed, criteria, monkeypatch, job):
     plain = search.find_all
 
     def find_all(*args, **options):
@@ -443,7 +443,7 @@ def test_what_comes_meanwhile_is_left_alone(mixed, criteria, monkeypatch, job):
     assert Task.objects.get(recipe="late").status == Task.Status.FAILED
 
 
-def test_what_does_not_match_any_more_is_left_alone(mixed, criteria, monkeypatch, worker):
+def test_tasks_that_no_longer_match_are_left_alone(mixed, criteria, monkeypatch, worker):
     ready = criteria._replace(states=(State.READY,))
     plain = search.find_all
 
@@ -464,12 +464,12 @@ def test_what_does_not_match_any_more_is_left_alone(mixed, criteria, monkeypatch
 @pytest.mark.parametrize(
     "job", [maintenance.delete_matching, partial(maintenance.set_priority_of_matching, priority=7)]
 )
-def test_what_was_on_its_way_is_not_left_behind(mixed, criteria, monkeypatch, job):
+def test_tasks_that_the_first_pass_missed_are_changed(mixed, criteria, monkeypatch, job):
     plain, passes = search.find_all, []
 
     def find_all(*args, **options):
         passes.append(args)
-        # At first all are leased or given back just so that the search meets them nowhere.
+        # As if all tasks were leased or released during the first pass, so that the search misses them.
         if len(passes) > 1:
             yield from plain(*args, **options)
 
@@ -483,7 +483,7 @@ def test_a_hard_reset_leaves_nothing_behind(mixed, monkeypatch):
 
     def affected(statement, values):
         calls.append(statement)
-        # As if each of them was being leased when the first statement came to it.
+        # As if each task was being leased when the first statement reached it.
         return plain(statement, values) if len(calls) > 1 else 0
 
     monkeypatch.setattr(db, "affected", affected)
@@ -513,7 +513,7 @@ def test_leases_given_since_it_began_are_kept(mixed, criteria, monkeypatch, othe
 
 
 @pytest.mark.django_db(transaction=True)
-def test_deleting_all_that_match_beside_busy_workers(racing, monkeypatch):
+def test_deleting_all_matching_tasks_beside_busy_workers(racing, monkeypatch):
     monkeypatch.setattr(maintenance, "BATCH", 3)
     project = ProjectFactory()
     TaskFactory.create_batch(60, project=project, max_retries=1000)
@@ -535,7 +535,7 @@ def test_deleting_all_that_match_beside_busy_workers(racing, monkeypatch):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_leasing_passes_over_a_batch_in_the_works(racing):
+def test_leasing_skips_the_rows_that_a_batch_has_locked(racing):
     project, worker = ProjectFactory(), register().worker
     high, low = TaskFactory(project=project, priority=9), TaskFactory(project=project)
     values = Criteria([project.pk]).values() | {"found": [high.pk], "new_priority": 3}

@@ -30,14 +30,14 @@ def act(browser, worker, action, **post):
     return browser.client.post(f"/admin/workers/worker/{worker.pk}/act/{action}/", post)
 
 
-# --- Who sees whom ---
+# --- Visibility ---
 
 
-def test_a_tracker_admin_sees_all(admin, worker, other_worker):
+def test_a_tracker_admin_sees_all_workers(admin, worker, other_worker):
     assert set(admin.rows(LIST)) == {worker.worker, other_worker.worker}
 
 
-def test_a_manager_sees_those_with_access_or_leases(scoped, project, foreign):
+def test_a_manager_sees_workers_with_access_or_leases(scoped, project, foreign):
     with_access, with_lease, elsewhere, nowhere = (register(name) for name in ("access", "lease", "else", "no"))
     grant(with_access, project)
     grant(elsewhere, foreign, assign=True)
@@ -50,14 +50,14 @@ def test_a_manager_sees_those_with_access_or_leases(scoped, project, foreign):
         scoped.get(f"{LIST}{hidden.worker.pk}/change/", status=404)
 
 
-def test_seeing_workers_takes_manage_access(with_roles, project, worker):
+def test_seeing_workers_requires_manage_access(with_roles, project, worker):
     access = grant(worker, project)
     browser = with_roles(ALL_ROLES ^ Role.MANAGE_ACCESS)
     assert browser.rows(LIST) == []
     browser.get(f"{LIST}{access.worker_id}/change/", status=404)
 
 
-def test_of_other_projects_nothing_is_told(scoped, project, foreign, worker):
+def test_nothing_about_other_projects_is_shown(scoped, project, foreign, worker):
     grant(worker, project)
     grant(worker, foreign, assign=True)
     TaskFactory(project=foreign)
@@ -67,7 +67,7 @@ def test_of_other_projects_nothing_is_told(scoped, project, foreign, worker):
     assert foreign.name not in scoped.get(f"{LIST}{worker.worker.pk}/change/")
 
 
-def test_what_a_worker_does(admin, project, worker, other_worker):
+def test_the_activity_of_workers(admin, project, worker, other_worker):
     TaskFactory.create_batch(3, project=project)
     first = queue.lease(project=project, worker=worker.worker)
     queue.lease(project=project, worker=worker.worker)
@@ -92,7 +92,7 @@ def test_find(admin, query, found):
     assert [worker.alias for worker in admin.rows(f"{LIST}?{query.format(id=alpha.pk)}")] == found.split()
 
 
-def test_pages_walk_over_all_workers(admin, monkeypatch):
+def test_pagination_of_workers(admin, monkeypatch):
     from webui.admin.workers import WorkerAdmin
 
     monkeypatch.setattr(WorkerAdmin, "list_per_page", 3)
@@ -100,12 +100,12 @@ def test_pages_walk_over_all_workers(admin, monkeypatch):
     assert [worker.pk for worker in admin.all_pages(LIST)] == sorted(made, reverse=True)
 
 
-# --- What is done ---
+# --- Actions ---
 
 
 @pytest.fixture
 def holder(project):
-    """A worker with two leases in one project and one in another, beside one of somebody else."""
+    """A worker with two leases in one project and one in another. Another worker holds one, too."""
     registration = register("holder", paused=False)
     other = ProjectFactory()
     TaskFactory.create_batch(3, project=project)
@@ -128,15 +128,15 @@ def test_pause_and_resume(admin, holder, action, paused):
     assert Worker.objects.filter(paused=paused).count() == 1
 
 
-def test_release_its_leases(admin, holder):
+def test_reclaim_leases(admin, holder):
     assert "3 leased tasks" in admin.get(f"{LIST}{holder.worker.pk}/act/release_leases/")
     answer = act(admin, holder.worker, "release_leases", confirmed="yes")
-    assert "3 leases were taken back" in admin.say(answer)
+    assert "3 leases were reclaimed" in admin.say(answer)
     assert not holder.worker.leases.exists()
     assert Worker.objects.get(alias="somebody").leases.count() == 1
 
 
-def test_rotate_its_secret(admin, holder):
+def test_rotate_secret(admin, holder):
     old = bytes(Worker.objects.get(pk=holder.worker.pk).secret_digest)
     assert act(admin, holder.worker, "rotate_secret").status_code == 200
     assert bytes(Worker.objects.get(pk=holder.worker.pk).secret_digest) == old
@@ -165,14 +165,14 @@ def test_only_tracker_admins_act_on_workers(scoped, holder, action):
 
 
 @pytest.mark.parametrize("action", ACTIONS)
-def test_a_link_does_nothing(admin, holder, action):
+def test_get_runs_no_action(admin, holder, action):
     before = Worker.objects.filter(pk=holder.worker.pk).values().get()
     admin.get(f"{LIST}{holder.worker.pk}/act/{action}/?confirmed=yes")
     assert Worker.objects.filter(pk=holder.worker.pk).values().get() == before
     assert holder.worker.leases.count() == 3
 
 
-def test_digests_stand_in_no_page(admin, worker):
+def test_pages_contain_no_digests(admin, worker):
     for page in (LIST, f"{LIST}{worker.worker.pk}/change/"):
         assert digest(worker.secret).hex() not in admin.get(page)
         assert "secret_digest" not in admin.get(page)
@@ -181,7 +181,7 @@ def test_digests_stand_in_no_page(admin, worker):
 # --- Access requests ---
 
 
-def test_what_waits_comes_first(scoped, project):
+def test_pending_requests_come_first(scoped, project):
     granted = grant(register("granted"), project, assign=True)
     late, early = ask(register("late"), project), ask(register("early"), project)
     WorkerAccess.objects.filter(pk=early.pk).update(asked="2020-01-01T00:00:00Z")
@@ -192,7 +192,7 @@ def test_what_waits_comes_first(scoped, project):
     assert scoped.rows(f"{INBOX}?project={project.pk}") == [early, late, granted]
 
 
-def test_pages_walk_over_the_inbox(scoped, project, monkeypatch):
+def test_pagination_of_the_inbox(scoped, project, monkeypatch):
     from webui.admin.access import WorkerAccessAdmin
 
     monkeypatch.setattr(WorkerAccessAdmin, "list_per_page", 2)
@@ -218,7 +218,7 @@ def test_approve_many(scoped, project):
     assert (kept.submit, kept.is_pending) == (False, True)
 
 
-def test_approve_all_that_match(scoped, project, monkeypatch):
+def test_approve_all_matching_requests(scoped, project, monkeypatch):
     from webui.admin.access import WorkerAccessAdmin
 
     monkeypatch.setattr(WorkerAccessAdmin, "list_per_page", 2)
@@ -246,10 +246,10 @@ def test_reject_many(scoped, project):
 
 @pytest.mark.parametrize("action", ["approve", "reject"])
 @pytest.mark.parametrize("across", ["0", "1"])
-def test_deciding_takes_manage_access(with_roles, project, manager, worker, other_worker, action, across):
+def test_deciding_requires_manage_access(with_roles, project, manager, worker, other_worker, action, across):
     forbidden = ask(worker, project)
     browser = with_roles(ALL_ROLES ^ Role.MANAGE_ACCESS)
-    # The inbox is not theirs at all; of a manager that has one elsewhere, this request is no part.
+    # Without the role in any project there is no inbox; with it in another project, this request is not in the inbox.
     browser.get(INBOX, status=403)
     assert browser.act(INBOX, action, [forbidden], select_across=across).status_code == 403
     elsewhere = ProjectFactory()
@@ -262,7 +262,7 @@ def test_deciding_takes_manage_access(with_roles, project, manager, worker, othe
     assert (forbidden.submit, forbidden.is_pending) == (False, True)
 
 
-def test_the_badge_counts_only_ones_own(scoped, project, foreign):
+def test_the_badge_counts_only_ones_own_requests(scoped, project, foreign):
     for n in range(3):
         ask(register(f"here {n}"), project)
     ask(register("elsewhere"), foreign)

@@ -12,7 +12,7 @@ def visitor(db):
 
 @pytest.fixture
 def browser(db):
-    """Makes a browser in which a manager is signed in, with roles in a project."""
+    """Makes browsers in which a manager is signed in, if wanted with roles in a project."""
 
     def sign_in(user, project=None, roles=None):
         if roles is not None:

@@ -24,8 +24,8 @@ def with_role(role):
 
 READERS = {"public": ANYBODY, "private": ANYBODY, "hidden": with_role(Role.READ)}
 
-# Address, what is posted (None: it is opened), who gets through. P, W and M stand for the ids of a project, of a worker
-# with a pending request, and of another manager.
+# Address, posted data (None: a GET request), personas that are let through. P, W and M stand for the ids of a project,
+# of a worker with a pending request, and of another manager.
 TABLE = [
     ("projects/", None, ANYBODY),
     ("projects/new/", None, ANY_MANAGER),
@@ -70,7 +70,7 @@ TABLE = [
 
 
 def page_addresses(patterns=None, prefix=""):
-    """Every page's address but the admin's, as the URL configuration has it."""
+    """The address of every page except the admin's, from the URL configuration."""
     for pattern in get_resolver().url_patterns if patterns is None else patterns:
         route = f"{prefix}{pattern.pattern}"
         if route.startswith(("api/", "admin/")):
@@ -134,7 +134,7 @@ def test_table(kind, address, posted, expected):
         with transaction.atomic():
             scene = Scene(kind)
             response = scene.send(scene.client(persona), address, posted)
-            # What one persona did is not there for the next one.
+            # The next persona starts without the changes of this one.
             transaction.set_rollback(True)
         if persona in let_through:
             assert response.status_code in (200, 302, 400), (persona, response.status_code)
@@ -150,14 +150,14 @@ def test_table(kind, address, posted, expected):
 
 
 @pytest.mark.parametrize(("address", "posted"), [(a, p) for a, p, _ in TABLE if p is not None])
-def test_every_form_takes_a_token(address, posted):
+def test_every_form_requires_the_csrf_token(address, posted):
     scene = Scene("public")
     client = scene.client("tracker admin", enforce_csrf_checks=True)
     assert scene.send(client, address, posted).status_code == 403
 
 
 @pytest.mark.parametrize("address", sorted({address for address, posted, _ in TABLE if posted is None}))
-def test_every_page_runs_scripts_of_this_address_only(address):
+def test_every_page_allows_only_scripts_of_this_origin(address):
     scene = Scene("public")
     response = scene.send(scene.client("tracker admin"), address, None)
     if response.status_code == 302 or response["Content-Type"] == "application/json":
@@ -166,7 +166,7 @@ def test_every_page_runs_scripts_of_this_address_only(address):
     assert policy["default-src"] == "'none'"
     assert policy["script-src"] == "'self'"
     assert policy["frame-ancestors"] == "'none'"
-    # And none that such a policy would stop stands in it.
+    # The page contains no script that this policy would block.
     page = response.content.decode().lower()
     assert "<script>" not in page
     assert " onclick=" not in page
@@ -175,6 +175,6 @@ def test_every_page_runs_scripts_of_this_address_only(address):
 
 
 @pytest.mark.parametrize("address", ["projects/P/pause/", "accounts/logout/", "managers/M/promote/"])
-def test_what_changes_something_is_not_opened_by_a_link(address):
+def test_changes_require_post(address):
     scene = Scene("public")
     assert scene.send(scene.client("tracker admin"), address, None).status_code == 405

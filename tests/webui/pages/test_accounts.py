@@ -33,7 +33,7 @@ def test_sign_in_and_out(visitor, ada):
     assert not Session.objects.exists()
 
 
-def test_the_same_words_for_a_wrong_name_and_a_wrong_password(visitor, ada):
+def test_the_same_message_for_a_wrong_name_and_a_wrong_password(visitor, ada):
     wrong = sign_in(visitor, "wrong horse")
     unknown = sign_in(visitor, username="nobody")
     assert wrong.status_code == unknown.status_code == 200
@@ -60,26 +60,26 @@ def test_attempts_count_together_with_those_over_the_api(visitor, ada, settings)
         ("", "/projects/"),
     ],
 )
-def test_then_comes_back_to_where_it_wanted_to_go_here(visitor, ada, target, expected):
+def test_after_login_redirects_only_within_this_site(visitor, ada, target, expected):
     assert sign_in(visitor, next=target)["Location"] == expected
 
 
-def test_the_session_is_renewed(visitor, ada):
+def test_login_changes_the_session_key(visitor, ada):
     sign_in(visitor)
     first = visitor.cookies["sessionid"].value
-    # Signing in once more under a key that somebody may have learned, as by an address that brings a session along.
+    # Signing in again under a session key that an attacker may know (session fixation).
     visitor.post("/login", {"username": "ada", "password": PASSWORD}, content_type="application/json")
     assert visitor.cookies["sessionid"].value != first
     assert not Session.objects.filter(session_key=first).exists()
 
 
-def test_pages_that_need_it_lead_to_the_form(visitor, ada):
+def test_pages_that_require_login_redirect_to_the_form(visitor, ada):
     response = visitor.get("/logs/?level=3")
     assert response["Location"] == "/accounts/login/?next=%2Flogs%2F%3Flevel%3D3"
     assert visitor.get("/admin/", follow=True).redirect_chain[-1][0].startswith("/accounts/login/")
 
 
-def test_a_button_pressed_when_the_session_has_ended_leads_back_to_its_page(visitor, project):
+def test_a_button_after_the_session_has_ended_leads_back_to_its_page(visitor, project):
     page = f"http://testserver/projects/{project.pk}/?range=week"
     response = visitor.post(f"/projects/{project.pk}/pause/", headers={"Referer": page})
     assert response["Location"] == f"/accounts/login/?next=%2Fprojects%2F{project.pk}%2F%3Frange%3Dweek"
@@ -87,14 +87,14 @@ def test_a_button_pressed_when_the_session_has_ended_leads_back_to_its_page(visi
     assert elsewhere["Location"] == "/accounts/login/?next=%2Fprojects%2F"
 
 
-def test_what_can_not_be_opened_says_so(visitor, project):
+def test_opening_the_address_of_a_button(visitor, project):
     response = visitor.get(f"/projects/{project.pk}/pause/")
     assert response.status_code == 405
     assert response["Allow"] == "POST"
     assert "is for a button of a page" in response.content.decode()
 
 
-def test_pages_of_somebody_signed_in_are_not_kept(visitor, ada):
+def test_pages_are_not_cached_when_signed_in(visitor, ada):
     assert "Cache-Control" not in visitor.get("/projects/")
     sign_in(visitor)
     assert visitor.get("/projects/")["Cache-Control"] == "no-store"
@@ -115,12 +115,12 @@ def test_a_form_that_is_out_of_date(ada):
 
 
 @pytest.mark.parametrize("cookie", ["a\0" * 16, '"aaaaaaaaaaaa\\000"', "x"])
-def test_a_cookie_that_is_none_of_ours(visitor, cookie):
+def test_an_invalid_session_cookie(visitor, cookie):
     visitor.cookies["sessionid"] = cookie
     assert visitor.get("/projects/").status_code == 200
 
 
-def test_text_with_a_nul_is_looked_for_without(visitor):
+def test_search_ignores_nul(visitor):
     assert visitor.get("/projects/?q=%00").status_code == 200
     assert visitor.get("/workers/?q=%00").status_code == 200
 
@@ -129,7 +129,7 @@ def test_register(visitor, settings):
     response = visitor.post("/accounts/register/", {"username": "ada", "password": PASSWORD}, follow=True)
     user = User.objects.get()
     assert (user.is_superuser, user.is_staff) == (True, True)
-    assert "you are tracker admin" in response.content.decode()
+    assert "you are a tracker admin" in response.content.decode()
     visitor.post("/accounts/logout/")
     visitor.post("/accounts/register/", {"username": "grace", "password": PASSWORD})
     assert not User.objects.get(username="grace").is_superuser
@@ -176,13 +176,13 @@ def test_change_the_password(visitor, ada, client):
     assert "new_password2" in visitor.post("/accounts/", fields | {"new_password2": "x"}).context["form"].errors
     assert "old_password" in visitor.post("/accounts/", fields | {"old_password": "x"}).context["form"].errors
     assert visitor.post("/accounts/", fields)["Location"] == "/accounts/"
-    # This session goes on, others end.
+    # This session continues; the other one has ended.
     assert visitor.get("/accounts/").status_code == 200
     assert client.get("/accounts/").status_code == 302
     assert sign_in(client, "a new long secret").status_code == 302
 
 
-def test_a_password_that_sign_in_would_not_take_is_refused(visitor, ada):
+def test_a_password_longer_than_the_login_form_accepts_is_refused(visitor, ada):
     sign_in(visitor)
     long = "long secret " * 100
     fields = {"old_password": PASSWORD, "new_password1": long, "new_password2": long}
@@ -215,5 +215,5 @@ def test_language(visitor):
     response = visitor.post("/accounts/language/", {"language": "fr", "next": "/projects/"})
     assert response["Location"] == "/projects/"
     assert '<html lang="fr">' in visitor.get("/projects/").content.decode()
-    # The API speaks one language.
+    # The API speaks only English.
     assert "Content-Language" not in visitor.get("/project/list", headers={"Accept-Language": "fr"})

@@ -19,7 +19,7 @@ def url(project, part=""):
 
 
 def snapshots(project, *minutes, **columns):
-    """One snapshot for each number of minutes ago; a list of values is dealt out among them."""
+    """One snapshot for each number of minutes ago; a list of values has one value for each."""
     for n, ago in enumerate(minutes):
         counts = dict.fromkeys(("new_task_count", "failed_task_count", "awaiting_verification_count"), 0)
         counts |= {"closed_task_count": 0, "worker_access_count": 0}
@@ -57,7 +57,7 @@ def test_numbers(visitor, project, worker):
     assert body["times"] == sorted(body["times"])
 
 
-def test_a_range_begins_with_what_was_before_it(visitor, project):
+def test_a_range_begins_with_the_snapshot_before_it(visitor, project):
     snapshots(project, 180, 90, 30, closed_task_count=[1, 5, 7])
     assert visitor.get(url(project, "numbers/?range=hour")).json()["closed"] == [0, 2]
     assert visitor.get(url(project, "numbers/?range=day")).json()["closed"] == [0, 4, 6]
@@ -72,7 +72,7 @@ def test_many_snapshots_are_thinned_out(visitor, project):
     assert body["closed"][-1] == 600 - body["closed"][0] - 1 or body["closed"][-1] > 590
 
 
-def test_nothing_written_down_yet(visitor, project):
+def test_no_snapshots_yet(visitor, project):
     body = visitor.get(url(project, "numbers/")).json()
     assert body["times"] == []
     assert body["versions"] == []
@@ -107,7 +107,7 @@ def test_only_web_addresses_become_links(visitor, project, address, is_link):
     assert "<script>alert" not in page
 
 
-def test_message_of_the_day_is_text(visitor, project):
+def test_message_of_the_day_is_escaped(visitor, project):
     project.motd = "first\n<img src=x onerror=alert(1)>"
     project.save()
     page = visitor.get(url(project)).content.decode()
@@ -124,7 +124,7 @@ def test_message_of_the_day_is_text(visitor, project):
         (Role.MAINTENANCE, ["", "start/", "console/"], ["reset-failed/", "reclaim/", "hard-reset/"]),
     ],
 )
-def test_tabs_and_buttons_are_those_of_the_roles(browser, manager, project, roles, tabs, buttons):
+def test_tabs_and_buttons_depend_on_the_roles(browser, manager, project, roles, tabs, buttons):
     response = browser(manager, project, roles).get(url(project))
     assert [tab.part for tab in response.context["tabs"]] == tabs
     page = response.content.decode()
@@ -142,7 +142,7 @@ def test_the_next_project_of_the_chain(visitor, project):
     assert "Next one" not in visitor.get(url(project)).content.decode()
 
 
-def test_getting_started_carries_the_real_address_and_id(visitor):
+def test_getting_started_contains_the_real_address_and_id(visitor):
     project = ProjectFactory(private=True, pk=1234567)
     page = visitor.get(url(project, "start/")).content.decode()
     assert "http://testserver/task/get/1234567" in page

@@ -1,4 +1,4 @@
-"""How pages write numbers and times."""
+"""Formatting of numbers and times."""
 
 from datetime import UTC, datetime
 

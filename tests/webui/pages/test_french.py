@@ -1,4 +1,4 @@
-"""The French translation: nothing is missing, and what is shipped is what was written."""
+"""The French translation is complete, and the compiled catalogue matches its source."""
 
 import gettext
 import re
@@ -44,7 +44,7 @@ def test_placeholders_are_kept(messages):
             assert found == wanted or (message.pluralizable and found < wanted), message.id
 
 
-def test_what_is_shipped_is_what_was_written(messages):
+def test_the_compiled_catalogue_is_up_to_date(messages):
     with (FOLDER / "django.mo").open("rb") as file:
         shipped = gettext.GNUTranslations(file)._catalog
     for message in messages:
@@ -54,7 +54,7 @@ def test_what_is_shipped_is_what_was_written(messages):
 
 
 @pytest.mark.skipif(shutil.which("xgettext") is None, reason="gettext is not installed: apt-get install gettext")
-def test_no_text_of_the_code_is_missing(messages, tmp_path):
+def test_the_catalogue_has_exactly_the_texts_of_the_code(messages, tmp_path):
     for name in ("accounts", "logs", "projects", "tasks", "workers", "templates", "tracker", "webui"):
         ignored = shutil.ignore_patterns("locale", "__pycache__", "assets")
         shutil.copytree(settings.BASE_DIR / name, tmp_path / name, ignore=ignored)
@@ -82,7 +82,7 @@ def subclasses(of):
         yield one
 
 
-def test_errors_that_people_see_are_among_the_texts():
+def test_all_error_texts_are_listed():
     assert tracker.urls
     told = {
         " ".join(error.__doc__.split()) for error in subclasses(ApiError) if error.__module__.split(".")[0] != "tests"

@@ -45,7 +45,7 @@ def test_level_and_worker(admin):
     assert len(shown(admin.get("/logs/", {"level": "x", "worker": "-1", "before": "9" * 30}))) == 3
 
 
-def test_older_ones_follow(admin):
+def test_older_entries_are_on_the_next_page(admin):
     for n in range(150):
         entry(n // 2)
     first = admin.get("/logs/")
@@ -55,13 +55,13 @@ def test_older_ones_follow(admin):
     assert second.context["older"] == ""
 
 
-def test_entries_are_text(admin):
+def test_entries_are_escaped(admin):
     entry(1, message="<img src=x onerror=alert(1)>", scope="<b>", worker=register("<i>").worker)
     page = admin.get("/logs/").content.decode()
     for tag in ("<img src=x", "<b>", "<i>"):
         assert tag not in page
 
 
-def test_a_time_beyond_the_calendar(admin):
+def test_an_out_of_range_time(admin):
     entry(timestamp=2**63 - 1)
     assert admin.get("/logs/").status_code == 200

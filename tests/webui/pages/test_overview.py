@@ -1,4 +1,4 @@
-"""How projects stand: tasks.queries.overview, and its place on the pages."""
+"""The current state of projects: tasks.queries.overview."""
 
 from datetime import timedelta
 
@@ -50,14 +50,14 @@ def test_several_at_once(project):
     assert overviews([]) == {}
 
 
-def test_the_oldest_waits_since_it_was_submitted(project):
+def test_the_wait_of_the_oldest_task(project):
     for minutes in (30, 90, 60):
         TaskFactory(project=project, created=timezone.now() - timedelta(minutes=minutes))
-    # By id, which is the order of submitting; the times only differ here to tell them apart.
+    # The oldest by id, the order of submission; the times differ only to tell the tasks apart.
     assert overview(project).oldest_seconds == pytest.approx(30 * 60, abs=60)
 
 
-def test_rate_and_what_follows(project):
+def test_rate_and_eta(project):
     TaskFactory.create_batch(6, project=project)
     snapshot(project, hours=1, closed_task_count=0)
     snapshot(project, hours=0.5, closed_task_count=0)
@@ -72,7 +72,7 @@ def test_rate_and_what_follows(project):
     assert now.eta_seconds == pytest.approx(6, abs=0.1)
 
 
-def test_beyond_what_is_counted_the_last_snapshot_tells(project):
+def test_beyond_the_counting_limit_the_last_snapshot_is_used(project):
     TaskFactory.create_batch(5, project=project)
     snapshot(project, hours=1, new_task_count=9)
     snapshot(project, new_task_count=1_000_010, leased_task_count=10, oldest_ready=timezone.now() - timedelta(days=2))
@@ -84,7 +84,7 @@ def test_beyond_what_is_counted_the_last_snapshot_tells(project):
     assert (exact.ready, exact.approximate) == (5, False)
 
 
-def test_a_snapshot_never_makes_it_less_than_was_counted(project):
+def test_a_snapshot_never_lowers_the_counted_number(project):
     TaskFactory.create_batch(5, project=project)
     assert overviews([project], counted=5)[project.pk].ready == 5
     snapshot(project, new_task_count=1)
@@ -102,7 +102,7 @@ def test_sparklines(project):
     assert len(line[project.pk]) == 24
 
 
-def test_snapshots_tell_leases_the_oldest_and_the_version(project, worker):
+def test_snapshots_contain_leases_the_oldest_task_and_the_version(project, worker):
     project.version = "abc"
     project.save()
     first = TaskFactory.create_batch(3, project=project)[1]

@@ -48,11 +48,11 @@ def test_approve_and_reject(client, private, api):
     client.post(url(private, f"{refused.worker.pk}/reject/"))
     assert api.get(f"/task/get/{private.pk}", worker=asks).content["reason"] == "empty"
     assert api.get(f"/task/get/{private.pk}", worker=refused).content["reason"] == "no_access"
-    # Decided already, by somebody else at the same time for instance.
+    # Already decided, for instance by another manager at the same time.
     assert client.post(url(private, f"{asks.worker.pk}/accept/")).status_code == 404
 
 
-def test_grant_to_one_that_has_not_asked(client, private, worker):
+def test_grant_to_a_worker_that_has_not_asked(client, private, worker):
     client.post(url(private, "grant/"), {"worker": worker.worker.pk, "access": "submit"})
     assert WorkerAccess.objects.get(worker=worker.worker, project=private).submit
 
@@ -74,12 +74,12 @@ def test_roles(client, private):
     assert roles_of(other, private) == Role(0)
 
 
-def test_roles_of_nobody(client, private):
+def test_roles_for_an_unknown_manager(client, private):
     response = client.post(url(private, "roles/"), {"manager": "<b>", "role": "1"}, follow=True)
     assert "There is no manager called “&lt;b&gt;”" in response.content.decode()
 
 
-def test_aliases_are_text(client, private):
+def test_aliases_are_escaped(client, private):
     ask(register("<script>alert(1)</script>"), private)
     assert "<script>alert" not in client.get(url(private)).content.decode()
 
@@ -93,7 +93,7 @@ def test_roles_go_to_the_account_of_exactly_that_name(client, private):
     assert roles_of(look_alike, private) == Role(0)
 
 
-def test_adding_takes_no_role_away(client, private):
+def test_adding_removes_no_role(client, private):
     other = UserFactory(username="grace")
     client.post(url(private, "roles/"), {"manager": "grace", "role": ["2", "16"]})
     client.post(url(private, "roles/"), {"manager": "grace", "role": "1", "add": ""})

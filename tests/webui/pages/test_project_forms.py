@@ -43,14 +43,14 @@ def test_create(browser, manager):
     assert roles_of(manager, project) == ALL_ROLES
 
 
-def test_public_takes_a_tracker_admin(browser, manager, admin):
+def test_public_requires_a_tracker_admin(browser, manager, admin):
     browser(manager).post("/projects/new/", FIELDS | {"public": "on"})
     assert not Project.objects.get().public
     admin.post("/projects/new/", FIELDS | {"name": "other", "public": "on"})
     assert Project.objects.get(name="other").public
 
 
-def test_what_is_wrong_is_said_at_its_field(admin, project):
+def test_errors_are_shown_at_their_field(admin, project):
     assert "name" in errors(admin.post("/projects/new/", FIELDS | {"name": ""}))
     assert "name" in errors(admin.post("/projects/new/", FIELDS | {"name": project.name}))
     assert "hidden" in errors(admin.post("/projects/new/", FIELDS | {"public": "on", "hidden": "on"}))
@@ -70,7 +70,7 @@ def test_edit(browser, manager, project):
     response = client.post(edit_url(project), FIELDS | {"name": "New name", "public": ""})
     assert response["Location"] == edit_url(project)
     project.refresh_from_db()
-    # Whether it is public is not this manager's to say, so it stays.
+    # Only a tracker admin may change `public`, so it stays.
     assert (project.name, project.lease_seconds, project.public) == ("New name", 60, True)
 
 
@@ -83,7 +83,7 @@ def test_edit_refused_changes_nothing(browser, manager, project):
     assert taken.name == "taken"
 
 
-def test_chain_offers_where_one_may_edit(browser, manager, project):
+def test_chain_offers_projects_with_edit(browser, manager, project):
     mine, other = ProjectFactory(), ProjectFactory()
     client = browser(manager, project, Role.EDIT)
     browser(manager, mine, Role.EDIT)
@@ -98,14 +98,14 @@ def test_chain_offers_where_one_may_edit(browser, manager, project):
     assert project.chain is None
 
 
-def test_chain_may_be_no_circle(admin, project):
+def test_chain_can_not_be_circular(admin, project):
     following = ProjectFactory(chain=project)
     assert "chain" in errors(admin.post(edit_url(project), FIELDS | {"chain": following.pk}))
     project.refresh_from_db()
     assert project.chain is None
 
 
-def test_chain_to_where_one_may_not_edit_stays_when_the_rest_is_saved(browser, manager, project):
+def test_chain_to_a_project_without_edit_stays_when_the_rest_is_saved(browser, manager, project):
     foreign = ProjectFactory()
     project.chain = foreign
     project.save()
@@ -115,7 +115,7 @@ def test_chain_to_where_one_may_not_edit_stays_when_the_rest_is_saved(browser, m
     assert (project.chain, project.motd) == (foreign, "new")
 
 
-def test_a_new_project_is_offered_no_chain_but_ones_own(browser, manager):
+def test_a_new_projects_chain_offers_only_ones_own_projects(browser, manager):
     ProjectFactory(name="secret merger", secluded=True)
     ProjectFactory(name="somebody's")
     mine = ProjectFactory(name="mine")
@@ -124,7 +124,7 @@ def test_a_new_project_is_offered_no_chain_but_ones_own(browser, manager):
     assert "secret merger" not in page.content.decode()
 
 
-def test_a_hidden_chain_goes_by_its_id(browser, manager, project):
+def test_a_hidden_chain_is_shown_by_its_id(browser, manager, project):
     project.chain = ProjectFactory(name="secret merger", secluded=True)
     project.save()
     page = browser(manager, project, Role.EDIT).get(edit_url(project)).content.decode()
@@ -146,14 +146,14 @@ def test_a_hidden_chain_goes_by_its_id(browser, manager, project):
         ("name", "\u200b"),
     ],
 )
-def test_edit_checks_what_it_stores(admin, project, field, value):
+def test_edit_validates_values(admin, project, field, value):
     before = getattr(project, field)
     assert field in errors(send(admin, edit_url(project), **{field: value}))
     project.refresh_from_db()
     assert getattr(project, field) == before
 
 
-def test_what_a_push_has_set_meanwhile_stays(admin, project):
+def test_a_version_that_a_push_has_set_meanwhile_stays(admin, project):
     shown = admin.get(edit_url(project))
     Project.objects.filter(pk=project.pk).update(version="pushed")
     assert send(admin, edit_url(project), shown, motd="new").status_code == 302
@@ -161,7 +161,7 @@ def test_what_a_push_has_set_meanwhile_stays(admin, project):
     assert (project.version, project.motd) == ("pushed", "new")
 
 
-def test_lines_end_as_they_were_typed(admin, secretive):
+def test_line_breaks_are_stored_as_lf(admin, secretive):
     admin.post(f"/projects/{secretive.pk}/secrets/", {"secret": "-----BEGIN\r\nkey\r\n"})
     send(admin, edit_url(secretive), motd="one\r\ntwo")
     secretive.refresh_from_db()
@@ -175,7 +175,7 @@ def test_a_secret_that_is_not_sent_is_not_erased(admin, secretive, posted):
     assert (secretive.secret, secretive.webhook_secret) == ("the workers' secret", "the-webhook-secret")
 
 
-def test_edit_without_read_in_a_hidden_project_leads_to_what_it_may_see(browser, manager):
+def test_edit_without_read_in_a_hidden_project_redirects_to_a_visible_page(browser, manager):
     hidden = ProjectFactory(secluded=True)
     client = browser(manager, hidden, Role.EDIT)
     assert client.post(f"/projects/{hidden.pk}/pause/", follow=True).status_code == 200

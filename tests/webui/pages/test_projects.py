@@ -23,7 +23,7 @@ def test_it_works(visitor, project):
     assert f'href="/projects/{project.pk}/"' in response.content.decode()
 
 
-def test_hidden_ones_are_for_those_who_may_read_them(visitor, browser, manager):
+def test_hidden_projects_require_read(visitor, browser, manager):
     hidden = ProjectFactory(secluded=True)
     assert names(visitor.get(URL)) == []
     assert names(browser(manager).get(URL)) == []
@@ -43,7 +43,7 @@ def test_search(visitor):
     assert "No project is called" in visitor.get(URL, {"q": "nothing like it"}).content.decode()
 
 
-def test_pages_of_fifty(visitor):
+def test_pagination(visitor):
     ProjectFactory.create_batch(51)
     first, second = visitor.get(URL), visitor.get(URL, {"page": 2})
     assert (len(names(first)), len(names(second))) == (50, 1)
@@ -57,14 +57,14 @@ def test_queries_do_not_grow_with_projects(visitor, django_assert_max_num_querie
         visitor.get(URL)
 
 
-def test_names_are_text(visitor):
+def test_names_are_escaped(visitor):
     ProjectFactory(name="<script>alert(1)</script>")
     page = visitor.get(URL).content.decode()
     assert "&lt;script&gt;alert(1)" in page
     assert "<script>alert" not in page
 
 
-def test_nothing_yet(visitor, admin):
+def test_no_projects_yet(visitor, admin):
     assert "There is no project yet" in visitor.get(URL).content.decode()
     assert 'href="/projects/new/"' in admin.get(URL).content.decode()
     assert 'href="/projects/new/"' not in visitor.get(URL).content.decode()

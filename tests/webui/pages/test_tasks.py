@@ -27,7 +27,7 @@ def client(browser, manager, project):
         ("hard-reset/", 6, {"ready": 0, "leased": 0, "failed": 0}),
     ],
 )
-def test_maintenance_says_how_many_and_does_it(client, project, worker, part, affected, left):
+def test_maintenance_shows_the_number_and_changes_the_tasks(client, project, worker, part, affected, left):
     TaskFactory.create_batch(3, project=project)
     TaskFactory.create_batch(3, project=project, status=Task.Status.FAILED)
     elsewhere = TaskFactory(status=Task.Status.FAILED)
@@ -78,7 +78,7 @@ def test_submit_a_file(client, project):
     assert Task.objects.count() == 5
 
 
-def test_a_byte_order_mark_is_no_part_of_a_recipe(client, project):
+def test_a_byte_order_mark_is_not_part_of_a_recipe(client, project):
     upload(client, project, b"\xef\xbb\xbfeins\nzwei")
     assert list(Task.objects.order_by("pk").values_list("recipe", flat=True)) == ["eins", "zwei"]
 
@@ -97,7 +97,7 @@ def test_submit_a_file_of_json(client, project):
         (b"", "lines", "empty"),
     ],
 )
-def test_a_file_with_a_fault_stores_nothing(client, project, content, kind, told):
+def test_an_invalid_file_stores_nothing(client, project, content, kind, told):
     response = upload(client, project, content, kind=kind)
     assert response.status_code == 400
     assert told in str(response.context["file_form"].errors)
@@ -109,7 +109,7 @@ def test_a_file_that_is_too_large(client, project, settings):
     assert "submit_tasks" in str(upload(client, project, b"x" * 11).context["file_form"].errors)
 
 
-def test_rate_limits_are_for_workers(browser, manager):
+def test_rate_limits_do_not_apply_to_the_console(browser, manager):
     slow = ProjectFactory(submit_rate=0.001)
     client = browser(manager, slow, Role.MAINTENANCE)
     for recipe in "ab":

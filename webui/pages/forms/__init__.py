@@ -1,1 +1,1 @@
-"""The forms of the pages. They check what a field may hold; the rules are the services'."""
+"""The forms of the pages. They validate single fields; the services enforce all other rules."""

@@ -1,4 +1,4 @@
-"""The forms of accounts' pages. What they may hold is checked by the services."""
+"""The forms of the account pages. The services check the values."""
 
 from typing import Any
 
@@ -44,7 +44,7 @@ class RegisterForm(forms.Form):
 
 
 class PasswordForm(PasswordChangeForm):
-    """Django's. No longer passwords than the sign-in takes."""
+    """Django's form, with the maximum length that the login form accepts."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

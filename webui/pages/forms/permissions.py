@@ -1,4 +1,4 @@
-"""The forms of workers' pages."""
+"""The form of the permissions page."""
 
 from django import forms
 from django.utils.translation import gettext_lazy as _
@@ -8,7 +8,7 @@ from workers.models import Worker
 
 
 class GrantForm(forms.Form):
-    """Lets a worker in by its id, which its owner knows."""
+    """Gives a worker access by its id, which its owner knows."""
 
     worker = forms.IntegerField(label=_("Id of the worker"), min_value=1, max_value=INT64[1])
     access = forms.ChoiceField(

@@ -1,4 +1,4 @@
-"""The forms of projects' pages. The rules are the services'."""
+"""The forms of the project pages. The services enforce the rules."""
 
 from collections.abc import Container
 from typing import Any
@@ -16,7 +16,7 @@ Viewer = User | AnonymousUser
 
 
 class Lines(forms.CharField):
-    """Text of several lines. Browsers send their ends as CR LF, which is not what was typed."""
+    """Multi-line text. Browsers send line breaks as CR LF; this changes them back to LF."""
 
     widget = forms.Textarea
 
@@ -26,7 +26,7 @@ class Lines(forms.CharField):
 
 
 class ChainField(forms.ModelChoiceField):
-    """The next project of the chain. One that the manager may not see goes by its id."""
+    """The next project of the chain. A project that the manager may not see is shown by its id."""
 
     visible: Container[int] = ()
 
@@ -51,53 +51,53 @@ class ProjectForm(forms.ModelForm):
             "public": _("Public"),
             "hidden": _("Hidden"),
             "priority": _("Priority"),
-            "clone_url": _("Clone address"),
+            "clone_url": _("Clone URL"),
             "git_repo": _("Repository"),
             "production_branch": _("Production branch"),
             "version": _("Version"),
             "chain": _("Closed tasks go on to"),
             "assign_rate": _("Leases per second"),
-            "submit_rate": _("Submits per second"),
-            "lease_seconds": _("A lease lasts, in seconds"),
-            "retention_days": _("Closed tasks are kept, in days"),
+            "submit_rate": _("Submissions per second"),
+            "lease_seconds": _("Lease duration, in seconds"),
+            "retention_days": _("Retention of closed tasks, in days"),
         }
         help_texts = {
             "motd": _("Shown on the project's page and sent to workers."),
             "public": _("Every worker may lease. Only a tracker admin may change this."),
-            "hidden": _("Nobody without a role or a grant learns that it exists. Not together with public."),
-            "priority": _("Higher first, where workers may choose."),
+            "hidden": _("Known only to managers with a role and workers with access. Can't be combined with “Public”."),
+            "priority": _("Higher first, for workers that lease without naming a project."),
             "clone_url": _("Where workers get the code from."),
-            "git_repo": _("owner/name, as the git host's pushes call it."),
+            "git_repo": _("owner/name, as in the git host's pushes."),
             "production_branch": _("Pushes to it set the version. Empty: the repository's default branch."),
             "version": _("The commit that workers should run."),
-            "chain": _("A copy of each closed task is put there. You need the role EDIT in it."),
+            "chain": _("A copy of each closed task is added to this project. You need the role EDIT in it."),
             "assign_rate": _("0 is unlimited."),
             "submit_rate": _("0 is unlimited."),
-            "lease_seconds": _("For tasks that don't say it themselves."),
-            "retention_days": _("0: forgotten at once."),
+            "lease_seconds": _("For tasks that don't set their own."),
+            "retention_days": _("0: not kept."),
         }
         widgets = {"motd": forms.Textarea({"rows": 4})}
         field_classes = {"motd": Lines, "chain": ChainField}
 
     def __init__(self, viewer: Viewer, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        # What the page showed goes along, so that a value that a push has set meanwhile is not set back.
+        # Send the initial values along, so that saving does not overwrite a value that a push has set meanwhile.
         for field in self.fields.values():
             field.show_hidden_initial = True
         if not (isinstance(viewer, User) and viewer.is_tracker_admin):
             self.fields["public"].disabled = True
         chain: Any = self.fields["chain"]
-        chain.empty_label = _("nowhere")
+        chain.empty_label = _("no project")
         edited = Project.objects.with_role(viewer, Role.EDIT).values("pk")
         offered = Q(pk__in=edited) | Q(pk=self.instance.chain_id or 0)
         chain.queryset = Project.objects.filter(offered).exclude(pk=self.instance.pk).order_by("name")
         chain.visible = set(Project.objects.visible_to(viewer).filter(offered).values_list("pk", flat=True))
 
     def _post_clean(self) -> None:
-        """Left out: it would check the instance, which is not what is saved; the services check it."""
+        """Disabled: it would validate the instance, but the services validate and save the values."""
 
     def changes(self) -> dict[str, Any]:
-        """What to hand to the services: the values that differ from what the page showed, the chain as an id."""
+        """The arguments for the services: the values changed on the page, with the chain as an id, 0 for none."""
         values = {name: self.cleaned_data[name] for name in self.changed_data}
         if "chain" in values:
             chain = values.pop("chain")
@@ -112,7 +112,7 @@ class SecretForm(forms.Form):
         strip=False,
         max_length=100_000,
         widget=forms.Textarea({"rows": 8, "class": "code", "spellcheck": "false", "autocomplete": "off"}),
-        help_text=_("Passwords, keys: any text. Workers with ASSIGN can read it."),
+        help_text=_("Any text, such as passwords or keys. Workers with ASSIGN can read it."),
     )
 
 
@@ -123,5 +123,5 @@ class WebhookSecretForm(forms.Form):
         strip=False,
         max_length=1000,
         widget=forms.TextInput({"class": "code", "spellcheck": "false", "autocomplete": "off"}),
-        help_text=_("Give the same to the git host. Without one, no push is believed."),
+        help_text=_("Give the same secret to the git host. Without a secret, no push is accepted."),
     )

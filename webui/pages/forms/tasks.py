@@ -31,31 +31,31 @@ class TaskForm(forms.Form):
         initial=1,
         min_value=1,
         max_value=INT16[1],
-        help_text=_("So many different workers have to agree."),
+        help_text=_("The number of different workers that have to agree."),
     )
     max_retries = forms.IntegerField(
         label=_("Failures allowed"),
         initial=0,
         min_value=0,
         max_value=INT32[1],
-        help_text=_("The failure that reaches this number is the last; 0 and 1: the first one."),
+        help_text=_("After this many failures the task is not retried; 0 and 1: after the first."),
     )
     max_assign_time = forms.IntegerField(
-        label=_("A lease lasts, in seconds"),
+        label=_("Lease duration, in seconds"),
         initial=0,
         min_value=0,
         max_value=INT32[1],
-        help_text=_("0: as the project says."),
+        help_text=_("0: as the project sets it."),
     )
     unique_string = forms.CharField(
         label=_("Unique name"),
         required=False,
         strip=False,
-        help_text=_("No two tasks of the project have the same one. Empty: none."),
+        help_text=_("Two tasks of the project can't have the same name. Empty: no name."),
     )
 
     def submit(self, project: Project) -> tuple[int, int]:
-        """Store it. Returns how many were created and how many were there already."""
+        """Store the task. Returns the number of created tasks and the number of duplicates."""
         values = dict(self.cleaned_data)
         unique_string = values.pop("unique_string")
         task = NewTask(**values, hash64=hash_of(unique_string) if unique_string else None)
@@ -64,7 +64,7 @@ class TaskForm(forms.Form):
 
 
 class FileForm(forms.Form):
-    """A file of tasks; all of it is checked before the first is stored."""
+    """A file of tasks. The whole file is validated before the first task is stored."""
 
     file = forms.FileField(label=_("File"), help_text=_("In UTF-8."))
     kind = forms.ChoiceField(
@@ -80,7 +80,7 @@ class FileForm(forms.Form):
         return file
 
     def submit(self, project: Project) -> tuple[int, int]:
-        """Store them. Returns how many were created and how many were there already. Raises BadInput."""
+        """Store the tasks. Returns the number of created tasks and the number of duplicates. Raises BadInput."""
         tasks = TaskFile(
             self.cleaned_data["file"].file,
             as_json=self.cleaned_data["kind"] == "jsonl",
