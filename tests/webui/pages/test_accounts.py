@@ -91,7 +91,7 @@ def test_opening_the_address_of_a_button(visitor, project):
     response = visitor.get(f"/projects/{project.pk}/pause/")
     assert response.status_code == 405
     assert response["Allow"] == "POST"
-    assert "is for a button of a page" in response.content.decode()
+    assert "only accepts the form of a page" in response.content.decode()
 
 
 def test_pages_are_not_cached_when_signed_in(visitor, ada):
