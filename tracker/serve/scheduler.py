@@ -18,6 +18,7 @@ from django.utils.module_loading import import_string
 
 from tracker import db
 from tracker.models import Chore
+from tracker.serve.stopping import Stop
 
 logger = logging.getLogger("tracker.scheduler")
 
@@ -53,7 +54,7 @@ JOBS = (
 )
 
 
-def run(stop: threading.Event, *, jobs: tuple[Job, ...] = JOBS) -> None:
+def run(stop: Stop | threading.Event, *, jobs: tuple[Job, ...] = JOBS) -> None:
     """Run due jobs until `stop` is set. Survives the loss of the database."""
     registered = False
     while not stop.is_set():
@@ -73,7 +74,7 @@ def register(jobs: tuple[Job, ...]) -> None:
     Chore.objects.bulk_create([Chore(name=job.name) for job in jobs], ignore_conflicts=True)
 
 
-def do_due(jobs: tuple[Job, ...], stop: threading.Event) -> None:
+def do_due(jobs: tuple[Job, ...], stop: Stop | threading.Event) -> None:
     """Run every due job, batch after batch, until none is due or `stop` is set.
 
     A job that fails is logged and postponed; the others go on. Raises OperationalError and InterfaceError if the

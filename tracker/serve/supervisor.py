@@ -10,6 +10,8 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
+from tracker.serve.stopping import Stop
+
 logger = logging.getLogger("tracker.supervisor")
 
 POLL_SECONDS = 0.2
@@ -83,7 +85,7 @@ class Part:
         self.process.wait()
 
 
-def supervise(parts: Sequence[Part], *, stop: threading.Event, look_after: Callable[[], None]) -> None:
+def supervise(parts: Sequence[Part], *, stop: Stop | threading.Event, look_after: Callable[[], None]) -> None:
     """Keep the parts running until `stop` is set, then end them.
 
     `look_after` is called once a second in a separate thread: it may take long, for example during a database's

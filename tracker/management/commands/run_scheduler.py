@@ -1,11 +1,11 @@
 import signal
-import threading
 import time
 from typing import Any
 
 from django.core.management.base import BaseCommand
 
 from tracker.serve import scheduler
+from tracker.serve.stopping import Stop
 from tracker.serve.supervisor import follow_supervisor, is_orphaned
 
 ORPHAN_SECONDS = 1
@@ -19,9 +19,8 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         follow_supervisor()
-        stop = threading.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: stop.set())
+        stop = Stop()
+        stop.on_signals([signal.SIGTERM, signal.SIGINT])
         scheduler.run(stop)
         if is_orphaned():
             # The kernel signals us before it has closed the dead supervisor's files, and with them its lock on the

@@ -22,6 +22,7 @@ from django.db.migrations.executor import MigrationExecutor
 from tracker.postgres.base import embedded_server, uses_embedded_server
 from tracker.postgres.server import EmbeddedServerError
 from tracker.serve import welcome
+from tracker.serve.stopping import Stop
 from tracker.serve.supervisor import Part, supervise
 
 logger = logging.getLogger("tracker.serve")
@@ -44,9 +45,8 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        stop = threading.Event()
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, lambda *_: stop.set())
+        stop = Stop()
+        stop.on_signals([signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 
         with _listen(options["host"], options["port"]) as listener:
             address, base = _address(listener), str(settings.BASE_DIR)
@@ -70,7 +70,7 @@ class Command(BaseCommand):
             supervise(parts, stop=stop, look_after=_look_after_database)
         self.stdout.write("Stopped.")
 
-    def _greet(self, address: str, stop: threading.Event) -> None:
+    def _greet(self, address: str, stop: Stop) -> None:
         """Print the greeting once the web server answers."""
         deadline = time.monotonic() + START_SECONDS
         while not stop.is_set() and time.monotonic() < deadline:
