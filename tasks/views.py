@@ -1,7 +1,5 @@
 """The API of tasks."""
 
-import math
-
 from django.conf import settings
 from rest_framework.fields import BooleanField, ChoiceField, IntegerField
 from rest_framework.request import Request
@@ -11,7 +9,7 @@ from accounts.views import ManagerView
 from projects.access import require
 from projects.roles import Role
 from projects.views import visible_project
-from tasks import maintenance, queries, queue
+from tasks import calls, maintenance, queries
 from tasks.serializers import (
     BULK_RELEASE,
     BULK_SUBMIT,
@@ -27,25 +25,17 @@ from tasks.serializers import (
     SubmitRequest,
     SubmittedContent,
     WorkerStatsContent,
-    parse_bulk_release,
-    parse_bulk_submit,
-    parse_exchange,
-    parse_release,
-    parse_submit,
-    release_message,
-    released_content,
-    tasks_content,
 )
-from tracker.api.body import is_large
 from tracker.api.description import describe
 from tracker.api.envelope import Envelope
 from tracker.api.views import ApiView
-from workers.access import require_submit_anywhere
-from workers.authentication import CallerView, WorkerView
+from workers.authentication import CallerView
 
 
 class SubmitView(CallerView):
     """POST /task/submit."""
+
+    handler = staticmethod(calls.submit)
 
     @describe(
         "Submit a task",
@@ -55,14 +45,13 @@ class SubmitView(CallerView):
         errors={403: None, 404: None, 409: {"task": SubmittedContent}, 429: None},
     )
     def post(self, request: Request) -> Envelope:
-        project_id, task = parse_submit(self.json())
-        task_id = queue.submit(worker=self.caller, project_id=project_id, task=task)
-        return Envelope({"task": {"id": task_id}})
+        return self.answer()
 
 
 class BulkSubmitView(CallerView):
     """POST /task/bulk_submit."""
 
+    handler = staticmethod(calls.bulk_submit)
     max_body_bytes = settings.MAX_BULK_BODY_BYTES
 
     @describe(
@@ -80,22 +69,13 @@ class BulkSubmitView(CallerView):
         errors={403: None, 404: None, 429: None},
     )
     def post(self, request: Request) -> Envelope:
-        if is_large(request._request):
-            require_submit_anywhere(self.caller)
-        project_id, tasks = parse_bulk_submit(self.json())
-        stored = queue.submit_many(worker=self.caller, project_id=project_id, tasks=tasks)
-        results = [
-            {"ok": False, "id": one.id, "message": queue.DuplicateTask.__doc__}
-            if one.duplicate
-            else {"ok": True, "id": one.id}
-            for one in stored
-        ]
-        duplicates = sum(one.duplicate for one in stored)
-        return Envelope({"created": len(stored) - duplicates, "duplicates": duplicates, "results": results})
+        return self.answer()
 
 
 class GetTaskView(CallerView):
     """GET /task/get/:project."""
+
+    handler = staticmethod(calls.get_task)
 
     @describe(
         "Lease a task, or with `count` several",
@@ -109,12 +89,13 @@ class GetTaskView(CallerView):
         errors={403: None, 429: None},
     )
     def get(self, request: Request, project_id: int) -> Envelope:
-        count = self.query(LeaseQuery)["count"]
-        return lease_answer(queue.lease_many(worker=self.caller, project_id=project_id, count=count or 1), count)
+        return self.answer(project_id=project_id)
 
 
-class GetAnyTaskView(WorkerView):
+class GetAnyTaskView(CallerView):
     """GET /task/get."""
+
+    handler = staticmethod(calls.get_any_task)
 
     @describe(
         "Lease a task, or with `count` several, from any project",
@@ -128,12 +109,13 @@ class GetAnyTaskView(WorkerView):
         errors={403: None, 429: None},
     )
     def get(self, request: Request) -> Envelope:
-        count = self.query(LeaseQuery)["count"]
-        return lease_answer(queue.lease_anywhere(worker=self.worker, count=count or 1), count)
+        return self.answer()
 
 
 class ReleaseView(CallerView):
     """POST /task/release."""
+
+    handler = staticmethod(calls.release)
 
     @describe(
         "Report a leased task",
@@ -142,13 +124,13 @@ class ReleaseView(CallerView):
         content={"updated": BooleanField()},
     )
     def post(self, request: Request) -> Envelope:
-        report = parse_release(self.json())
-        released = queue.release(worker=self.caller, **report._asdict())
-        return Envelope({"updated": released.updated}, message=release_message(released))
+        return self.answer()
 
 
 class BulkReleaseView(CallerView):
     """POST /task/bulk_release."""
+
+    handler = staticmethod(calls.bulk_release)
 
     @describe(
         "Report many leased tasks at once",
@@ -157,12 +139,13 @@ class BulkReleaseView(CallerView):
         content=ReleasedContent,
     )
     def post(self, request: Request) -> Envelope:
-        reports = parse_bulk_release(self.json())
-        return Envelope(released_content(reports, queue.release_many(worker=self.caller, reports=reports)))
+        return self.answer()
 
 
 class ExchangeView(CallerView):
     """POST /task/exchange."""
+
+    handler = staticmethod(calls.exchange)
 
     @describe(
         "Report leased tasks and lease the next ones",
@@ -175,29 +158,7 @@ class ExchangeView(CallerView):
         errors={404: None},
     )
     def post(self, request: Request) -> Envelope:
-        project_id, count, reports = parse_exchange(self.json())
-        released, leased = queue.exchange(worker=self.caller, project_id=project_id, count=count, reports=reports)
-        content = released_content(reports, released) | {"tasks": tasks_content(leased)}
-        if leased.tasks:
-            return Envelope(content)
-        content["reason"] = leased.reason
-        if leased.delay is not None:
-            content["rate_limit_delay"] = leased.delay
-        return Envelope(content, headers={"Retry-After": str(math.ceil(leased.delay or settings.EMPTY_RETRY_AFTER))})
-
-
-def lease_answer(leased: queue.Leased, count: int | None) -> Envelope:
-    """The response to a lease: one task, or a list of tasks if a `count` was given."""
-    if not leased.tasks:
-        # Existing clients compare this text exactly; after any other text they would retry without a pause.
-        return Envelope(
-            {"reason": leased.reason},
-            ok=False,
-            message="No task available",
-            headers={"Retry-After": str(settings.EMPTY_RETRY_AFTER)},
-        )
-    tasks = tasks_content(leased)
-    return Envelope({"task": tasks[0]} if count is None else {"tasks": tasks})
+        return self.answer()
 
 
 class WorkerStatsView(ApiView):

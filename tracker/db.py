@@ -38,7 +38,7 @@ def ensure_alive() -> None:
         connection.close()
 
 
-def array(values: Iterable[int | str | None]) -> str:
+def array(values: Iterable[int | str | bytes | memoryview | None]) -> str:
     """An array as a parameter; the statement must cast it to its type, as in %(ids)s::bigint[].
 
     The driver would write ARRAY[…] with an expression for each element. With a thousand elements, planning that takes
@@ -49,6 +49,8 @@ def array(values: Iterable[int | str | None]) -> str:
         if type(value) is str
         else "NULL"
         if value is None
+        else rf'"\\x{value.hex()}"'
+        if isinstance(value, (bytes, memoryview))
         else str(int(value))
         for value in values
     ]

@@ -14,6 +14,7 @@ from django.db.models import Q
 from projects.lookup import NoSuchProject
 from projects.models import Project
 from tracker.api.errors import Forbidden
+from tracker.steps import Query, Steps, stepwise
 from workers.identity import Caller
 from workers.models import Worker, WorkerAccess
 
@@ -27,9 +28,10 @@ class MayNotSubmit(Forbidden):
         )
 
 
-def require_submit_anywhere(worker: Caller) -> None:
+@stepwise
+def require_submit_anywhere(worker: Caller) -> Steps[None]:
     """Raise Forbidden if there is no project that the worker may submit to."""
-    if not WorkerAccess.objects.filter(worker_id=worker.pk, submit=True).exists():
+    if not (yield Query(MAY_SUBMIT_ANYWHERE, {"worker": worker.pk})):
         raise Forbidden("This worker may not submit to any project; ask for SUBMIT with /project/request_access.")
 
 
@@ -50,3 +52,6 @@ def project_with_secret(*, worker: Worker, project_id: int) -> Project:
             f"This worker was not granted ASSIGN on project {project_id}; ask the project's managers for it."
         )
     return project
+
+
+MAY_SUBMIT_ANYWHERE = "SELECT FROM workers_workeraccess WHERE worker_id = %(worker)s AND submit LIMIT 1"

@@ -5,10 +5,13 @@ from typing import Any, ClassVar
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 
-from tracker.api.body import is_large
-from tracker.api.errors import BadInput, NotIdentified, TooLarge, UnsupportedMedia
+from tracker.api.body import is_large, read_bytes
+from tracker.api.envelope import Envelope
+from tracker.api.errors import NotIdentified
 from tracker.api.views import ApiView
-from workers.identity import Credentials, credentials, identified
+from tracker.steps import run
+from workers.calls import Call, Handler, answer
+from workers.identity import credentials, identified
 from workers.models import Worker
 
 
@@ -25,14 +28,6 @@ class WorkerAuthentication(BaseAuthentication):
         return "X-Secret"
 
 
-class CredentialsAuthentication(WorkerAuthentication):
-    """Takes the headers unchecked, for a database function that checks them itself."""
-
-    def authenticate(self, request: Request) -> tuple[Any, None] | None:
-        caller = credentials(request.META.get("HTTP_X_WORKER_ID"), request.META.get("HTTP_X_SECRET"))
-        return None if caller is None else (caller, None)
-
-
 class WorkerView(ApiView):
     """An API view for workers; `self.worker` is the calling worker."""
 
@@ -47,28 +42,25 @@ class WorkerView(ApiView):
 
 
 class CallerView(ApiView):
-    """An API view for workers whose single round trip to the database includes the authentication.
+    """An API view for a call as in `workers.calls`, which the event loop may answer as well."""
 
-    `self.caller` holds the credentials as sent, unchecked.
-    """
+    # Who calls is found out by the call itself; here it only describes that it is a worker.
+    authentication_classes = [WorkerAuthentication]
 
-    authentication_classes = [CredentialsAuthentication]
-    caller: Credentials
+    handler: Handler
 
-    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        super().initial(request, *args, **kwargs)
-        if not isinstance(request.user, Credentials):
-            raise NotIdentified
-        self.caller = request.user
-        # Read a large body only for a registered worker.
-        if request.method == "POST" and is_large(request._request):
-            identified(self.caller)
+    def perform_authentication(self, request: Request) -> None:
+        """Left to the call."""
 
-    def handle_exception(self, exc: Exception) -> Any:
-        # Only a registered worker learns what is wrong with its request; any other client gets 401.
-        if isinstance(exc, (BadInput, TooLarge, UnsupportedMedia)):
-            try:
-                identified(self.caller)
-            except Exception as worse:
-                return super().handle_exception(worse)
-        return super().handle_exception(exc)
+    def answer(self, **arguments: Any) -> Envelope:
+        """Handle the call, with Django's connection."""
+        request = self.request._request
+        call = Call(
+            worker_id=request.META.get("HTTP_X_WORKER_ID"),
+            secret=request.META.get("HTTP_X_SECRET"),
+            query=request.GET,
+            read=lambda most: read_bytes(request, max_bytes=most),
+            is_large=request.method == "POST" and is_large(request),
+            max_body_bytes=self.max_body_bytes,
+        )
+        return run(answer(self.handler, call, **arguments))

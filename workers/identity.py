@@ -3,9 +3,9 @@
 import hmac
 from typing import NamedTuple, Protocol
 
-from tracker import db
 from tracker.api.errors import NotIdentified
 from tracker.api.fields import INT64
+from tracker.steps import Query, Steps, stepwise
 from workers.models import Worker
 from workers.services import digest
 
@@ -47,10 +47,11 @@ def credentials(number: str | None, secret: str | None) -> Credentials | None:
     return Credentials(int(number), digest(secret))
 
 
-def identified(caller: Credentials) -> Worker:
+@stepwise
+def identified(caller: Credentials) -> Steps[Worker]:
     """The worker with these credentials. Raises UnknownWorker."""
-    row = db.one(FIND_WORKER, {"worker": caller.pk})
-    worker = Worker(*row) if row else None
+    rows = yield Query(FIND_WORKER, {"worker": caller.pk})
+    worker = Worker(*rows[0]) if rows else None
     stored = bytes(worker.secret_digest) if worker else _NO_DIGEST
     if not hmac.compare_digest(caller.secret_digest, stored) or worker is None:
         raise UnknownWorker

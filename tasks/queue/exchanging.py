@@ -7,18 +7,20 @@ from tasks.queue.calls import columns, refuse
 from tasks.queue.leasing import run_lease
 from tasks.queue.releasing import released
 from tasks.queue.types import Leased, Released, Report
+from tracker.steps import Steps, stepwise
 from workers.identity import Caller
 
 
+@stepwise
 def exchange(
     *, worker: Caller, project_id: int, count: int, reports: Sequence[Report]
-) -> tuple[list[Released], Leased]:
+) -> Steps[tuple[list[Released], Leased]]:
     """End leases and then lease up to `count` tasks of a project, all in one transaction.
 
     If the lease is refused, the releases still stand, and the reason says why. Raises only UnknownWorker and
     NoSuchProject, and then nothing was done.
     """
-    leased, (missing,) = run_lease(EXCHANGE, worker, project_id, count, **columns(Report, reports))
+    leased, (missing,) = yield from run_lease(EXCHANGE, worker, project_id, count, columns(Report, reports))
     if missing is None:
         refuse(leased.reason, project_id, RateBucket.Kind.ASSIGN, leased.delay)
     if leased.reason in ("unknown_worker", "no_project"):

@@ -4,27 +4,30 @@ from collections.abc import Sequence
 
 from tasks.queue.calls import columns, identity
 from tasks.queue.types import Released, Report, Result
-from tracker import db
+from tracker.steps import Group, Query, Steps, stepwise
 from workers.identity import Caller, UnknownWorker
 
 
+@stepwise
 def release(
     *, worker: Caller, task_id: int, result: Result, verification: int = 0, lease: str | None = None
-) -> Released:
+) -> Steps[Released]:
     """End the worker's lease of a task; the arguments are those of Report. Raises UnknownWorker."""
     values = {"task_id": task_id, "result": result, "verification": verification, "lease": lease}
-    outcome, missing = db.rows(RELEASE, {**identity(worker), **values})[0]
+    ((outcome, missing),) = yield Query(RELEASE, {**identity(worker), **values}, group=RELEASES)
     if outcome == "unknown_worker":
         raise UnknownWorker
     return Released(held=outcome == "released", missing=missing or 0)
 
 
-def release_many(*, worker: Caller, reports: Sequence[Report]) -> list[Released]:
+@stepwise
+def release_many(*, worker: Caller, reports: Sequence[Report]) -> Steps[list[Released]]:
     """End leases, all in one transaction; the results are in the order of the reports. Raises UnknownWorker.
 
     Of several reports of one task, the first that matches its lease counts; for the others it is no longer held.
     """
-    outcome, missing = db.rows_again(RELEASE_MANY, {**identity(worker), **columns(Report, reports)})[0]
+    values = {**identity(worker), **columns(Report, reports)}
+    ((outcome, missing),) = yield Query(RELEASE_MANY, values, again=True)
     if outcome == "unknown_worker":
         raise UnknownWorker
     return released(missing)
@@ -39,6 +42,21 @@ SELECT outcome, missing FROM queue_release(
     %(worker)s, %(digest)s, %(task_id)s, %(result)s, %(verification)s, %(lease)s
 )
 """
+
+# Releases of several workers at once.
+RELEASES = Group(
+    """
+SELECT call.position, released.outcome, released.missing
+FROM unnest(
+    %(position)s::int[], %(worker)s::bigint[], %(digest)s::bytea[], %(task_id)s::bigint[], %(result)s::int[],
+    %(verification)s::bigint[], %(lease)s::uuid[]
+) AS call (position, worker, digest, task_id, result, verification, lease)
+CROSS JOIN LATERAL queue_release(
+    call.worker, call.digest, call.task_id, call.result, call.verification, call.lease
+) AS released
+""",
+    order=lambda values: values["task_id"],
+)
 
 RELEASE_MANY = """
 SELECT outcome, missing FROM queue_release_many(

@@ -6,43 +6,49 @@ from projects.models import Project, RateBucket
 from tasks.queue.calls import columns, identity, refuse
 from tasks.queue.types import DuplicateTask, NewTask, Stored
 from tracker import db
+from tracker.steps import Group, Query, Steps, stepwise
 from workers.identity import Caller
 
 
-def submit(*, worker: Caller, project_id: int, task: NewTask) -> int:
+@stepwise
+def submit(*, worker: Caller, project_id: int, task: NewTask) -> Steps[int]:
     """Store one task and return its id.
 
     Raises DuplicateTask (with the id of the existing task), UnknownWorker, NoSuchProject, MayNotSubmit and RateLimited.
     """
-    outcome, delay, task_id = db.rows(SUBMIT, {**identity(worker), "project": project_id, **task._asdict()})[0]
+    values = {**identity(worker), "project": project_id, **task._asdict()}
+    ((outcome, delay, task_id),) = yield Query(SUBMIT, values, group=SUBMITS)
     if outcome == "duplicate":
         raise DuplicateTask(content={"task": {"id": task_id}})
     refuse(outcome, project_id, RateBucket.Kind.SUBMIT, delay)
     return int(task_id)
 
 
-def submit_many(*, worker: Caller, project_id: int, tasks: Sequence[NewTask]) -> list[Stored]:
+@stepwise
+def submit_many(*, worker: Caller, project_id: int, tasks: Sequence[NewTask]) -> Steps[list[Stored]]:
     """Store a batch, all in one transaction; the results are in its order and mark duplicates.
 
     Raises UnknownWorker, NoSuchProject, MayNotSubmit and RateLimited, and then nothing is stored.
     """
     values = {**identity(worker), "project": project_id, **columns(NewTask, tasks)}
-    outcome, delay, ids = db.rows_again(SUBMIT_MANY, values)[0]
+    ((outcome, delay, ids),) = yield Query(SUBMIT_MANY, values, again=True)
     refuse(outcome, project_id, RateBucket.Kind.SUBMIT, delay)
-    return _stored(project_id, tasks, ids)
+    return (yield from _stored(project_id, tasks, ids))
 
 
-def store_many(*, project: Project, tasks: Sequence[NewTask]) -> list[Stored]:
+@stepwise
+def store_many(*, project: Project, tasks: Sequence[NewTask]) -> Steps[list[Stored]]:
     """Like `submit_many`, for operators: there is no worker to identify, and the rate limit does not apply."""
-    ((ids,),) = db.rows_again(STORE_MANY, {"project": project.pk, **columns(NewTask, tasks)})
-    return _stored(project.pk, tasks, ids)
+    ((ids,),) = yield Query(STORE_MANY, {"project": project.pk, **columns(NewTask, tasks)}, again=True)
+    return (yield from _stored(project.pk, tasks, ids))
 
 
-def _stored(project_id: int, tasks: Sequence[NewTask], ids: Sequence[int | None]) -> list[Stored]:
+def _stored(project_id: int, tasks: Sequence[NewTask], ids: Sequence[int | None]) -> Steps[list[Stored]]:
     hashes = [task.hash64 for task, task_id in zip(tasks, ids, strict=True) if task_id is None]
     if not hashes:
         return [Stored(task_id, duplicate=False) for task_id in ids]
-    taken = dict(db.rows(FIND_BY_HASH, {"project": project_id, "hashes": db.array(hashes)}))
+    found = yield Query(FIND_BY_HASH, {"project": project_id, "hashes": db.array(hashes)})
+    taken: dict[int | None, int] = dict(found)
     return [
         Stored(taken.get(task.hash64), duplicate=True) if task_id is None else Stored(task_id, duplicate=False)
         for task, task_id in zip(tasks, ids, strict=True)
@@ -55,6 +61,25 @@ SELECT outcome, delay, id FROM queue_submit(
     %(verification_count)s
 )
 """
+
+# Submits of several workers at once. Locks, in this order, the buckets of projects and the hashes of tasks.
+SUBMITS = Group(
+    """
+SELECT call.position, stored.outcome, stored.delay, stored.id
+FROM unnest(
+    %(position)s::int[], %(worker)s::bigint[], %(digest)s::bytea[], %(project)s::bigint[], %(recipe)s::text[],
+    %(priority)s::int[], %(max_retries)s::int[], %(max_assign_time)s::int[], %(hash64)s::bigint[],
+    %(verification_count)s::int[]
+) AS call (
+    position, worker, digest, project, recipe, priority, max_retries, max_assign_time, hash64, verification_count
+)
+CROSS JOIN LATERAL queue_submit(
+    call.worker, call.digest, call.project, call.recipe, call.priority, call.max_retries, call.max_assign_time,
+    call.hash64, call.verification_count
+) AS stored
+""",
+    order=lambda values: (values["project"], values["hash64"] or 0),
+)
 
 SUBMIT_MANY = """
 SELECT outcome, delay, ids FROM queue_submit_many(

@@ -5,6 +5,7 @@ from django.core.wsgi import get_wsgi_application
 from django.test import RequestFactory
 from django.urls import get_resolver
 
+from tasks import queue
 from tests.factories import TaskFactory
 from tests.flows.test_permission_table import TABLE, WORKERS, api_addresses, shape
 from tracker.api.shortcut import WorkersFirst
@@ -83,7 +84,7 @@ def test_wsgi_shortcut_with_a_host_that_is_not_allowed(outside, project, worker)
 
 
 def test_wsgi_shortcut_with_an_internal_error(outside, project, worker, monkeypatch):
-    monkeypatch.setattr("tasks.queue.lease_many", lambda **_: 1 / 0)
+    monkeypatch.setattr(queue.lease_many, "steps", lambda **_: 1 / 0)
     headers = {"X-Worker-ID": str(worker.worker.pk), "X-Secret": worker.secret}
     status, _, body = outside("GET", f"/task/get/{project.pk}", headers=headers)
     assert status == "500 Internal Server Error"
@@ -91,7 +92,7 @@ def test_wsgi_shortcut_with_an_internal_error(outside, project, worker, monkeypa
 
 
 def test_internal_error(api, project, worker, monkeypatch):
-    monkeypatch.setattr("tasks.queue.lease_many", lambda **_: 1 / 0)
+    monkeypatch.setattr(queue.lease_many, "steps", lambda **_: 1 / 0)
     answer = api.get(f"/task/get/{project.pk}", worker=worker)
     assert answer.status == 500
     assert "log" in answer.message

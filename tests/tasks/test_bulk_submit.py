@@ -3,7 +3,7 @@
 import pytest
 
 from projects.models import RateBucket
-from tasks import views
+from tasks import calls
 from tasks.models import Task
 from tasks.serializers import parse_bulk_submit
 from tasks.views import BulkSubmitView
@@ -165,7 +165,7 @@ def test_large_body_needs_submit_in_some_project(api, worker, submitter, item, s
     settings.MAX_BODY_BYTES = 100
     batch = [item(n) for n in range(20)]
     parsed = []
-    monkeypatch.setattr(views, "parse_bulk_submit", lambda body: parsed.append(body) or parse_bulk_submit(body))
+    monkeypatch.setattr(calls, "parse_bulk_submit", lambda body: parsed.append(body) or parse_bulk_submit(body))
     assert api.post(URL, batch, worker=worker).status == 403
     assert not parsed
     assert api.post(URL, batch, worker=submitter).content["created"] == 20

@@ -114,14 +114,14 @@ def test_paused_worker(api, worker, filled):
 
 def test_tasks_leased_before_an_error_are_returned(api, worker, filled, monkeypatch):
     first, second = filled("first", priority=2), filled("second", priority=1)
-    really = queue.lease_many
+    really = queue.lease_many.steps
 
-    def lease_many(*, project_id, **options):
+    def steps(*, project_id, **options):
         if project_id == second.pk:
             raise queue.WorkerPaused
         return really(project_id=project_id, **options)
 
-    monkeypatch.setattr("tasks.queue.leasing.lease_many", lease_many)
+    monkeypatch.setattr(queue.lease_many, "steps", steps)
     answer = api.get(f"{URL}?count=5", worker=worker)
     assert [task["project"]["id"] for task in answer.content["tasks"]] == [first.pk]
     assert api.get(URL, worker=worker).status == 403

@@ -11,7 +11,7 @@ from django.test.utils import CaptureQueriesContext
 
 from tests.client import Api
 from tracker import db
-from workers import authentication, identity
+from workers import identity
 from workers.models import Worker
 from workers.services import Registration, digest
 
@@ -253,8 +253,8 @@ def test_only_registered_workers_learn_what_is_wrong(api, worker, path):
 
 
 def test_invalid_body_while_the_database_is_away(api, worker, monkeypatch):
-    def identified(caller):
+    def steps(caller):
         raise OperationalError("gone")
 
-    monkeypatch.setattr(authentication, "identified", identified)
+    monkeypatch.setattr(identity.identified, "steps", steps)
     assert api.post("/task/release", b"{", worker=worker).status == 503

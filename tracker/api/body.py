@@ -27,7 +27,11 @@ class BrokenBody(BadInput):
 
 def read_json(request: HttpRequest, *, max_bytes: int) -> Any:
     """Return the parsed body; `{}` if it is empty or `null`. Raises BadInput, Busy, TooLarge, UnsupportedMedia."""
-    raw = read_bytes(request, max_bytes=max_bytes)
+    return parse_body(read_bytes(request, max_bytes=max_bytes))
+
+
+def parse_body(raw: bytes) -> Any:
+    """Return the parsed body; `{}` if it is empty or `null`. Raises BadInput and Busy."""
     body = parse_json(raw) if raw.strip() else None
     return {} if body is None else body
 

@@ -75,3 +75,8 @@ def _either(name: str, field: WireField, body: dict[str, Any]) -> Any:
 
 def _is_zero(value: Any) -> bool:
     return type(value) in (int, str) and not value
+
+
+def whole_number(text: str) -> int | str:
+    """A number as a query string has it; other text as it is, for the declaration to refuse."""
+    return int(text) if text.isascii() and text.removeprefix("-").isdigit() and len(text) < 20 else text

@@ -13,7 +13,7 @@ from tracker import db
 from tracker.api.body import read_bytes, read_json
 from tracker.api.description import describe
 from tracker.api.envelope import Envelope
-from tracker.api.serializers import RequestSerializer
+from tracker.api.serializers import RequestSerializer, whole_number
 
 
 class ApiView(APIView):
@@ -48,13 +48,8 @@ class ApiView(APIView):
         return serializer.parse(self.json())
 
     def query(self, serializer: type[RequestSerializer]) -> dict[str, Any]:
-        """The query string, validated by a serializer of whole numbers. Raises BadInput."""
-        return serializer.parse({name: _number(str(value)) for name, value in self.request._request.GET.items()})
-
-
-def _number(text: str) -> int | str:
-    """A query parameter as a number; other text unchanged, for the serializer to refuse."""
-    return int(text) if text.isascii() and text.removeprefix("-").isdigit() and len(text) < 20 else text
+        """The query string, checked against a declaration of whole numbers. Raises BadInput."""
+        return serializer.parse({name: whole_number(str(value)) for name, value in self.request._request.GET.items()})
 
 
 class RootView(ApiView):

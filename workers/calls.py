@@ -1,0 +1,72 @@
+"""The calls of workers, apart from where they come in.
+
+A call is written once, as steps. Its view hands it a Call made of Django's request; the event loop, one made of what it
+has received.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from tracker.api.body import parse_body
+from tracker.api.envelope import Envelope
+from tracker.api.errors import BadInput, NotIdentified, TooLarge, UnsupportedMedia
+from tracker.api.serializers import RequestSerializer, whole_number
+from tracker.steps import Steps
+from workers.identity import Credentials, credentials, identified
+
+
+class Call:
+    """A worker's call: who it says it is, and what it sent.
+
+    `read` gives the body, of which it takes no more than so many bytes; it raises TooLarge, UnsupportedMedia, BadInput.
+    `is_large` says that the body may be larger than what ordinary calls send.
+    """
+
+    def __init__(
+        self,
+        *,
+        worker_id: str | None,
+        secret: str | None,
+        query: Mapping[str, str],
+        read: Callable[[int], bytes],
+        is_large: bool,
+        max_body_bytes: int,
+    ) -> None:
+        self._worker_id, self._secret, self._query, self._read = worker_id, secret, query, read
+        self._max_body_bytes = max_body_bytes
+        self.is_large = is_large
+        self.caller: Credentials
+
+    def identify(self) -> None:
+        """Set `caller` by what the headers say. Raises NotIdentified."""
+        caller = credentials(self._worker_id, self._secret)
+        if caller is None:
+            raise NotIdentified
+        self.caller = caller
+
+    def json(self) -> Any:
+        """The body, parsed. Raises BadInput, TooLarge, UnsupportedMedia."""
+        return parse_body(self._read(self._max_body_bytes))
+
+    def query(self, serializer: type[RequestSerializer]) -> dict[str, Any]:
+        """The query string, checked against a declaration of whole numbers. Raises BadInput."""
+        return serializer.parse({name: whole_number(value) for name, value in self._query.items()})
+
+
+Handler = Callable[..., Steps[Envelope]]
+
+
+def answer(handler: Handler, call: Call, **arguments: Any) -> Steps[Envelope]:
+    """Identify the caller and handle its call.
+
+    Handlers leave it to their statement to find out who calls, in the same round trip. But a large body is not read for
+    a stranger, and what is wrong with a request is told to nobody but a worker.
+    """
+    call.identify()
+    if call.is_large:
+        yield from identified.steps(call.caller)
+    try:
+        return (yield from handler(call, **arguments))
+    except (BadInput, TooLarge, UnsupportedMedia):
+        yield from identified.steps(call.caller)
+        raise
