@@ -12,15 +12,12 @@ from tracker.serve.supervisor import follow_supervisor
 
 follow_supervisor()
 
-wsgi_app = "tracker.wsgi:application"
+wsgi_app = "tracker.asgi:application"
 bind = f"{env.text('HOST') or '127.0.0.1'}:{env.whole_number('PORT', 3010, low=1, high=65535)}"
 
-# Threads, so that a connection kept open between requests doesn't occupy a process.
-worker_class = "gthread"
+worker_class = "tracker.front.worker.FrontWorker"
 # Each thread keeps a connection to the database: processes x threads connections per machine.
 workers = env.whole_number("WEB_PROCESSES", min(8, max(2, os.cpu_count() or 1)), low=1)
-threads = env.whole_number("WEB_THREADS", 8, low=1)
-keepalive = 30
 backlog = 2048
 
 # Django is loaded once and shared by the processes that are forked from it.

@@ -14,7 +14,7 @@ from django.utils import translation
 
 from accounts.models import User
 from projects.models import Project
-from tests.client import Api
+from tests.client import Api, LoopApi
 from tests.factories import ProjectFactory, UserFactory, grant, register
 from tests.processes import PATIENCE_SECONDS
 from workers.services import Registration
@@ -39,6 +39,12 @@ def english() -> Iterator[None]:
 def api() -> Api:
     """An API client that is not logged in; workers identify themselves in each call."""
     return Api()
+
+
+@pytest.fixture(params=["django", "loop"])
+def both_doors(request: pytest.FixtureRequest) -> Api:
+    """For `api`: a call is answered alike by Django and by the event loop."""
+    return Api() if request.param == "django" else LoopApi()
 
 
 @pytest.fixture

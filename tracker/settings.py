@@ -78,7 +78,6 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
-    "tracker.api.body.drain_refused_bodies",
     "tracker.api.shortcut.answer_workers",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -143,6 +142,26 @@ MAX_BULK_BODY_BYTES = env.whole_number("MAX_BULK_BODY_BYTES", 16 * 1024 * 1024, 
 
 # Django reads a form completely before a view sees it; webui.middleware.limited_forms refuses larger ones before.
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BULK_BODY_BYTES
+
+# --- The web processes -----------------------------------------------------------------------------------------------
+
+# Workers' calls are answered on the event loop of a process, with so many database connections; everything else in so
+# many threads. Further requests wait for a thread, and are refused with 503 when WEB_QUEUE wait already or when one has
+# waited for WEB_QUEUE_SECONDS.
+WEB_DATABASE_CONNECTIONS = env.whole_number("WEB_DATABASE_CONNECTIONS", 4, low=1)
+WEB_THREADS = env.whole_number("WEB_THREADS", 8, low=1)
+WEB_QUEUE = env.whole_number("WEB_QUEUE", 256)
+WEB_QUEUE_SECONDS = env.whole_number("WEB_QUEUE_SECONDS", 10, low=1)
+
+# How long a client may take, in seconds: to send a request's head, to send its body (and one second more for every
+# 50,000 bytes), to read a response, and between requests.
+CLIENT_HEAD_SECONDS = env.whole_number("CLIENT_HEAD_SECONDS", 10, low=1)
+CLIENT_BODY_SECONDS = env.whole_number("CLIENT_BODY_SECONDS", 10, low=1)
+CLIENT_UNREAD_SECONDS = env.whole_number("CLIENT_UNREAD_SECONDS", 30, low=1)
+CLIENT_IDLE_SECONDS = env.whole_number("CLIENT_IDLE_SECONDS", 30, low=1)
+# Connections of one process, and of these from one address. Those of TRUSTED_PROXIES don't count as one address.
+CLIENT_CONNECTIONS = env.whole_number("CLIENT_CONNECTIONS", 10_000, low=1)
+CLIENT_CONNECTIONS_PER_ADDRESS = env.whole_number("CLIENT_CONNECTIONS_PER_ADDRESS", 4_000, low=1)
 
 # --- Database --------------------------------------------------------------------------------------------------------
 

@@ -7,8 +7,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase, UnreadableP
 from django.middleware.locale import LocaleMiddleware
 from django.utils import translation
 
-from tracker.api import patience
-from tracker.api.body import PATIENCE_SECONDS, SLOWEST_BYTES_PER_SECOND, BrokenBody, announced_bytes
+from tracker.api.body import BrokenBody, announced_bytes
 from tracker.api.errors import ApiError, TooLarge
 from webui.errors import MethodNotAllowed, error_response, to_login
 
@@ -67,7 +66,7 @@ class PageLocaleMiddleware(LocaleMiddleware):
 
 
 def limited_forms(get_response: GetResponse) -> GetResponse:
-    """Middleware: read the form posted to a page, with the API's limits on size and time."""
+    """Middleware: read the form posted to a page, with the API's limits on its size."""
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
         if request.method != "POST" or not request.path.endswith("/"):
@@ -77,12 +76,11 @@ def limited_forms(get_response: GetResponse) -> GetResponse:
         announced = announced_bytes(request) or 0
         if announced > most:
             return error_response(request, TooLarge())
-        # Read the form now, under the time limit; views then find it parsed.
-        with patience.limit(request, seconds=PATIENCE_SECONDS + announced / SLOWEST_BYTES_PER_SECOND):
-            try:
-                _ = request.POST
-            except UnreadablePostError:
-                return error_response(request, BrokenBody())
+        try:
+            # Views then find it parsed.
+            _ = request.POST
+        except UnreadablePostError:
+            return error_response(request, BrokenBody())
         return get_response(request)
 
     return middleware

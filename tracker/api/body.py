@@ -1,21 +1,13 @@
 """Reads the request body as JSON, regardless of its Content-Type."""
 
 import threading
-from collections.abc import Callable
 from typing import Any
 
 import orjson
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse
-from gunicorn.http.errors import ParseException
+from django.http import HttpRequest
 
-from tracker.api import patience
 from tracker.api.errors import BadInput, Busy, TooLarge, UnsupportedMedia
-
-# A client may take PATIENCE_SECONDS to send its body, plus a second per SLOWEST_BYTES_PER_SECOND bytes.
-PATIENCE_SECONDS = 10.0
-SLOWEST_BYTES_PER_SECOND = 50_000
-DRAIN_SECONDS = 1.0
 
 LARGE_PARSE_SECONDS = 10.0
 _large_parse = threading.Lock()
@@ -62,9 +54,8 @@ def read_bytes(request: HttpRequest, *, max_bytes: int) -> bytes:
     if announced is not None and announced > max_bytes:
         raise _too_large(max_bytes)
     try:
-        with patience.limit(request, seconds=PATIENCE_SECONDS + (announced or max_bytes) / SLOWEST_BYTES_PER_SECOND):
-            raw: bytes = _body_stream(request).read(max_bytes + 1)
-    except (OSError, ParseException) as error:
+        raw: bytes = _body_stream(request).read(max_bytes + 1)
+    except OSError as error:
         raise BrokenBody from error
     if len(raw) > max_bytes:
         raise _too_large(max_bytes)
@@ -86,36 +77,6 @@ def announced_bytes(request: HttpRequest) -> int | None:
 
 def _too_large(max_bytes: int) -> TooLarge:
     return TooLarge(f"The request body is larger than the {max_bytes} bytes allowed here; send it in parts.")
-
-
-def drain_refused_bodies(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
-    """Middleware: after an error response, read the rest of the body, if it is short and arrives at once.
-
-    Closing a connection that has unread data resets it, and the client may never see the error response.
-    """
-
-    def middleware(request: HttpRequest) -> HttpResponse:
-        response = get_response(request)
-        if response.status_code >= 400 and request.method == "POST":
-            _drain(request)
-        return response
-
-    return middleware
-
-
-def _drain(request: HttpRequest) -> None:
-    left = settings.MAX_BODY_BYTES
-    if (announced_bytes(request) or 0) > left:
-        return
-    try:
-        with patience.limit(request, seconds=DRAIN_SECONDS):
-            while left > 0 and (part := _body_stream(request).read(_PART_BYTES)):
-                left -= len(part)
-    except (OSError, ParseException):
-        pass
-
-
-_PART_BYTES = 64 * 1024
 
 
 def _body_stream(request: HttpRequest) -> Any:

@@ -14,8 +14,6 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import Resolver404, ResolverMatch, get_resolver
 
-from tracker.api.body import drain_refused_bodies
-
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 WSGIApplication = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
@@ -28,7 +26,7 @@ class WorkersFirst:
 
     def __init__(self, application: WSGIApplication) -> None:
         self._application = application
-        self._answer = drain_refused_bodies(_answer)
+        self._answer = _answer
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         found = _found(environ["PATH_INFO"])

@@ -51,7 +51,7 @@ def client_address(request: HttpRequest) -> str:
     """
     address = _plain(str(request.META.get("REMOTE_ADDR", "")))
     hops = [hop.strip() for hop in request.headers.get("X-Forwarded-For", "").split(",") if hop.strip()]
-    while hops and _is_trusted_proxy(address):
+    while hops and is_trusted_proxy(address):
         address = _plain(hops.pop())
     return address
 
@@ -77,7 +77,8 @@ def _limited_address(address: str) -> str:
     return address if parsed.version == 4 else str(ipaddress.ip_network(f"{address}/64", strict=False))
 
 
-def _is_trusted_proxy(address: str) -> bool:
+def is_trusted_proxy(address: str) -> bool:
+    """Whether this is the address of a proxy in TRUSTED_PROXIES."""
     # A server that listens on a Unix socket sees no address; only a proxy on this machine reaches it.
     try:
         parsed = ipaddress.ip_address(address or "127.0.0.1")

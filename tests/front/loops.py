@@ -1,0 +1,21 @@
+"""Running coroutines in tests."""
+
+import asyncio
+from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+def on_loop(coroutine: Coroutine[Any, Any, T]) -> T:
+    """What the coroutine returns, on a loop of its own.
+
+    In a thread of its own, too: playwright leaves a loop running in the one where the browser's tests have been.
+    """
+
+    async def bounded() -> T:
+        return await asyncio.wait_for(coroutine, 60)
+
+    with ThreadPoolExecutor(1) as other:
+        return other.submit(asyncio.run, bounded()).result()

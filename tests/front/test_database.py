@@ -1,0 +1,225 @@
+"""The event loop's database connections, and collected calls on the real queue."""
+
+import asyncio
+from collections import Counter
+
+import pytest
+from django.db import OperationalError
+
+from projects.models import Project
+from projects.ratelimit import RateLimited
+from tasks import queue
+from tasks.models import ClosedTask, Task
+from tests.factories import ProjectFactory, TaskFactory, register
+from tests.front.loops import on_loop
+from tracker import db
+from tracker.front.collector import LANES
+from tracker.front.database import Database
+from tracker.steps import Group, Query
+from workers.identity import Credentials, UnknownWorker
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+WORKERS = 24
+
+
+def run(scenario, size=4):
+    """Run a scenario with a database of its own, on a loop of its own."""
+
+    async def main():
+        database = Database(size)
+        try:
+            return await scenario(database)
+        finally:
+            database.close()
+
+    return on_loop(main())
+
+
+def all_at_once(*works, size=4):
+    """What these steps return or raise, begun at the same moment."""
+
+    async def scenario(database):
+        return await asyncio.gather(*(database.run(work) for work in works), return_exceptions=True)
+
+    return run(scenario, size)
+
+
+def test_it_works():
+    async def scenario(database):
+        return await database.rows(Query("SELECT %(number)s + 1, %(text)s", {"number": 41, "text": "100 %"}))
+
+    assert run(scenario) == [(42, "100 %")]
+
+
+def test_statements_are_prepared_once_per_session():
+    async def scenario(database):
+        for number in range(3):
+            await database.rows(Query("SELECT %(number)s::int % 2", {"number": number}))
+        return await database.rows(Query("SELECT count(*)::int FROM pg_prepared_statements", {}))
+
+    assert run(scenario, size=1) == [(1,)]
+
+
+def test_a_large_statement():
+    text = "x" * 5_000_000
+
+    async def scenario(database):
+        return await database.rows(Query("SELECT length(%(text)s)", {"text": text}))
+
+    assert run(scenario) == [(len(text),)]
+
+
+def test_more_work_than_connections():
+    async def scenario(database):
+        query = Query("SELECT pg_backend_pid() FROM pg_sleep(0.01)", {})
+        return await asyncio.gather(*(database.rows(query) for _ in range(20)))
+
+    assert 1 <= len({rows[0] for rows in run(scenario, size=3)}) <= 3
+
+
+def test_errors_are_those_of_django():
+    async def scenario(database):
+        with pytest.raises(OperationalError):
+            await database.rows(Query("SELECT pg_terminate_backend(pg_backend_pid())", {}))
+        # The next one has a new connection.
+        return await database.rows(Query("SELECT 1", {}))
+
+    assert run(scenario, size=1) == [(1,)]
+
+
+def test_a_connection_that_ended_while_idle_is_not_used():
+    async def scenario(database):
+        ((backend,),) = await database.rows(Query("SELECT pg_backend_pid()", {}))
+        (connection,) = database._free
+        await asyncio.to_thread(terminate, backend)
+        while not connection.is_broken:
+            await asyncio.sleep(0.01)
+        return await database.rows(Query("SELECT 1", {}))
+
+    assert run(scenario, size=1) == [(1,)]
+
+
+def terminate(backend):
+    from django.db import connection
+
+    try:
+        db.one("SELECT pg_terminate_backend(%(backend)s)", {"backend": backend})
+    finally:
+        connection.close()
+
+
+def test_a_server_that_is_away(settings, monkeypatch):
+    async def scenario(database):
+        database._parameters["host"] = "/nowhere"
+        with pytest.raises(OperationalError):
+            await database.rows(Query("SELECT 1", {}))
+
+    run(scenario)
+
+
+def test_one_calls_fault_is_not_anothers():
+    group = Group(
+        """
+        SELECT call.position, 10 / call.worker
+        FROM unnest(%(position)s::int[], %(worker)s::int[]) AS call (position, worker)
+        """,
+        order=lambda values: values["worker"],
+    )
+
+    async def scenario(database):
+        queries = [Query("SELECT 10 / %(worker)s", {"worker": worker}, group=group) for worker in (5, 0, 2, 1)]
+        return await asyncio.gather(*map(database.rows, queries), return_exceptions=True)
+
+    five, zero, two, one = run(scenario)
+    assert (five, two, one) == ([(2,)], [(5,)], [(10,)])
+    assert "division by zero" in str(zero)
+
+
+@pytest.fixture
+def workers():
+    return [register().worker for _ in range(WORKERS)]
+
+
+def leases(project, workers):
+    return [queue.lease_many.steps(worker=worker, project_id=project.pk, count=1) for worker in workers]
+
+
+def test_leases_that_wait_together(project, workers, monkeypatch):
+    TaskFactory.create_batch(WORKERS - 4, project=project)
+    statements = count_statements(monkeypatch)
+    leased = all_at_once(*leases(project, workers))
+    tasks = [task for one in leased for task in one.tasks]
+    assert len({task.id for task in tasks}) == len(tasks) == WORKERS - 4
+    assert {(task.id, task.assignee) for task in tasks} == set(
+        Task.objects.exclude(assignee=None).values_list("pk", "assignee")
+    )
+    assert sum(one.reason == "empty" for one in leased) == 4
+    assert len(statements) <= 2 * LANES
+
+
+def count_statements(monkeypatch):
+    statements = []
+    really = Database._run
+
+    async def counted(self, query):
+        statements.append(query)
+        return await really(self, query)
+
+    monkeypatch.setattr(Database, "_run", counted)
+    return statements
+
+
+def test_leases_keep_the_rate(workers):
+    project = ProjectFactory(assign_rate=0.001)
+    TaskFactory.create_batch(WORKERS, project=project)
+    outcomes = Counter(type(one) for one in all_at_once(*leases(project, workers)))
+    assert outcomes == {queue.Leased: 1, RateLimited: WORKERS - 1}
+
+
+def test_who_calls_is_asked_for_each(project, workers):
+    TaskFactory.create_batch(WORKERS, project=project)
+    stranger = Credentials(workers[0].pk, bytes(32))
+    *others, refused = all_at_once(*leases(project, [*workers[1:], stranger]))
+    assert type(refused) is UnknownWorker
+    assert all(one.tasks for one in others)
+
+
+def test_several_agree_in_one_statement(project, workers):
+    task = TaskFactory(project=project, verification_count=3)
+    voters = workers[:4]
+    held = []
+    for worker in voters:
+        # One after the other, since a task is leased to one worker at a time.
+        leased = queue.lease_many(worker=worker, project_id=project.pk, count=1)
+        held.append(bool(leased.tasks))
+        if leased.tasks:
+            all_at_once(
+                *(
+                    queue.release.steps(worker=one, task_id=task.pk, result=queue.Result.OK, verification=5)
+                    for one in (worker, *workers[4:])
+                )
+            )
+    assert held == [True, True, True, False]
+    assert ClosedTask.objects.get().verification == 5
+
+
+def test_submits_of_one_hash(project, workers):
+    from tests.factories import grant
+
+    Project.objects.filter(pk=project.pk).update(public=False)
+    works = []
+    for worker in workers:
+        grant(registration_of(worker), project, submit=True)
+        task = queue.NewTask("x", hash64=7)
+        works.append(queue.submit.steps(worker=worker, project_id=project.pk, task=task))
+    outcomes = all_at_once(*works)
+    stored = [one for one in outcomes if isinstance(one, int)]
+    assert stored == [Task.objects.get().pk]
+    assert all(type(one) is queue.DuplicateTask for one in outcomes if one not in stored)
+
+
+def registration_of(worker):
+    from workers.services import Registration
+
+    return Registration(worker, "")

@@ -1,0 +1,1 @@
+"""The event loop in front: it holds the connections, so that slow, idle and waiting clients occupy no thread."""

@@ -1,0 +1,62 @@
+"""The ASGI application of the web processes: workers' calls on the loop, everything else in threads."""
+
+from typing import Any
+
+from django.conf import settings
+from django.urls import Resolver404, resolve
+
+from tracker.api.errors import Busy
+from tracker.front.bridge import Receive, Send, WsgiApplication, WsgiBridge
+from tracker.front.calls import WorkerCalls, respond
+from tracker.front.database import Database
+from tracker.front.pool import Pool, PoolBusy
+
+
+class Application:
+    """Answers requests, or hands them to the synchronous application; 503 at once when that has too much to do."""
+
+    _calls: WorkerCalls
+    _bridge: WsgiBridge
+
+    def __init__(self, synchronous: WsgiApplication) -> None:
+        self._synchronous = synchronous
+
+    async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._live(receive, send)
+            return
+        if await self._calls(scope, receive, send):
+            return
+        try:
+            await self._bridge(scope, receive, send)
+        except PoolBusy:
+            await respond(Busy().answer(), send)
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        """ASGI's lifespan: threads and connections are made in the process that uses them, which was forked."""
+        await receive()
+        pool = Pool(settings.WEB_THREADS, waiting=settings.WEB_QUEUE, patience=settings.WEB_QUEUE_SECONDS)
+        database = Database(settings.WEB_DATABASE_CONNECTIONS)
+        self._calls = WorkerCalls(database)
+        self._bridge = WsgiBridge(self._synchronous, pool, body_limit)
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        pool.shutdown()
+        database.close()
+        await send({"type": "lifespan.shutdown.complete"})
+
+
+def body_limit(path: str) -> int:
+    """How many bytes of a request's body are received before the application is asked. None where there is nothing."""
+    try:
+        resolve(path)
+    except Resolver404:
+        return 0
+    path = path.removeprefix("/api")
+    if path == "/task/bulk_submit":
+        return settings.MAX_BULK_BODY_BYTES
+    if path == "/git/receivehook":
+        return settings.MAX_WEBHOOK_BODY_BYTES
+    if path.endswith("/console/"):
+        return settings.MAX_BULK_BODY_BYTES + settings.MAX_BODY_BYTES
+    return settings.MAX_BODY_BYTES

@@ -1,0 +1,260 @@
+"""HTTP connections on the event loop, with a deadline for everything that a client may delay.
+
+uvicorn's protocol on httptools parses requests and writes responses. It has no deadline for receiving a request, no
+limit on its head, and parses as many pipelined requests as a client sends. This subclass adds them.
+
+Deadlines are not timers: each connection has one, and `expire_overdue` looks through all of them once a second.
+"""
+
+import asyncio
+import math
+from collections import Counter
+from collections.abc import Container
+from typing import Any, NamedTuple
+
+import orjson
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+NEVER = math.inf
+# How long a client may go on sending after it was refused.
+LINGER_SECONDS = 2.0
+
+# How far the request is that is being received.
+IDLE, HEAD, BODY = range(3)
+
+
+class Limits(NamedTuple):
+    """What a client may take. Times in seconds.
+
+    `head_seconds` for a request's head, `body_seconds` for its body and one more second for every `body_rate` bytes,
+    `idle_seconds` between requests, `unread_seconds` while a response waits to be read. `body_bytes` is the largest
+    body that any call takes. `connections` per process, `per_address` of these from one address.
+    """
+
+    head_seconds: float = 10.0
+    body_seconds: float = 10.0
+    body_rate: int = 50_000
+    body_bytes: int = 16 * 1024 * 1024
+    idle_seconds: float = 30.0
+    unread_seconds: float = 30.0
+    head_bytes: int = 64 * 1024
+    address_bytes: int = 8 * 1024
+    pipelined: int = 16
+    connections: int = 10_000
+    per_address: int = 4_000
+
+
+class FrontProtocol(HttpToolsProtocol):
+    """One connection. `limits` is set once per process, before it listens."""
+
+    limits = Limits()
+    #: Addresses that many clients share.
+    proxies: Container[str] = ()
+    #: Open connections by address.
+    by_address: Counter[str] = Counter()
+
+    # On the loop's clock: until when the client has to send more, and to read more.
+    deadline = NEVER
+    unread_deadline = NEVER
+    phase = IDLE
+    # Of the head that is being received: bytes of reads that did not complete it, and of its headers.
+    head_bytes = 0
+    headers_bytes = 0
+    address = ""
+    stopping = False
+    is_lingering = False
+
+    # --- The connection ---
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self.deadline = self.loop.time() + self.limits.head_seconds
+        peer = transport.get_extra_info("peername")
+        self.address = peer[0] if isinstance(peer, tuple) else ""
+        if self.address not in self.proxies:
+            self.by_address[self.address] += 1
+        if len(self.connections) > self.limits.connections or self.by_address[self.address] > self.limits.per_address:
+            self.refuse(503, "Too many connections; try again.", "Retry-After: 1\r\n")
+            # At once: lingering would take up the room that there isn't.
+            self.transport.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        if self.by_address[self.address] > 1:
+            self.by_address[self.address] -= 1
+        else:
+            del self.by_address[self.address]
+
+    def eof_received(self) -> bool:  # type: ignore[override]
+        # The client has sent everything but may still read: its last response must not be lost.
+        if self.is_lingering:
+            return False
+        if self.cycle is not None and not self.cycle.response_complete and not self.cycle.more_body:
+            self.cycle.keep_alive = False
+            return True
+        return False
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self.unread_deadline = self.loop.time() + self.limits.unread_seconds
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self.unread_deadline = NEVER
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether no further request is taken from this connection."""
+        return self.is_lingering or self.transport.is_closing()
+
+    # --- Requests ---
+
+    def data_received(self, data: bytes) -> None:
+        if self.has_ended:
+            # Up to the deadline: whoever goes on sending is cut off there.
+            return
+        super().data_received(data)
+        if self.phase == HEAD and not self.has_ended:
+            self.head_bytes += len(data)
+            if self.head_bytes > self.limits.head_bytes:
+                self.refuse(431, f"The request's head is larger than {self.limits.head_bytes} bytes.")
+
+    def on_message_begin(self) -> None:
+        self.phase, self.head_bytes, self.headers_bytes = HEAD, 0, 0
+        self.deadline = self.loop.time() + self.limits.head_seconds
+        super().on_message_begin()
+
+    def on_url(self, url: bytes) -> None:
+        super().on_url(url)
+        if len(self.url) > self.limits.address_bytes and not self.has_ended:
+            self.refuse(414, f"The address is longer than {self.limits.address_bytes} bytes.")
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self.headers_bytes += len(name) + len(value)
+        if self.headers_bytes <= self.limits.head_bytes:
+            super().on_header(name, value)
+        elif not self.has_ended:
+            self.refuse(431, f"The request's head is larger than {self.limits.head_bytes} bytes.")
+
+    def on_headers_complete(self) -> None:
+        if self.has_ended:
+            return
+        self.phase = BODY
+        if len(self.pipeline) >= self.limits.pipelined:
+            self.refuse(400, "Too many requests at once on one connection; wait for the responses.")
+            return
+        self.deadline = self.loop.time() + self.limits.body_seconds + self._announced() / self.limits.body_rate
+        super().on_headers_complete()
+        if self.stopping:
+            self.cycle.keep_alive = False
+
+    def _announced(self) -> int:
+        """The length of the body; of a chunked one, the largest possible."""
+        length = 0
+        for name, value in self.headers:
+            if name == b"transfer-encoding":
+                return self.limits.body_bytes
+            if name == b"content-length":
+                length = min(int(value), self.limits.body_bytes)
+        return length
+
+    def on_body(self, body: bytes) -> None:
+        if self.cycle is not None and not self.has_ended:
+            super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self.phase = IDLE
+        if self.has_ended:
+            return
+        # The response may have been sent before the body had arrived.
+        is_answered = self.cycle.response_complete
+        self.deadline = self.loop.time() + self.limits.idle_seconds if is_answered else NEVER
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        self.server_state.total_requests += 1
+        if self.has_ended:
+            # Until the last response is read.
+            self.unread_deadline = self.loop.time() + self.limits.unread_seconds
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+        elif self.phase == IDLE:
+            self.deadline = self.loop.time() + self.limits.idle_seconds
+
+    # --- Refusals ---
+
+    def expire(self) -> None:
+        """End what has taken too long. A client that has sent half a request is told so."""
+        if self.unread_deadline < self.deadline or self.transport.get_write_buffer_size():
+            self.transport.abort()
+        elif self.phase == IDLE:
+            self.transport.close()
+        elif self.phase == HEAD:
+            self.refuse(408, "The request's head came too slowly.")
+        else:
+            self.refuse(
+                400,
+                "The request body ended before its announced length, came too slowly or was not properly chunked.",
+            )
+
+    def send_400_response(self, msg: str) -> None:
+        self.refuse(400, f"Bad Request. {msg}")
+
+    def refuse(self, status: int, message: str, headers: str = "") -> None:
+        """Answer with an envelope and close the connection, unless a response is under way."""
+        if self.cycle is None or not self.cycle.response_started or self.cycle.response_complete:
+            body = orjson.dumps({"ok": False, "message": message}, option=orjson.OPT_APPEND_NEWLINE)
+            head = (
+                f"HTTP/1.1 {status} {_REASONS[status]}\r\nConnection: close\r\nContent-Type: application/json\r\n"
+                f"{headers}Content-Length: {len(body)}\r\n\r\n"
+            )
+            self.transport.write(head.encode() + body)
+        if self.cycle is not None:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        self.pipeline.clear()
+        self._linger()
+
+    def _linger(self) -> None:
+        """Close once the client has stopped sending, or soon: data that nobody read would reset the connection, and the
+        client would lose the response.
+        """
+        self.flow.resume_reading()
+        self.phase, self.is_lingering = IDLE, True
+        self.deadline = self.loop.time() + LINGER_SECONDS
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+
+    # --- The end ---
+
+    def shutdown(self) -> None:
+        """The process stops: the next response is this connection's last one, and says so.
+
+        A connection that is idle at this moment is not closed at once, since its client may have sent a request that is
+        still on its way and would be reset.
+        """
+        self.stopping = True
+        for cycle in [self.cycle, *(waiting for waiting, _ in self.pipeline)]:
+            if cycle is not None and not cycle.response_complete:
+                cycle.keep_alive = False
+
+    def close_if_idle(self) -> None:
+        if self.phase == IDLE and (self.cycle is None or self.cycle.response_complete):
+            self.transport.close()
+
+
+_REASONS = {
+    400: "Bad Request",
+    408: "Request Timeout",
+    414: "URI Too Long",
+    431: "Request Header Fields Too Large",
+    503: "Service Unavailable",
+}
+
+
+def expire_overdue(connections: set[Any], now: float) -> None:
+    """End the connections that are over their deadline."""
+    for connection in [one for one in connections if min(one.deadline, one.unread_deadline) < now]:
+        connection.expire()
