@@ -26,7 +26,6 @@ class WorkersFirst:
 
     def __init__(self, application: WSGIApplication) -> None:
         self._application = application
-        self._answer = _answer
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         found = _found(environ["PATH_INFO"])
@@ -38,7 +37,7 @@ class WorkersFirst:
         except DisallowedHost:
             return self._application(environ, start_response)
         request.resolver_match = found
-        response = self._answer(request)
+        response = _answer(request)
         start_response(f"{response.status_code} {response.reason_phrase}", list(response.items()))
         return [response.content]
 

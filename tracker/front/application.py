@@ -47,7 +47,7 @@ class Application:
 
 
 def body_limit(path: str) -> int:
-    """How many bytes of a request's body are received before the application is asked. None where there is nothing."""
+    """How many bytes of a request's body are received before the application is asked; 0 at unknown paths."""
     try:
         resolve(path)
     except Resolver404:

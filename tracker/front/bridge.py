@@ -4,7 +4,6 @@ A thread is taken once the request's body is there and given back once the respo
 nor a slow reader occupies one. Large bodies and responses are kept in temporary files meanwhile.
 """
 
-import logging
 import sys
 import tempfile
 from collections.abc import Callable, Iterable
@@ -17,8 +16,6 @@ WsgiApplication = Callable[..., Iterable[bytes]]
 Body = IO[bytes] | tempfile.SpooledTemporaryFile[bytes]
 Receive = Callable[[], Any]
 Send = Callable[[dict[str, Any]], Any]
-
-logger = logging.getLogger("tracker.front")
 
 #: Bytes of a body or response that are kept in memory; more goes to a temporary file.
 IN_MEMORY = 1024 * 1024
@@ -59,11 +56,11 @@ class WsgiBridge:
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         with tempfile.SpooledTemporaryFile(max_size=IN_MEMORY) as body:
             try:
-                length = await receive_body(scope, receive, body, limit=self._body_limit(scope["path"]))
+                await receive_body(scope, receive, body, limit=self._body_limit(scope["path"]))
             except Disconnected:
                 return
             body.seek(0)
-            environ = environ_of(scope, body, length)
+            environ = environ_of(scope, body)
             response = await self._pool.run(run, self._application, environ)
         await respond(response, send)
 
@@ -79,15 +76,15 @@ def announced_length(scope: dict[str, Any]) -> int | None:
     return length
 
 
-async def receive_body(scope: dict[str, Any], receive: Receive, body: Body, *, limit: int) -> int:
-    """Write the body to a file and return its length. Raises Disconnected.
+async def receive_body(scope: dict[str, Any], receive: Receive, body: Body, *, limit: int) -> None:
+    """Write the body to a file. Raises Disconnected.
 
     A body that is announced as larger than `limit` is not read, and of a chunked one no more than is needed to see that
     it is: the application refuses both.
     """
     announced = announced_length(scope)
     if announced is not None and announced > limit:
-        return 0
+        return
     length = 0
     more = announced != 0
     while more:
@@ -96,10 +93,9 @@ async def receive_body(scope: dict[str, Any], receive: Receive, body: Body, *, l
             raise Disconnected
         length += body.write(message.get("body", b""))
         more = message.get("more_body", False) and length <= limit
-    return length
 
 
-def environ_of(scope: dict[str, Any], body: Body, length: int) -> dict[str, Any]:
+def environ_of(scope: dict[str, Any], body: Body) -> dict[str, Any]:
     """The WSGI environment of a request (PEP 3333)."""
     server, client = scope.get("server") or ("", None), scope.get("client") or ("", None)
     environ: dict[str, Any] = {

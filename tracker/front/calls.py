@@ -1,6 +1,5 @@
 """The calls of workers that the event loop answers itself: without a thread, and without a Django request."""
 
-import logging
 from functools import lru_cache
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -16,8 +15,6 @@ from tracker.front.bridge import Disconnected, Receive, Send
 from tracker.front.database import Database
 from workers.authentication import CallerView
 from workers.calls import Call, answer
-
-logger = logging.getLogger("tracker.front")
 
 _ADDRESSES = "tracker.worker_urls"
 

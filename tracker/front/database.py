@@ -55,9 +55,15 @@ class Connection:
     async def rows(self, query: Query) -> Rows:
         """Run a statement and return all rows. Raises psycopg2's errors."""
         cursor = self._connection.cursor()
+        known = len(self._prepared)
         text = _prepared(query.statement, self._prepared) if self._prepares else query.statement
         cursor.execute(text, query.values)
-        await self._finish()
+        try:
+            await self._finish()
+        except psycopg2.Error:
+            # Whether the session has prepared a statement whose first run failed is not known.
+            self.is_broken = self.is_broken or len(self._prepared) > known
+            raise
         rows: Rows = cursor.fetchall() if cursor.description else []
         return rows
 
