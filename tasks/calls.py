@@ -16,21 +16,21 @@ from tasks.serializers import (
     released_content,
     tasks_content,
 )
-from tracker.api.envelope import Envelope
+from tracker.api.envelope import Reply
 from tracker.steps import Steps
 from workers.access import require_submit_anywhere
 from workers.calls import Call
 from workers.identity import identified
 
 
-def submit(call: Call) -> Steps[Envelope]:
+def submit(call: Call) -> Steps[Reply]:
     """POST /task/submit."""
     project_id, task = parse_submit(call.json())
     task_id = yield from queue.submit.steps(worker=call.caller, project_id=project_id, task=task)
-    return Envelope({"task": {"id": task_id}})
+    return Reply({"task": {"id": task_id}})
 
 
-def bulk_submit(call: Call) -> Steps[Envelope]:
+def bulk_submit(call: Call) -> Steps[Reply]:
     """POST /task/bulk_submit."""
     if call.is_large:
         yield from require_submit_anywhere.steps(call.caller)
@@ -43,38 +43,38 @@ def bulk_submit(call: Call) -> Steps[Envelope]:
         for one in stored
     ]
     duplicates = sum(one.duplicate for one in stored)
-    return Envelope({"created": len(stored) - duplicates, "duplicates": duplicates, "results": results})
+    return Reply({"created": len(stored) - duplicates, "duplicates": duplicates, "results": results})
 
 
-def get_task(call: Call, *, project_id: int) -> Steps[Envelope]:
+def get_task(call: Call, *, project_id: int) -> Steps[Reply]:
     """GET /task/get/:project."""
     count = call.query(LeaseQuery)["count"]
     leased = yield from queue.lease_many.steps(worker=call.caller, project_id=project_id, count=count or 1)
     return lease_answer(leased, count)
 
 
-def get_any_task(call: Call) -> Steps[Envelope]:
+def get_any_task(call: Call) -> Steps[Reply]:
     """GET /task/get."""
     worker = yield from identified.steps(call.caller)
     count = call.query(LeaseQuery)["count"]
     return lease_answer((yield from queue.lease_anywhere.steps(worker=worker, count=count or 1)), count)
 
 
-def release(call: Call) -> Steps[Envelope]:
+def release(call: Call) -> Steps[Reply]:
     """POST /task/release."""
     report = parse_release(call.json())
     released = yield from queue.release.steps(worker=call.caller, **report._asdict())
-    return Envelope({"updated": released.updated}, message=release_message(released))
+    return Reply({"updated": released.updated}, message=release_message(released))
 
 
-def bulk_release(call: Call) -> Steps[Envelope]:
+def bulk_release(call: Call) -> Steps[Reply]:
     """POST /task/bulk_release."""
     reports = parse_bulk_release(call.json())
     released = yield from queue.release_many.steps(worker=call.caller, reports=reports)
-    return Envelope(released_content(reports, released))
+    return Reply(released_content(reports, released))
 
 
-def exchange(call: Call) -> Steps[Envelope]:
+def exchange(call: Call) -> Steps[Reply]:
     """POST /task/exchange."""
     project_id, count, reports = parse_exchange(call.json())
     released, leased = yield from queue.exchange.steps(
@@ -82,22 +82,22 @@ def exchange(call: Call) -> Steps[Envelope]:
     )
     content = released_content(reports, released) | {"tasks": tasks_content(leased)}
     if leased.tasks:
-        return Envelope(content)
+        return Reply(content)
     content["reason"] = leased.reason
     if leased.delay is not None:
         content["rate_limit_delay"] = leased.delay
-    return Envelope(content, headers={"Retry-After": str(math.ceil(leased.delay or settings.EMPTY_RETRY_AFTER))})
+    return Reply(content, headers={"Retry-After": str(math.ceil(leased.delay or settings.EMPTY_RETRY_AFTER))})
 
 
-def lease_answer(leased: queue.Leased, count: int | None) -> Envelope:
+def lease_answer(leased: queue.Leased, count: int | None) -> Reply:
     """The response to a lease: one task, or a list of tasks if a `count` was given."""
     if not leased.tasks:
         # Existing clients compare this text exactly; after any other text they would retry without a pause.
-        return Envelope(
+        return Reply(
             {"reason": leased.reason},
             ok=False,
             message="No task available",
             headers={"Retry-After": str(settings.EMPTY_RETRY_AFTER)},
         )
     tasks = tasks_content(leased)
-    return Envelope({"task": tasks[0]} if count is None else {"tasks": tasks})
+    return Reply({"task": tasks[0]} if count is None else {"tasks": tasks})

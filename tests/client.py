@@ -1,6 +1,5 @@
 """The API client of the tests. It checks every response against the envelope and /api/schema."""
 
-from collections.abc import Coroutine
 from typing import Any
 
 import orjson
@@ -10,9 +9,11 @@ from django.utils.datastructures import CaseInsensitiveMapping
 
 from tests.contract import check_described
 from tracker import steps
+from tracker.api.envelope import Reply
 from tracker.front.calls import WorkerCalls
-from tracker.front.database import Database
-from tracker.steps import Steps, T
+from tracker.front.cycle import encoded
+from tracker.front.database import Ended
+from tracker.steps import Steps
 from workers.services import Registration
 
 ENVELOPE_KEYS = {"ok", "message", "rate_limit_delay", "content"}
@@ -27,6 +28,7 @@ class Answer:
         self.status = response.status_code
         self.headers = response.headers
         assert response["Content-Type"] == "application/json", response.content
+        assert response["Cache-Control"] == "no-store"
         self.json = orjson.loads(response.content)
         check_envelope(self.json)
         request = response.request
@@ -100,52 +102,33 @@ class LoopApi(Api):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        self.calls = WorkerCalls(DjangosConnection())
+        self.calls = WorkerCalls(run_here)
 
     def _send(self, method: str, path: str, body: bytes, headers: dict[str, str], content_type: str) -> Any:
-        address, _, query = path.partition("?")
         sent = {"Host": "testserver", "Content-Length": str(len(body))} | headers
-        scope = {
-            "type": "http",
-            "method": method,
-            "path": address,
-            "query_string": query.encode(),
-            "headers": [(name.lower().encode(), value.encode("latin-1")) for name, value in sent.items()],
-        }
-        messages: list[dict[str, Any]] = []
-
-        async def receive() -> dict[str, Any]:
-            return {"type": "http.request", "body": body, "more_body": False}
-
-        async def send(message: dict[str, Any]) -> None:
-            messages.append(message)
-
-        if not at_once(self.calls(scope, receive, send)):
+        fields = [(name.lower().encode(), value.encode("latin-1")) for name, value in sent.items()]
+        found = self.calls.find(method.encode(), path.encode(), fields)
+        if found is None:
             return super()._send(method, path, body, headers, content_type)
-        start, content = messages
-        response = HttpResponse(content["body"], status=start["status"])
-        response.headers = CaseInsensitiveMapping({name.decode(): value.decode() for name, value in start["headers"]})
-        response.request = {"REQUEST_METHOD": method, "PATH_INFO": address}
+        replies: list[Reply] = []
+        self.calls.answer(found, body, replies.append)
+        (reply,) = replies
+        head, _, content = encoded(reply, b"", keep_alive=True).partition(b"\r\n\r\n")
+        status, *lines = head.decode("latin-1").split("\r\n")
+        response = HttpResponse(content, status=int(status.split()[1]))
+        response.headers = CaseInsensitiveMapping(dict(line.split(": ", 1) for line in lines))
+        response.request = {"REQUEST_METHOD": method, "PATH_INFO": path.partition("?")[0]}
         return response
 
 
-def at_once(coroutine: Coroutine[Any, Any, T]) -> T:
-    """What a coroutine returns that waits for nothing. Without a loop, in which Django would refuse to connect."""
+def run_here(work: Steps[Any], ended: Ended) -> None:
+    """Run steps on Django's connection, here and now."""
     try:
-        coroutine.send(None)
-    except StopIteration as done:
-        return done.value
-    raise AssertionError("it waits")
-
-
-class DjangosConnection(Database):
-    """Runs what the loop asks for here and now."""
-
-    def __init__(self) -> None:
-        pass
-
-    async def run(self, work: Steps[T]) -> T:
-        return steps.run(work)
+        value = steps.run(work)
+    except Exception as error:
+        ended(None, error)
+    else:
+        ended(value, None)
 
 
 def _identity(worker: Registration | None) -> dict[str, str]:

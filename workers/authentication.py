@@ -63,4 +63,4 @@ class CallerView(ApiView):
             is_large=request.method == "POST" and is_large(request),
             max_body_bytes=self.max_body_bytes,
         )
-        return run(answer(self.handler, call, **arguments))
+        return Envelope(reply=run(answer(self.handler, call, **arguments)))

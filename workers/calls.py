@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from tracker.api.body import parse_body
-from tracker.api.envelope import Envelope
+from tracker.api.envelope import Reply
 from tracker.api.errors import BadInput, NotIdentified, TooLarge, UnsupportedMedia
 from tracker.api.serializers import RequestSerializer, whole_number
 from tracker.steps import Steps
@@ -53,10 +53,10 @@ class Call:
         return serializer.parse({name: whole_number(value) for name, value in self._query.items()})
 
 
-Handler = Callable[..., Steps[Envelope]]
+Handler = Callable[..., Steps[Reply]]
 
 
-def answer(handler: Handler, call: Call, **arguments: Any) -> Steps[Envelope]:
+def answer(handler: Handler, call: Call, **arguments: Any) -> Steps[Reply]:
     """Identify the caller and handle its call.
 
     Handlers leave it to their statement to find out who calls, in the same round trip. But a large body is not read for

@@ -1,7 +1,7 @@
 """Running coroutines in tests."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
@@ -19,3 +19,17 @@ def on_loop(coroutine: Coroutine[Any, Any, T]) -> T:
 
     with ThreadPoolExecutor(1) as other:
         return other.submit(asyncio.run, bounded()).result()
+
+
+async def outcome(begin: Callable[..., None], *arguments: Any) -> Any:
+    """What `begin` hands to its last argument, a callback that takes a value and an error; raises the error."""
+    future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+
+    def done(value: Any, error: Exception | None) -> None:
+        if error is None:
+            future.set_result(value)
+        else:
+            future.set_exception(error)
+
+    begin(*arguments, done)
+    return await future

@@ -6,7 +6,7 @@ import psycopg2
 import pytest
 from psycopg2 import errors
 
-from tests.front.loops import on_loop
+from tests.front.loops import on_loop, outcome
 from tracker.front.collector import LANES, MOST, Collector
 from tracker.steps import Group, Query
 
@@ -17,6 +17,16 @@ def query(worker, key=0):
     return Query("alone", {"worker": worker, "key": key}, group=GROUP)
 
 
+def answer_soon(rows, done):
+    def ended(task):
+        if task.exception():
+            done(None, task.exception())
+        else:
+            done(task.result(), None)
+
+    asyncio.ensure_future(rows).add_done_callback(ended)
+
+
 class Recorder:
     """Stands for the database: notes each statement with its parameters, and answers when it is let."""
 
@@ -24,8 +34,11 @@ class Recorder:
         self.statements = []
         self.gate = asyncio.Event()
 
-    async def __call__(self, query):
+    def __call__(self, query, done):
         self.statements.append(query)
+        answer_soon(self._rows(query), done)
+
+    async def _rows(self, query):
         await self.gate.wait()
         if query.statement == "alone":
             return [("alone", query.values["worker"])]
@@ -47,7 +60,7 @@ def test_it_works():
         recorder = Recorder()
         recorder.gate.set()
         collector = Collector(GROUP, recorder)
-        return await collector.rows(query(7)), recorder.sizes()
+        return await outcome(collector.query, query(7)), recorder.sizes()
 
     assert run(scenario()) == ([("alone", 7)], [1])
 
@@ -56,7 +69,7 @@ async def occupy(collector, recorder):
     """Fill all lanes with a statement each."""
     calls = []
     for lane in range(LANES):
-        calls.append(asyncio.ensure_future(collector.rows(query(-1 - lane))))
+        calls.append(asyncio.ensure_future(outcome(collector.query, query(-1 - lane))))
         while len(recorder.statements) <= lane:
             await asyncio.sleep(0)
     return calls
@@ -67,7 +80,7 @@ def test_those_that_wait_go_together():
         recorder = Recorder()
         collector = Collector(GROUP, recorder)
         first = await occupy(collector, recorder)
-        later = [asyncio.ensure_future(collector.rows(query(worker))) for worker in range(10)]
+        later = [asyncio.ensure_future(outcome(collector.query, query(worker))) for worker in range(10)]
         await asyncio.sleep(0)
         recorder.gate.set()
         await asyncio.gather(*first)
@@ -83,7 +96,7 @@ def test_they_are_sorted_for_their_locks():
         recorder = Recorder()
         collector = Collector(GROUP, recorder)
         first = await occupy(collector, recorder)
-        later = [asyncio.ensure_future(collector.rows(query(worker, key=-worker))) for worker in range(3)]
+        later = [asyncio.ensure_future(outcome(collector.query, query(worker, key=-worker))) for worker in range(3)]
         await asyncio.sleep(0)
         recorder.gate.set()
         await asyncio.gather(*first, *later)
@@ -97,8 +110,8 @@ def test_one_workers_many_calls_keep_nobody_waiting():
         recorder = Recorder()
         collector = Collector(GROUP, recorder)
         first = await occupy(collector, recorder)
-        greedy = [asyncio.ensure_future(collector.rows(query(1))) for _ in range(5 * MOST)]
-        modest = asyncio.ensure_future(collector.rows(query(2)))
+        greedy = [asyncio.ensure_future(outcome(collector.query, query(1))) for _ in range(5 * MOST)]
+        modest = asyncio.ensure_future(outcome(collector.query, query(2)))
         await asyncio.sleep(0)
         recorder.gate.set()
         await asyncio.gather(*first, *greedy, modest)
@@ -112,13 +125,13 @@ def test_one_workers_many_calls_keep_nobody_waiting():
 def failing(error):
     """A database that fails statements in which worker 3 takes part."""
 
-    async def run(query):
+    async def rows(query):
         workers = query.values["worker"]
         if workers == 3 or (type(workers) is str and "3" in workers[1:-1].split(",")):
             raise error
         return [("alone", workers)]
 
-    return run
+    return lambda query, done: answer_soon(rows(query), done)
 
 
 @pytest.mark.parametrize(
@@ -135,8 +148,12 @@ def test_a_statement_that_fails(error, others, monkeypatch):
 
     async def scenario():
         collector = Collector(GROUP, failing(error))
-        return await asyncio.gather(*(collector.rows(query(worker)) for worker in (2, 3)), return_exceptions=True)
+        # The first ones have the lanes, the others wait together.
+        workers = [*range(10, 10 + LANES), 2, 3]
+        return await asyncio.gather(
+            *(outcome(collector.query, query(worker)) for worker in workers), return_exceptions=True
+        )
 
-    fine, failed = run(scenario())
+    *_, fine, failed = run(scenario())
     assert failed is error
     assert fine == (others or error)

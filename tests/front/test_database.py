@@ -11,7 +11,7 @@ from projects.ratelimit import RateLimited
 from tasks import queue
 from tasks.models import ClosedTask, Task
 from tests.factories import ProjectFactory, TaskFactory, register
-from tests.front.loops import on_loop
+from tests.front.loops import on_loop, outcome
 from tracker import db
 from tracker.front.collector import LANES
 from tracker.front.database import Database
@@ -40,14 +40,14 @@ def all_at_once(*works, size=4):
     """What these steps return or raise, begun at the same moment."""
 
     async def scenario(database):
-        return await asyncio.gather(*(database.run(work) for work in works), return_exceptions=True)
+        return await asyncio.gather(*(outcome(database.run, work) for work in works), return_exceptions=True)
 
     return run(scenario, size)
 
 
 def test_it_works():
     async def scenario(database):
-        return await database.rows(Query("SELECT %(number)s + 1, %(text)s", {"number": 41, "text": "100 %"}))
+        return await outcome(database.query, Query("SELECT %(number)s + 1, %(text)s", {"number": 41, "text": "100 %"}))
 
     assert run(scenario) == [(42, "100 %")]
 
@@ -55,8 +55,8 @@ def test_it_works():
 def test_statements_are_prepared_once_per_session():
     async def scenario(database):
         for number in range(3):
-            await database.rows(Query("SELECT %(number)s::int % 2", {"number": number}))
-        return await database.rows(Query("SELECT count(*)::int FROM pg_prepared_statements", {}))
+            await outcome(database.query, Query("SELECT %(number)s::int % 2", {"number": number}))
+        return await outcome(database.query, Query("SELECT count(*)::int FROM pg_prepared_statements", {}))
 
     assert run(scenario, size=1) == [(1,)]
 
@@ -65,7 +65,7 @@ def test_a_large_statement():
     text = "x" * 5_000_000
 
     async def scenario(database):
-        return await database.rows(Query("SELECT length(%(text)s)", {"text": text}))
+        return await outcome(database.query, Query("SELECT length(%(text)s)", {"text": text}))
 
     assert run(scenario) == [(len(text),)]
 
@@ -73,7 +73,7 @@ def test_a_large_statement():
 def test_more_work_than_connections():
     async def scenario(database):
         query = Query("SELECT pg_backend_pid() FROM pg_sleep(0.01)", {})
-        return await asyncio.gather(*(database.rows(query) for _ in range(20)))
+        return await asyncio.gather(*(outcome(database.query, query) for _ in range(20)))
 
     assert 1 <= len({rows[0] for rows in run(scenario, size=3)}) <= 3
 
@@ -81,21 +81,21 @@ def test_more_work_than_connections():
 def test_errors_are_those_of_django():
     async def scenario(database):
         with pytest.raises(OperationalError):
-            await database.rows(Query("SELECT pg_terminate_backend(pg_backend_pid())", {}))
+            await outcome(database.query, Query("SELECT pg_terminate_backend(pg_backend_pid())", {}))
         # The next one has a new connection.
-        return await database.rows(Query("SELECT 1", {}))
+        return await outcome(database.query, Query("SELECT 1", {}))
 
     assert run(scenario, size=1) == [(1,)]
 
 
 def test_a_connection_that_ended_while_idle_is_not_used():
     async def scenario(database):
-        ((backend,),) = await database.rows(Query("SELECT pg_backend_pid()", {}))
+        ((backend,),) = await outcome(database.query, Query("SELECT pg_backend_pid()", {}))
         (connection,) = database._free
         await asyncio.to_thread(terminate, backend)
         while not connection.is_broken:
             await asyncio.sleep(0.01)
-        return await database.rows(Query("SELECT 1", {}))
+        return await outcome(database.query, Query("SELECT 1", {}))
 
     assert run(scenario, size=1) == [(1,)]
 
@@ -113,7 +113,7 @@ def test_a_server_that_is_away(settings, monkeypatch):
     async def scenario(database):
         database._parameters["host"] = "/nowhere"
         with pytest.raises(OperationalError):
-            await database.rows(Query("SELECT 1", {}))
+            await outcome(database.query, Query("SELECT 1", {}))
 
     run(scenario)
 
@@ -129,7 +129,7 @@ def test_one_calls_fault_is_not_anothers():
 
     async def scenario(database):
         queries = [Query("SELECT 10 / %(worker)s", {"worker": worker}, group=group) for worker in (5, 0, 2, 1)]
-        return await asyncio.gather(*map(database.rows, queries), return_exceptions=True)
+        return await asyncio.gather(*(outcome(database.query, query) for query in queries), return_exceptions=True)
 
     five, zero, two, one = run(scenario)
     assert (five, two, one) == ([(2,)], [(5,)], [(10,)])
@@ -160,13 +160,13 @@ def test_leases_that_wait_together(project, workers, monkeypatch):
 
 def count_statements(monkeypatch):
     statements = []
-    really = Database._run
+    really = Database._query
 
-    async def counted(self, query):
+    def counted(self, query, done):
         statements.append(query)
-        return await really(self, query)
+        really(self, query, done)
 
-    monkeypatch.setattr(Database, "_run", counted)
+    monkeypatch.setattr(Database, "_query", counted)
     return statements
 
 

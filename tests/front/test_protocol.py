@@ -2,14 +2,12 @@
 
 import asyncio
 import json
-from contextlib import asynccontextmanager
 
 import pytest
-from uvicorn.config import Config
-from uvicorn.server import ServerState
 
 from tests.front.loops import on_loop
-from tracker.front.protocol import FrontProtocol, Limits, expire_overdue
+from tests.front.serving import serving
+from tracker.front.protocol import Limits
 
 GET = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
@@ -29,52 +27,9 @@ async def hello(scope, receive, send):
     await send({"type": "http.response.body", "body": body})
 
 
-class Server:
-    def __init__(self, state, port):
-        self.state, self.port = state, port
-        self.clients = []
-
-    async def connect(self, sent=b""):
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
-        self.clients.append(writer)
-        writer.write(sent)
-        return reader, writer
-
-    async def received(self, count=1):
-        """Wait until so many connections have received what was sent."""
-        while len(self.state.connections) < count:
-            await asyncio.sleep(0)
-        for _ in range(20):
-            await asyncio.sleep(0.001)
-
-    def after(self, seconds):
-        """Do what is done when so many seconds have passed."""
-        expire_overdue(self.state.connections, asyncio.get_running_loop().time() + seconds)
-
-
-@asynccontextmanager
-async def serving(application, limits):
-    loop, state = asyncio.get_running_loop(), ServerState()
-    config = Config(application, http=FrontProtocol, ws="none", lifespan="off", log_config=None, proxy_headers=False)
-    config.load()
-    protocol = type("Protocol", (FrontProtocol,), {"limits": limits})
-    listener = await loop.create_server(lambda: protocol(config, state, {}, _loop=loop), "127.0.0.1", 0)
-    try:
-        server = Server(state, listener.sockets[0].getsockname()[1])
-        yield server
-    finally:
-        for writer in server.clients:
-            writer.transport.abort()
-        for connection in list(state.connections):
-            connection.transport.abort()
-        listener.close()
-        await listener.wait_closed()
-        await asyncio.sleep(0)
-
-
 def run(scenario, application=hello, **limits):
     async def main():
-        async with serving(application, Limits(**limits)) as server:
+        async with serving(application, limits=Limits(**limits)) as server:
             return await scenario(server)
 
     return on_loop(main())

@@ -5,12 +5,22 @@ from typing import Any
 import orjson
 from django.http import HttpResponse
 
+#: What every response has. Answers are about one caller at one moment: no cache between may keep them.
+HEADERS = {
+    "Content-Type": "application/json",
+    "Cache-Control": "no-store",
+}
 
-class Envelope(HttpResponse):
-    """`{"ok": bool, "message": str?, "rate_limit_delay": float?, "content": {…}?}`.
 
-    Serialized here and not by DRF's renderers: there is only one format, and 64-bit integers must stay exact.
+class Reply:
+    """A response, apart from who sends it.
+
+    `body` is `{"ok": bool, "message": str?, "rate_limit_delay": float?, "content": {…}?}` as JSON, and `headers` are
+    those beside HEADERS. Serialized here and not by DRF's renderers: there is only one format, and 64-bit integers must
+    stay exact.
     """
+
+    __slots__ = ("body", "headers", "status")
 
     def __init__(
         self,
@@ -22,16 +32,22 @@ class Envelope(HttpResponse):
         status: int = 200,
         headers: dict[str, str] | None = None,
     ) -> None:
-        body: dict[str, Any] = {"ok": ok}
+        envelope: dict[str, Any] = {"ok": ok}
         if message is not None:
-            body["message"] = message
+            envelope["message"] = message
         if rate_limit_delay is not None:
-            body["rate_limit_delay"] = rate_limit_delay
+            envelope["rate_limit_delay"] = rate_limit_delay
         if content is not None:
-            body["content"] = content
-        super().__init__(
-            orjson.dumps(body, option=orjson.OPT_APPEND_NEWLINE),
-            content_type="application/json",
-            status=status,
-            headers=headers,
-        )
+            envelope["content"] = content
+        self.body = orjson.dumps(envelope, option=orjson.OPT_APPEND_NEWLINE)
+        self.status = status
+        self.headers = headers or {}
+
+
+class Envelope(HttpResponse):
+    """A reply as Django's response."""
+
+    def __init__(self, content: dict[str, Any] | None = None, *, reply: Reply | None = None, **options: Any) -> None:
+        """Takes the arguments of Reply, or a `reply`."""
+        reply = reply or Reply(content, **options)
+        super().__init__(reply.body, status=reply.status, headers={**HEADERS, **reply.headers})

@@ -9,7 +9,7 @@ from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpResponse
 from rest_framework import exceptions as drf
 
-from tracker.api.envelope import Envelope
+from tracker.api.envelope import Envelope, Reply
 
 logger = logging.getLogger("tracker.api")
 
@@ -30,9 +30,13 @@ class ApiError(Exception):
         self.content = content
         self.headers = headers or {}
 
-    def answer(self) -> Envelope:
+    def reply(self) -> Reply:
         """The response that reports this error."""
-        return Envelope(self.content, ok=False, message=str(self), status=self.status, headers=self.headers)
+        return Reply(self.content, ok=False, message=str(self), status=self.status, headers=self.headers)
+
+    def answer(self) -> Envelope:
+        """The same for Django."""
+        return Envelope(reply=self.reply())
 
 
 class BadInput(ApiError):
@@ -94,10 +98,8 @@ class RateLimited(ApiError):
         super().__init__(message, headers={"Retry-After": str(math.ceil(delay))})
         self.delay = delay
 
-    def answer(self) -> Envelope:
-        return Envelope(
-            ok=False, message=str(self), rate_limit_delay=self.delay, status=self.status, headers=self.headers
-        )
+    def reply(self) -> Reply:
+        return Reply(ok=False, message=str(self), rate_limit_delay=self.delay, status=self.status, headers=self.headers)
 
 
 class Busy(ApiError):
@@ -115,14 +117,12 @@ class DatabaseAway(Busy):
 
 def answer_for(error: Exception, context: dict[str, Any]) -> HttpResponse:
     """DRF's exception handler: turn every exception of an API view into an envelope, and log unexpected ones."""
+    request = context["request"]
     match error:
-        case ApiError():
-            return error.answer()
         case Http404():
             return NotFound().answer()
         case drf.MethodNotAllowed():
-            request, view = context["request"], context["view"]
-            allowed = ", ".join(view.allowed_methods)
+            allowed = ", ".join(context["view"].allowed_methods)
             answer = Envelope(
                 ok=False,
                 message=f"{request.method} is not allowed here; use {allowed}.",
@@ -138,11 +138,19 @@ def answer_for(error: Exception, context: dict[str, Any]) -> HttpResponse:
             return Forbidden().answer()
         case django_errors.SuspiciousOperation():
             return BadInput(str(error)).answer()
+    return Envelope(reply=reply_for(error, f"{request.method} {request.path}"))
+
+
+def reply_for(error: Exception, request: str) -> Reply:
+    """The reply to an exception of a call. Unexpected ones are logged, with what was requested."""
+    match error:
+        case ApiError():
+            return error.reply()
         case OperationalError() | InterfaceError():
             logger.warning("The database did not answer: %s", str(error).strip().split("\n")[0])
-            return DatabaseAway().answer()
-    logger.error("Unexpected error in %s %s", context["request"].method, context["request"].path, exc_info=error)
-    return unforeseen().answer()
+            return DatabaseAway().reply()
+    logger.error("Unexpected error in %s", request, exc_info=error)
+    return unforeseen().reply()
 
 
 def unforeseen() -> ApiError:

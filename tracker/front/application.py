@@ -1,4 +1,4 @@
-"""The ASGI application of the web processes: workers' calls on the loop, everything else in threads."""
+"""The ASGI application of the web processes: everything that isn't a worker's call, in threads."""
 
 from typing import Any
 
@@ -6,43 +6,43 @@ from django.conf import settings
 from django.urls import Resolver404, resolve
 
 from tracker.api.errors import Busy
-from tracker.front.bridge import Receive, Send, WsgiApplication, WsgiBridge
-from tracker.front.calls import WorkerCalls, respond
+from tracker.front.bridge import Receive, Response, Send, WsgiApplication, WsgiBridge, respond
+from tracker.front.calls import WorkerCalls
 from tracker.front.database import Database
 from tracker.front.pool import Pool, PoolBusy
 
 
 class Application:
-    """Answers requests, or hands them to the synchronous application; 503 at once when that has too much to do."""
+    """Hands requests to the synchronous application; answers 503 at once when that has too much to do.
 
-    _calls: WorkerCalls
+    `calls` answers the other ones, which FrontProtocol doesn't hand to an application.
+    """
+
     _bridge: WsgiBridge
 
     def __init__(self, synchronous: WsgiApplication) -> None:
         self._synchronous = synchronous
+        self._database = Database(settings.WEB_DATABASE_CONNECTIONS)
+        self.calls = WorkerCalls(self._database.run)
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await self._live(receive, send)
             return
-        if await self._calls(scope, receive, send):
-            return
         try:
             await self._bridge(scope, receive, send)
         except PoolBusy:
-            await respond(Busy().answer(), send)
+            await respond(Response.of(Busy().answer()), send)
 
     async def _live(self, receive: Receive, send: Send) -> None:
-        """ASGI's lifespan: threads and connections are made in the process that uses them, which was forked."""
+        """ASGI's lifespan: the threads are made in the process that uses them, which was forked."""
         await receive()
         pool = Pool(settings.WEB_THREADS, waiting=settings.WEB_QUEUE, patience=settings.WEB_QUEUE_SECONDS)
-        database = Database(settings.WEB_DATABASE_CONNECTIONS)
-        self._calls = WorkerCalls(database)
         self._bridge = WsgiBridge(self._synchronous, pool, body_limit)
         await send({"type": "lifespan.startup.complete"})
         await receive()
         pool.shutdown()
-        database.close()
+        self._database.close()
         await send({"type": "lifespan.shutdown.complete"})
 
 

@@ -4,11 +4,14 @@ A thread is taken once the request's body is there and given back once the respo
 nor a slow reader occupies one. Large bodies and responses are kept in temporary files meanwhile.
 """
 
+import io
 import sys
 import tempfile
 from collections.abc import Callable, Iterable
 from typing import IO, Any, NamedTuple
 from urllib.parse import unquote_to_bytes
+
+from django.http import HttpResponse
 
 from tracker.front.pool import Pool
 
@@ -32,6 +35,13 @@ class Response(NamedTuple):
     status: int
     headers: list[tuple[bytes, bytes]]
     body: Body
+
+    @classmethod
+    def of(cls, response: HttpResponse) -> "Response":
+        """One that Django has made."""
+        fields = [(name.lower().encode(), value.encode("latin-1")) for name, value in response.items()]
+        length = (b"content-length", b"%d" % len(response.content))
+        return cls(response.status_code, [*fields, length], io.BytesIO(response.content))
 
 
 class FileBody:

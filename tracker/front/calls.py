@@ -1,18 +1,19 @@
 """The calls of workers that the event loop answers itself: without a thread, and without a Django request."""
 
+from collections.abc import Callable
 from functools import lru_cache
-from types import SimpleNamespace
 from typing import Any, NamedTuple
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, unquote
 
+import httptools
 from django.conf import settings
 from django.http.request import split_domain_port, validate_host
 from django.urls import Resolver404, get_resolver
 
-from tracker.api.envelope import Envelope
-from tracker.api.errors import answer_for
-from tracker.front.bridge import Disconnected, Receive, Send
-from tracker.front.database import Database
+from tracker.api.envelope import Reply
+from tracker.api.errors import reply_for
+from tracker.front.database import Ended
+from tracker.steps import Steps
 from workers.authentication import CallerView
 from workers.calls import Call, answer
 
@@ -20,14 +21,17 @@ _ADDRESSES = "tracker.worker_urls"
 
 # Larger bodies go to the pool of threads: parsing one would keep all other clients of this process waiting.
 LARGEST_BODY = 64 * 1024
-LONGEST_QUERY = 1024
+LONGEST_ADDRESS = 1024
+
+Headers = list[tuple[bytes, bytes]]
 
 
 class Route(NamedTuple):
-    """What answers an address: the view whose call it is, and the arguments that stand in the address."""
+    """What answers an address: the view whose call it is, the arguments that stand in the path, and the query."""
 
     view: type[CallerView]
     arguments: dict[str, Any]
+    query: dict[str, str]
 
 
 class Heads(NamedTuple):
@@ -39,54 +43,67 @@ class Heads(NamedTuple):
     length: int = 0
 
 
+class Found(NamedTuple):
+    """A request that is one of these calls, with its headers; its body may still be on its way."""
+
+    method: bytes
+    address: bytes
+    route: Route
+    heads: Heads
+
+
 class WorkerCalls:
-    """Answers those calls with the loop's database connections."""
+    """Answers those calls. `run` runs their steps, as Database.run does."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, run: Callable[[Steps[Any], Ended], None]) -> None:
+        self._run = run
 
-    async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> bool:
-        """Answer the request if it is one of these calls. Returns False, with nothing received, if it is not."""
-        found = route(scope["method"], scope["path"])
-        if found is None or len(scope["query_string"]) > LONGEST_QUERY:
-            return False
-        heads = _heads(scope["headers"])
+    def find(self, method: bytes, address: bytes, headers: Headers) -> Found | None:
+        """The call that a request is; None for all that Django answers."""
+        if len(address) > LONGEST_ADDRESS:
+            return None
+        found = route(method, address)
+        if found is None:
+            return None
+        heads = _heads(headers)
         if heads is None or heads.length > found.view.max_body_bytes or not is_ours(heads.host):
-            return False
-        body = b""
-        if heads.length:
-            try:
-                body = await _received(receive)
-            except Disconnected:
-                return True
+            return None
+        return Found(method, address, found, heads)
+
+    def answer(self, found: Found, body: bytes, done: Callable[[Reply], None]) -> None:
+        """Answer a call whose body is there; `done` is called once, perhaps before this returns."""
+        view, arguments, query = found.route
         call = Call(
-            worker_id=heads.worker_id,
-            secret=heads.secret,
-            query=dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)),
+            worker_id=found.heads.worker_id,
+            secret=found.heads.secret,
+            query=query,
             read=lambda most: body,
             is_large=False,
-            max_body_bytes=found.view.max_body_bytes,
+            max_body_bytes=view.max_body_bytes,
         )
-        try:
-            envelope = await self._database.run(answer(found.view.handler, call, **found.arguments))
-        except Exception as error:
-            request = SimpleNamespace(method=scope["method"], path=scope["path"])
-            envelope = answer_for(error, {"request": request, "view": None})  # type: ignore[assignment]
-        await respond(envelope, send)
-        return True
+
+        def ended(reply: Reply | None, error: Exception | None) -> None:
+            if error is not None or reply is None:
+                request = b"%s %s" % (found.method, found.address)
+                reply = reply_for(error or RuntimeError("No reply"), request.decode("latin-1"))
+            done(reply)
+
+        self._run(answer(view.handler, call, **arguments), ended)
 
 
 @lru_cache(maxsize=4096)
-def route(method: str, path: str) -> Route | None:
+def route(method: bytes, address: bytes) -> Route | None:
     """The call that an address is for; None for all that Django answers, wrong addresses and methods included."""
     try:
+        url = httptools.parse_url(address)
+        path, query = unquote(url.path.decode("ascii")), (url.query or b"").decode("latin-1")
         match = get_resolver(_ADDRESSES).resolve(path)
-    except Resolver404:
+    except (httptools.HttpParserError, UnicodeDecodeError, Resolver404):
         return None
     view: Any = getattr(match.func, "view_class", None)
-    if not (isinstance(view, type) and issubclass(view, CallerView) and hasattr(view, method.lower())):
+    if not (isinstance(view, type) and issubclass(view, CallerView) and hasattr(view, method.decode().lower())):
         return None
-    return Route(view, match.kwargs)
+    return Route(view, match.kwargs, dict(parse_qsl(query, keep_blank_values=True)))
 
 
 @lru_cache(maxsize=256)
@@ -96,7 +113,7 @@ def is_ours(host: str) -> bool:
     return bool(domain) and validate_host(domain, settings.ALLOWED_HOSTS)
 
 
-def _heads(headers: list[tuple[bytes, bytes]]) -> Heads | None:
+def _heads(headers: Headers) -> Heads | None:
     """The headers that matter; None where Django has to look at the request."""
     worker_id = secret = None
     host, length = "", 0
@@ -110,28 +127,7 @@ def _heads(headers: list[tuple[bytes, bytes]]) -> Heads | None:
                 host = value.decode("latin-1")
             case b"content-length":
                 length = int(value)
-            case b"transfer-encoding" | b"content-encoding":
+            case b"transfer-encoding" | b"content-encoding" | b"expect":
                 return None
     is_large = length > min(LARGEST_BODY, settings.MAX_BODY_BYTES)
     return None if is_large else Heads(worker_id, secret, host, length)
-
-
-async def _received(receive: Receive) -> bytes:
-    """The body, which has an announced length that is not too large. Raises Disconnected."""
-    body = bytearray()
-    while True:
-        message = await receive()
-        if message["type"] != "http.request":
-            raise Disconnected
-        body += message["body"]
-        if not message["more_body"]:
-            return bytes(body)
-
-
-async def respond(envelope: Envelope, send: Send) -> None:
-    """Send an envelope with what Django's middleware would add to it."""
-    content = envelope.content
-    headers = [(name.lower().encode(), value.encode()) for name, value in envelope.items()]
-    headers += [(b"content-length", b"%d" % len(content)), (b"x-content-type-options", b"nosniff")]
-    await send({"type": "http.response.start", "status": envelope.status_code, "headers": headers})
-    await send({"type": "http.response.body", "body": content})

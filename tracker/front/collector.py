@@ -4,14 +4,14 @@ Nothing is waited for on purpose. A query is sent at once if a lane is free; tho
 go together in the next statement.
 """
 
-import asyncio
 from collections import OrderedDict, deque
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Callable, Hashable
 from typing import NamedTuple
 
 import psycopg2
 
 from tracker import db
+from tracker.front.connection import Done
 from tracker.steps import Group, Query, Rows
 
 #: Statements of one kind that are under way at a time.
@@ -22,35 +22,36 @@ MOST = 64
 
 class _Waiting(NamedTuple):
     query: Query
-    rows: "asyncio.Future[Rows]"
+    done: Done
 
 
 class Collector:
     """The queries of one group. `run` runs a query by itself."""
 
-    def __init__(self, group: Group, run: Callable[[Query], Awaitable[Rows]]) -> None:
+    def __init__(self, group: Group, run: Callable[[Query, Done], None]) -> None:
         self._group, self._run = group, run
         self._free_lanes = LANES
         # By caller, whose turn it is first: nobody waits behind another one's many calls.
         self._waiting: OrderedDict[Hashable, deque[_Waiting]] = OrderedDict()
 
-    async def rows(self, query: Query) -> Rows:
-        """Run the query, alone or with others. Raises what running it raises."""
-        loop = asyncio.get_running_loop()
-        rows: asyncio.Future[Rows] = loop.create_future()
-        self._waiting.setdefault(query.values["worker"], deque()).append(_Waiting(query, rows))
+    def query(self, query: Query, done: Done) -> None:
+        """Run the query, alone or with others."""
         if self._free_lanes:
             self._free_lanes -= 1
-            # Soon, not now: what has arrived with it comes along.
-            loop.call_soon(lambda: loop.create_task(self._drain()))
-        return await rows
+            self._run(query, _Lane(self, done))
+        else:
+            self._waiting.setdefault(query.values["worker"], deque()).append(_Waiting(query, done))
 
-    async def _drain(self) -> None:
-        try:
-            while self._waiting:
-                await self._run_together(self._next())
-        finally:
-            self._free_lanes += 1
+    def go_on(self) -> None:
+        """Use a lane whose statement has ended for those that wait, if any."""
+        batch = self._next()
+        match batch:
+            case []:
+                self._free_lanes += 1
+            case [one]:
+                self._run(one.query, _Lane(self, one.done))
+            case _:
+                self._run_together(batch)
 
     def _next(self) -> list[_Waiting]:
         """The queries for the next statement: one of each caller, then another of each, until there are enough."""
@@ -60,55 +61,66 @@ class Collector:
             batch.append(queue.popleft())
             if queue:
                 self._waiting[caller] = queue
-        return [one for one in batch if not one.rows.done()]
+        return batch
 
-    async def _run_together(self, batch: list[_Waiting]) -> None:
-        if len(batch) < 2:
-            for one in batch:
-                await self._run_alone(one)
-            return
+    def _run_together(self, batch: list[_Waiting]) -> None:
         batch.sort(key=lambda one: self._group.order(one.query.values))
-        try:
-            rows = await self._run(Query(self._group.statement, _arrays(batch)))
-        except psycopg2.Error as error:
-            if error.pgcode is None:
-                # The connection broke: whether it was done is not known, as it wouldn't be of a single one.
-                _fail(batch, error)
+
+        def done(rows: Rows | None, error: Exception | None) -> None:
+            if error is not None and _was_undone(error):
+                # As a whole. One call's fault must not be another's.
+                self._run_each(deque(batch))
                 return
-            # It was undone as a whole. One call's fault must not be another's.
-            for one in batch:
-                await self._run_alone(one)
-        except BaseException as error:
-            _fail(batch, error)
-            if not isinstance(error, Exception):
-                raise
-        else:
+            self.go_on()
+            if error is not None:
+                # Whether it was done is not known, as it wouldn't be of a single one.
+                for one in batch:
+                    one.done(None, error)
+                return
             results: list[Rows] = [[] for _ in batch]
-            for position, *row in rows:
+            for position, *row in rows or []:
                 results[position].append(tuple(row))
             for one, result in zip(batch, results, strict=True):
-                if not one.rows.done():
-                    one.rows.set_result(result)
+                one.done(result, None)
 
-    async def _run_alone(self, one: _Waiting) -> None:
-        try:
-            rows = await self._run(one.query)
-        except BaseException as error:
-            _fail([one], error)
-            if not isinstance(error, Exception):
-                raise
-        else:
-            if not one.rows.done():
-                one.rows.set_result(rows)
+        self._run(Query(self._group.statement, _arrays(batch)), done)
+
+    def _run_each(self, batch: deque[_Waiting]) -> None:
+        """Run these alone, one after the other."""
+        if not batch:
+            self.go_on()
+            return
+        one = batch.popleft()
+
+        def done(rows: Rows | None, error: Exception | None) -> None:
+            self._run_each(batch)
+            one.done(rows, error)
+
+        self._run(one.query, done)
+
+
+class _Lane:
+    """A query that has a lane to itself."""
+
+    __slots__ = ("_collector", "_done")
+
+    def __init__(self, collector: Collector, done: Done) -> None:
+        self._collector, self._done = collector, done
+
+    def __call__(self, rows: Rows | None, error: Exception | None) -> None:
+        self._collector.go_on()
+        self._done(rows, error)
+
+
+def _was_undone(error: Exception) -> bool:
+    """Whether it is known not to have been done: the database said so, or nothing was sent to it."""
+    cause = error.__cause__ or error
+    if isinstance(cause, psycopg2.Error):
+        return cause.pgcode is not None
+    return not isinstance(cause, TimeoutError)
 
 
 def _arrays(batch: list[_Waiting]) -> db.Values:
     """The parameters of all, an array for each, and their positions."""
     arrays = {name: db.array([one.query.values[name] for one in batch]) for name in batch[0].query.values}
     return arrays | {"position": db.array(range(len(batch)))}
-
-
-def _fail(batch: list[_Waiting], error: BaseException) -> None:
-    for one in batch:
-        if not one.rows.done():
-            one.rows.set_exception(error if isinstance(error, Exception) else asyncio.CancelledError())

@@ -7,13 +7,20 @@ Deadlines are not timers: each connection has one, and `expire_overdue` looks th
 """
 
 import asyncio
+import functools
 import math
 from collections import Counter
 from collections.abc import Container
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from tracker.api.envelope import Reply
+from tracker.front.cycle import CallCycle, encoded
+
+if TYPE_CHECKING:
+    from tracker.front.calls import WorkerCalls
 
 NEVER = math.inf
 # How long a client may go on sending after it was refused.
@@ -48,6 +55,8 @@ class FrontProtocol(HttpToolsProtocol):
     """One connection. `limits` is set once per process, before it listens."""
 
     limits = Limits()
+    #: Answers workers' calls; other requests go to the application.
+    calls: "WorkerCalls | None" = None
     #: Addresses that many clients share.
     proxies: Container[str] = ()
     #: Open connections by address.
@@ -61,6 +70,8 @@ class FrontProtocol(HttpToolsProtocol):
     head_bytes = 0
     headers_bytes = 0
     address = ""
+    # A call that is begun when earlier responses have been read.
+    held: CallCycle | None = None
     stopping = False
     is_lingering = False
 
@@ -101,6 +112,9 @@ class FrontProtocol(HttpToolsProtocol):
     def resume_writing(self) -> None:
         super().resume_writing()
         self.unread_deadline = NEVER
+        held, self.held = self.held, None
+        if held is not None:
+            self._start(held)
 
     @property
     def has_ended(self) -> bool:
@@ -144,9 +158,49 @@ class FrontProtocol(HttpToolsProtocol):
             self.refuse(400, "Too many requests at once on one connection; wait for the responses.")
             return
         self.deadline = self.loop.time() + self.limits.body_seconds + self._announced() / self.limits.body_rate
-        super().on_headers_complete()
+        if not self._is_call():
+            super().on_headers_complete()
         if self.stopping:
             self.cycle.keep_alive = False
+
+    def _is_call(self) -> bool:
+        """If the request is a worker's call, make it the connection's current or next one."""
+        found = self.calls and self.calls.find(self.parser.get_method(), self.url, self.headers)
+        if not found:
+            return False
+        keep_alive = self.parser.get_http_version() != "1.0" and self.parser.should_keep_alive()
+        is_due = self.cycle is None or self.cycle.response_complete
+        self.cycle = CallCycle(found, keep_alive=keep_alive, is_due=is_due)  # type: ignore[assignment]
+        if not is_due:
+            self.flow.pause_reading()
+            self.pipeline.appendleft((self.cycle, self.app))
+        return True
+
+    def _start_asgi_task(self, cycle: Any, app: Any) -> None:
+        if isinstance(cycle, CallCycle):
+            cycle.is_due = True
+            self._start(cycle)
+        else:
+            super()._start_asgi_task(cycle, app)
+
+    def _start(self, call: CallCycle) -> None:
+        if self.flow.write_paused:
+            self.held = call
+        elif self.calls is not None and call.can_start:
+            self.calls.answer(call.found, bytes(call.body), functools.partial(self._respond, call))
+
+    def _respond(self, call: CallCycle, reply: Reply) -> None:
+        if call.disconnected or self.has_ended:
+            return
+        call.response_started = call.response_complete = True
+        self.transport.write(encoded(reply, self.date(), keep_alive=call.keep_alive))
+        if not call.keep_alive:
+            self.transport.close()
+        self.on_response_complete()
+
+    def date(self) -> bytes:
+        """The header Date, which uvicorn renews every second, and its other ones."""
+        return b"".join([b"%s: %s\r\n" % field for field in self.server_state.default_headers])
 
     def _announced(self) -> int:
         """The length of the body; of a chunked one, the largest possible."""
@@ -170,6 +224,8 @@ class FrontProtocol(HttpToolsProtocol):
         is_answered = self.cycle.response_complete
         self.deadline = self.loop.time() + self.limits.idle_seconds if is_answered else NEVER
         super().on_message_complete()
+        if isinstance(self.cycle, CallCycle):
+            self._start(self.cycle)
 
     def on_response_complete(self) -> None:
         self.server_state.total_requests += 1
@@ -208,7 +264,7 @@ class FrontProtocol(HttpToolsProtocol):
             body = orjson.dumps({"ok": False, "message": message}, option=orjson.OPT_APPEND_NEWLINE)
             head = (
                 f"HTTP/1.1 {status} {_REASONS[status]}\r\nConnection: close\r\nContent-Type: application/json\r\n"
-                f"{headers}Content-Length: {len(body)}\r\n\r\n"
+                f"Cache-Control: no-store\r\n{headers}Content-Length: {len(body)}\r\n\r\n"
             )
             self.transport.write(head.encode() + body)
         if self.cycle is not None:

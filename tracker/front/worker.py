@@ -101,6 +101,7 @@ class FrontWorker(UvicornWorker):
             per_address=settings.CLIENT_CONNECTIONS_PER_ADDRESS,
         )
         FrontProtocol.proxies = TrustedProxies()
+        FrontProtocol.calls = self.wsgi.calls
         self.config.app = self.wsgi
         self.config.timeout_graceful_shutdown = self.cfg.graceful_timeout
         server = FrontServer(self.config, parent=self.ppid)
