@@ -2,9 +2,8 @@
 
 import math
 
-from django.conf import settings
-
 from tasks import queue
+from tasks.polling import idle_polls
 from tasks.serializers import (
     LeaseQuery,
     parse_bulk_release,
@@ -48,16 +47,23 @@ def bulk_submit(call: Call) -> Steps[Reply]:
 
 def get_task(call: Call, *, project_id: int) -> Steps[Reply]:
     """GET /task/get/:project."""
-    count = call.query(LeaseQuery)["count"]
-    leased = yield from queue.lease_many.steps(worker=call.caller, project_id=project_id, count=count or 1)
-    return lease_answer(leased, count)
+    count, wait = _asked(call)
+    leased = yield from queue.lease_many.steps(worker=call.caller, project_id=project_id, count=count or 1, wait=wait)
+    return lease_reply(call, leased, count)
 
 
 def get_any_task(call: Call) -> Steps[Reply]:
     """GET /task/get."""
     worker = yield from identified.steps(call.caller)
-    count = call.query(LeaseQuery)["count"]
-    return lease_answer((yield from queue.lease_anywhere.steps(worker=worker, count=count or 1)), count)
+    count, wait = _asked(call)
+    leased = yield from queue.lease_anywhere.steps(worker=worker, count=count or 1, wait=wait)
+    return lease_reply(call, leased, count)
+
+
+def _asked(call: Call) -> tuple[int | None, int]:
+    """The `count` and the `wait` of a lease."""
+    query = call.query(LeaseQuery)
+    return query["count"], query["wait"]
 
 
 def release(call: Call) -> Steps[Reply]:
@@ -76,20 +82,18 @@ def bulk_release(call: Call) -> Steps[Reply]:
 
 def exchange(call: Call) -> Steps[Reply]:
     """POST /task/exchange."""
-    project_id, count, reports = parse_exchange(call.json())
-    released, leased = yield from queue.exchange.steps(
-        worker=call.caller, project_id=project_id, count=count, reports=reports
-    )
-    content = released_content(reports, released) | {"tasks": tasks_content(leased)}
+    asked = parse_exchange(call.json())
+    released, leased = yield from queue.exchange.steps(worker=call.caller, **asked)
+    content = released_content(asked["reports"], released) | {"tasks": tasks_content(leased)}
     if leased.tasks:
         return Reply(content)
     content["reason"] = leased.reason
     if leased.delay is not None:
         content["rate_limit_delay"] = leased.delay
-    return Reply(content, headers={"Retry-After": str(math.ceil(leased.delay or settings.EMPTY_RETRY_AFTER))})
+    return Reply(content, headers=retry_after(call, leased))
 
 
-def lease_answer(leased: queue.Leased, count: int | None) -> Reply:
+def lease_reply(call: Call, leased: queue.Leased, count: int | None) -> Reply:
     """The response to a lease: one task, or a list of tasks if a `count` was given."""
     if not leased.tasks:
         # Existing clients compare this text exactly; after any other text they would retry without a pause.
@@ -97,7 +101,18 @@ def lease_answer(leased: queue.Leased, count: int | None) -> Reply:
             {"reason": leased.reason},
             ok=False,
             message="No task available",
-            headers={"Retry-After": str(settings.EMPTY_RETRY_AFTER)},
+            headers=retry_after(call, leased),
         )
     tasks = tasks_content(leased)
     return Reply({"task": tasks[0]} if count is None else {"tasks": tasks})
+
+
+def retry_after(call: Call, leased: queue.Leased) -> dict[str, str]:
+    """The header that says when to ask again for a task. Who has waited for one may at once."""
+    if leased.delay is not None:
+        seconds = math.ceil(leased.delay)
+    elif leased.waited:
+        seconds = 0
+    else:
+        seconds = idle_polls.seconds(call.caller.pk)
+    return {"Retry-After": str(seconds)}

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from rest_framework.fields import BooleanField, CharField, ChoiceField, FloatField, IntegerField, ListField, UUIDField
 
 from projects.serializers import ProjectContent, project_content
-from tasks.queue import BATCH_LIMIT, BULK_LIMIT, Leased, NewTask, Released, Report, Result
+from tasks.queue import BATCH_LIMIT, BULK_LIMIT, LONGEST_WAIT, Leased, NewTask, Released, Report, Result
 from tracker.api.description import Content
 from tracker.api.errors import BadInput, InvalidField
 from tracker.api.fields import INT16, INT32, Hash64, Id, LeaseId, Text, WholeNumber, WireField, WrongValue, shown
@@ -47,10 +47,19 @@ class ReleaseRequest(RequestSerializer):
     lease = LeaseId(required=False, help_text="The lease to end: the `lease` of the task from /task/get.")
 
 
+WAIT = WholeNumber(
+    low=0,
+    high=LONGEST_WAIT,
+    default=0,
+    help_text="Seconds to wait for a task if there is none; the answer comes with it.",
+)
+
+
 class LeaseQuery(RequestSerializer):
     count = WholeNumber(
         low=1, high=BATCH_LIMIT, required=False, help_text="Lease up to this many, returned as `tasks`, not `task`."
     )
+    wait = WAIT
 
 
 class Reports(WireField, ListField):
@@ -70,6 +79,7 @@ class ExchangeRequest(RequestSerializer):
     project = Id()
     count = WholeNumber(low=1, high=BATCH_LIMIT, help_text="Lease up to this many.")
     releases = Reports(required=False, help_text="What to report before leasing.")
+    wait = WAIT
 
 
 def _items(declaration: str, limit: int) -> dict[str, Any]:
@@ -176,10 +186,15 @@ def parse_bulk_release(body: Any) -> list[Report]:
     return _each(parse_release, _checked_items(body, "releases", "releases", BATCH_LIMIT))
 
 
-def parse_exchange(body: Any) -> tuple[int, int, list[Report]]:
-    """The project's id, the count and the reports of an exchange. Raises BadInput."""
+def parse_exchange(body: Any) -> dict[str, Any]:
+    """The arguments of queue.exchange but for the worker. Raises BadInput."""
     values = ExchangeRequest.parse(body)
-    return values["project"], values["count"], values["releases"] or []
+    return {
+        "project_id": values["project"],
+        "count": values["count"],
+        "wait": values["wait"],
+        "reports": values["releases"] or [],
+    }
 
 
 def _checked_items(body: Any, key: str, name: str, limit: int) -> list[Any]:

@@ -81,7 +81,7 @@ class GetTaskView(CallerView):
         "Lease a task, or with `count` several",
         details=(
             "Highest priority first, then oldest; never a task that this worker has already verified. When there is "
-            "none, Retry-After says how many seconds to wait."
+            "none, Retry-After says in how many seconds to ask again; with `wait`, the answer comes when there is one."
         ),
         query=LeaseQuery,
         content=LeasedContent,
@@ -151,7 +151,8 @@ class ExchangeView(CallerView):
         "Report leased tasks and lease the next ones",
         details=(
             "Like /task/bulk_release and then /task/get with `count`, in one transaction. When nothing can be leased, "
-            "the reports still count; then `tasks` is empty, `reason` says why, and Retry-After how long to wait."
+            "the reports still count; then `tasks` is empty, `reason` says why, and Retry-After when to ask again. "
+            "With `wait`, the reports are processed at once, and the answer comes when there is a task."
         ),
         body=ExchangeRequest,
         content=ExchangedContent,

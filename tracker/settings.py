@@ -152,6 +152,8 @@ WEB_DATABASE_CONNECTIONS = env.whole_number("WEB_DATABASE_CONNECTIONS", 4, low=1
 WEB_THREADS = env.whole_number("WEB_THREADS", 8, low=1)
 WEB_QUEUE = env.whole_number("WEB_QUEUE", 256)
 WEB_QUEUE_SECONDS = env.whole_number("WEB_QUEUE_SECONDS", 10, low=1)
+# Calls that may wait for a task in one process (see `wait` in /api/docs); further ones are refused with 503.
+WEB_WAITING = env.whole_number("WEB_WAITING", 5_000)
 
 # How long a client may take, in seconds: to send a request's head, to send its body (and one second more for every
 # 50,000 bytes), to read a response, and between requests.

@@ -48,7 +48,33 @@ class Group(NamedTuple):
     order: Callable[[db.Values], Any]
 
 
-Steps = Generator[Query, Rows, T]
+class Supply(NamedTuple):
+    """What can be waited for.
+
+    `statement` takes the arrays `keys` and `amounts`, and answers for each key of which there is something: the key,
+    how much of it anybody can have (at most the amount), and how much more of it only some can have.
+    """
+
+    statement: str
+
+
+class Wait(NamedTuple):
+    """A step that waits, for at most `seconds`, until there is something of one of the keys.
+
+    `amount` is how much is wanted. What only some can have counts after `particular` seconds, and nothing counts for
+    `rest` seconds. The step gets a row when it is worth a try, and none when the time is over; at once where nothing
+    can wait, as in a thread.
+    """
+
+    supply: Supply
+    keys: frozenset[int]
+    amount: int
+    seconds: float
+    particular: float = 0.0
+    rest: float = 0.0
+
+
+Steps = Generator[Query | Wait, Rows, T]
 
 
 class Stepwise(Generic[P, T]):
@@ -70,13 +96,19 @@ def stepwise(function: Callable[P, Steps[T]]) -> Stepwise[P, T]:
 def run(steps: Steps[T]) -> T:
     """Run the steps with Django's connection, in this thread."""
     try:
-        query = next(steps)
+        step = next(steps)
         while True:
             try:
-                rows = db.rows_again(query.statement, query.values) if query.again else db.rows(*query[:2])
+                rows = _rows(step)
             except Exception as error:
-                query = steps.throw(error)
+                step = steps.throw(error)
             else:
-                query = steps.send(rows)
+                step = steps.send(rows)
     except StopIteration as done:
         return done.value  # type: ignore[no-any-return]
+
+
+def _rows(step: Query | Wait) -> Rows:
+    if isinstance(step, Wait):
+        return []
+    return db.rows_again(step.statement, step.values) if step.again else db.rows(step.statement, step.values)

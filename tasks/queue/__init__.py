@@ -13,6 +13,7 @@ from tasks.queue.submitting import store_many, submit, submit_many
 from tasks.queue.types import (
     BATCH_LIMIT,
     BULK_LIMIT,
+    LONGEST_WAIT,
     DuplicateTask,
     Leased,
     LeasedTask,
@@ -27,6 +28,7 @@ from tasks.queue.types import (
 __all__ = [
     "BATCH_LIMIT",
     "BULK_LIMIT",
+    "LONGEST_WAIT",
     "DuplicateTask",
     "Leased",
     "LeasedTask",

@@ -4,25 +4,35 @@ from collections.abc import Sequence
 
 from projects.models import RateBucket
 from tasks.queue.calls import columns, refuse
-from tasks.queue.leasing import run_lease
+from tasks.queue.leasing import run_lease, try_lease
 from tasks.queue.releasing import released
 from tasks.queue.types import Leased, Released, Report
+from tasks.queue.waiting import waited
 from tracker.steps import Steps, stepwise
 from workers.identity import Caller
 
 
 @stepwise
 def exchange(
-    *, worker: Caller, project_id: int, count: int, reports: Sequence[Report]
+    *, worker: Caller, project_id: int, count: int, reports: Sequence[Report], wait: float = 0.0
 ) -> Steps[tuple[list[Released], Leased]]:
     """End leases and then lease up to `count` tasks of a project, all in one transaction.
 
-    If the lease is refused, the releases still stand, and the reason says why. Raises only UnknownWorker and
-    NoSuchProject, and then nothing was done.
+    If there is no task, wait for one, for at most so many seconds; the leases have ended then. If the lease is refused,
+    the releases still stand, and the reason says why. Raises only UnknownWorker and NoSuchProject, and then nothing was
+    done.
     """
     leased, (missing,) = yield from run_lease(EXCHANGE, worker, project_id, count, columns(Report, reports))
     if missing is None:
         refuse(leased.reason, project_id, RateBucket.Kind.ASSIGN, leased.delay)
+
+    def attempt() -> Steps[Leased]:
+        return try_lease(worker, project_id, count)
+
+    if wait:
+        leased = yield from waited(
+            attempt, worker=worker, project_id=project_id, count=count, seconds=wait, first=leased
+        )
     if leased.reason in ("unknown_worker", "no_project"):
         # The worker or the project was still there when the releases were processed, a moment ago.
         leased = Leased([], "no_access")

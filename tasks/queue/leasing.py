@@ -10,6 +10,7 @@ from projects.models import Project, RateBucket
 from tasks.queue.calls import identity, refuse
 from tasks.queue.frontier import Frontier
 from tasks.queue.types import Leased, LeasedTask, WorkerPaused
+from tasks.queue.waiting import waited
 from tracker import db
 from tracker.api.errors import ApiError, RateLimited
 from tracker.steps import Group, Query, Steps, stepwise
@@ -32,27 +33,42 @@ def lease(*, worker: Caller, project: Project) -> Steps[LeasedTask | None]:
 
 
 @stepwise
-def lease_many(*, worker: Caller, project_id: int, count: int) -> Steps[Leased]:
-    """Lease up to `count` of the project's tasks.
+def lease_many(*, worker: Caller, project_id: int, count: int, wait: float = 0.0) -> Steps[Leased]:
+    """Lease up to `count` of the project's tasks. If there is none, wait for one, for at most so many seconds.
 
     Raises UnknownWorker, NoSuchProject (also if the project is hidden from the worker), WorkerPaused and RateLimited.
     """
-    # A batch is worth a statement, and a connection, of its own.
-    group = LEASES if count == 1 else None
-    leased, _ = yield from run_lease(LEASE, worker, project_id, count, {}, group=group)
+
+    def attempt() -> Steps[Leased]:
+        return try_lease(worker, project_id, count)
+
+    if wait:
+        leased = yield from waited(attempt, worker=worker, project_id=project_id, count=count, seconds=wait)
+    else:
+        leased = yield from attempt()
     refuse(leased.reason, project_id, RateBucket.Kind.ASSIGN, leased.delay)
     return leased
 
 
 @stepwise
-def lease_anywhere(*, worker: Worker, count: int) -> Steps[Leased]:
+def lease_anywhere(*, worker: Worker, count: int, wait: float = 0.0) -> Steps[Leased]:
     """Lease up to `count` tasks from all projects that the worker may lease from, highest project priority first.
 
-    Projects with the same priority come in random order. Raises WorkerPaused, and RateLimited if no task was leased
-    and at least one project was rate limited.
+    Projects with the same priority come in random order. If there is none, wait for one, for at most so many seconds.
+    Raises WorkerPaused, and RateLimited if no task was leased and at least one project was rate limited.
     """
+
+    def attempt() -> Steps[Leased]:
+        return _lease_anywhere(worker, count)
+
     if worker.paused:
         raise WorkerPaused
+    if wait:
+        return (yield from waited(attempt, worker=worker, project_id=None, count=count, seconds=wait))
+    return (yield from attempt())
+
+
+def _lease_anywhere(worker: Worker, count: int) -> Steps[Leased]:
     tasks: list[LeasedTask] = []
     refusals: list[RateLimited] = []
     tried: list[int] = []
@@ -91,6 +107,14 @@ def _lease_from(
         if len(tasks) == count:
             return False
     return True
+
+
+def try_lease(worker: Caller, project_id: int, count: int) -> Steps[Leased]:
+    """Lease now; every refusal is a reason."""
+    # A batch is worth a statement, and a connection, of its own.
+    group = LEASES if count == 1 else None
+    leased, _ = yield from run_lease(LEASE, worker, project_id, count, {}, group=group)
+    return leased
 
 
 def run_lease(

@@ -9,6 +9,8 @@ from tracker.api.errors import Conflict, Forbidden
 # How many tasks one call may submit, and lease or release.
 BULK_LIMIT = 10_000
 BATCH_LIMIT = 1_000
+# How many seconds a worker may have a call wait for a task.
+LONGEST_WAIT = 20
 
 
 class Result(IntEnum):
@@ -58,12 +60,14 @@ class Leased(NamedTuple):
     """The leased tasks, in the order of leasing, or the reason why there are none.
 
     `reason` is empty, verified_all, project_paused or no_access; after an exchange also worker_paused or rate_limited.
-    With rate_limited, `delay` is the number of seconds to wait.
+    With rate_limited, `delay` is the number of seconds to wait. `waited`: it waited for a task for as long as it was
+    asked to.
     """
 
     tasks: list[LeasedTask]
     reason: str | None = None
     delay: float | None = None
+    waited: bool = False
 
 
 class Report(NamedTuple):

@@ -55,6 +55,14 @@ def test_exchanging_until_the_queue_is_empty(exchange, project):
     assert ClosedTask.objects.count() == 25
 
 
+@pytest.mark.parametrize(("wait", "is_fine"), [(0, True), (20, True), (21, False), (-1, False), ("1", False)])
+def test_wait(api, worker, project, wait, is_fine):
+    """Here nothing can wait, so the answer comes at once; tests/tasks/test_waiting.py has the waiting."""
+    answer = api.post(URL, {"project": project.pk, "count": 1, "wait": wait}, worker=worker)
+    assert answer.status == (200 if is_fine else 400)
+    assert is_fine or answer.message.startswith("wait: ")
+
+
 def test_released_task_may_be_leased_again_at_once(exchange, project):
     task = TaskFactory(project=project, max_retries=5)
     exchange()

@@ -78,6 +78,26 @@ def test_it_works(api, worker):
     assert stored.status == Task.Status.NEW
 
 
+@pytest.mark.parametrize("wait", ["0", "1", "20"])
+def test_wait(api, worker, project, wait):
+    """Here nothing can wait, so the answer comes at once; tests/tasks/test_waiting.py has the waiting."""
+    assert_nothing(api.get(f"{url(project)}?wait={wait}", worker=worker), "empty")
+    TaskFactory(project=project)
+    assert api.get(f"{url(project)}?wait={wait}", worker=worker).content["task"]
+    TaskFactory(project=project)
+    assert len(api.get(f"/task/get?wait={wait}&count=2", worker=worker).content["tasks"]) == 1
+
+
+@pytest.mark.parametrize("wait", ["21", "-1", "", "x", "1.5", "9" * 30])
+@pytest.mark.parametrize("path", ["/task/get", "/task/get/{}"])
+def test_wrong_wait(api, worker, project, path, wait):
+    TaskFactory(project=project)
+    answer = api.get(f"{path.format(project.pk)}?wait={wait}", worker=worker)
+    assert answer.status == 400
+    assert answer.message.startswith("wait: ")
+    assert not Task.objects.exclude(assignee=None)
+
+
 def test_task_comes_first_in_the_response(api, worker, project):
     # The shell commands that `serve` prints look for the id there.
     TaskFactory(project=project)

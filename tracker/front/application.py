@@ -22,7 +22,7 @@ class Application:
 
     def __init__(self, synchronous: WsgiApplication) -> None:
         self._synchronous = synchronous
-        self._database = Database(settings.WEB_DATABASE_CONNECTIONS)
+        self._database = Database(settings.WEB_DATABASE_CONNECTIONS, waiting=settings.WEB_WAITING)
         self.calls = WorkerCalls(self._database.run)
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:

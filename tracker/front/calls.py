@@ -12,7 +12,7 @@ from django.urls import Resolver404, get_resolver
 
 from tracker.api.envelope import Reply
 from tracker.api.errors import reply_for
-from tracker.front.database import Ended
+from tracker.front.database import Ended, Run
 from tracker.steps import Steps
 from workers.authentication import CallerView
 from workers.calls import Call, answer
@@ -55,7 +55,7 @@ class Found(NamedTuple):
 class WorkerCalls:
     """Answers those calls. `run` runs their steps, as Database.run does."""
 
-    def __init__(self, run: Callable[[Steps[Any], Ended], None]) -> None:
+    def __init__(self, run: Callable[[Steps[Any], Ended], Run | None]) -> None:
         self._run = run
 
     def find(self, method: bytes, address: bytes, headers: Headers) -> Found | None:
@@ -70,7 +70,7 @@ class WorkerCalls:
             return None
         return Found(method, address, found, heads)
 
-    def answer(self, found: Found, body: bytes, done: Callable[[Reply], None]) -> None:
+    def answer(self, found: Found, body: bytes, done: Callable[[Reply], None]) -> Run | None:
         """Answer a call whose body is there; `done` is called once, perhaps before this returns."""
         view, arguments, query = found.route
         call = Call(
@@ -88,7 +88,7 @@ class WorkerCalls:
                 reply = reply_for(error or RuntimeError("No reply"), request.decode("latin-1"))
             done(reply)
 
-        self._run(answer(view.handler, call, **arguments), ended)
+        return self._run(answer(view.handler, call, **arguments), ended)
 
 
 @lru_cache(maxsize=4096)

@@ -11,26 +11,31 @@ from psycopg2.errors import DeadlockDetected
 
 from tracker.front.collector import Collector
 from tracker.front.connection import Connection, Done, opened
-from tracker.steps import Group, Query, Rows, Steps
+from tracker.front.waiting import Waiter, WaitingRoom
+from tracker.steps import Group, Query, Rows, Steps, Supply, Wait
 
 #: Is called with what the steps returned, or with None and the error that they raised.
 Ended = Callable[[Any, Exception | None], None]
 
 
 class Database:
-    """Up to `size` connections, opened when they are needed."""
+    """Up to `size` connections, opened when they are needed. Up to `waiting` calls may wait for one thing."""
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, *, waiting: int = 1_000) -> None:
         self._parameters = _parameters()
+        self._most_waiting = waiting
+        self._rooms: dict[Supply, WaitingRoom] = {}
         self._free: list[Connection] = []
         self._unopened = size
         self._waiting: deque[_Waiting] = deque()
         self._collectors: dict[Group, Collector] = {}
         self._opening: set[asyncio.Task[None]] = set()
 
-    def run(self, steps: Steps[Any], ended: Ended) -> None:
+    def run(self, steps: Steps[Any], ended: Ended) -> "Run":
         """Run steps, each query as soon as a connection is free. The counterpart of tracker.steps.run."""
-        _Run(steps, self.query, ended)(None, None)
+        run = Run(self, steps, ended)
+        run(None, None)
+        return run
 
     def query(self, query: Query, done: Done) -> None:
         """Run one query. Errors are django.db's OperationalError and InterfaceError, and psycopg2's other ones."""
@@ -41,6 +46,13 @@ class Database:
         if collector is None:
             collector = self._collectors[query.group] = Collector(query.group, self._query)
         collector.query(query, done)
+
+    def room(self, supply: Supply) -> WaitingRoom:
+        """Where calls wait for this."""
+        room = self._rooms.get(supply)
+        if room is None:
+            room = self._rooms[supply] = WaitingRoom(supply, self._query, self._most_waiting)
+        return room
 
     def _query(self, query: Query, done: Done) -> None:
         while self._free:
@@ -114,15 +126,18 @@ class _Statement:
             self._done(None, _translated(error))
 
 
-class _Run:
-    """Steps that are under way: is called with the outcome of the query that they yielded."""
+class Run:
+    """Steps that are under way: is called with the outcome of the step that they yielded."""
 
-    __slots__ = ("_ended", "_query", "_steps")
+    __slots__ = ("_database", "_ended", "_hurries", "_steps", "_waiter")
 
-    def __init__(self, steps: Steps[Any], query: Callable[[Query, Done], None], ended: Ended) -> None:
-        self._steps, self._query, self._ended = steps, query, ended
+    def __init__(self, database: Database, steps: Steps[Any], ended: Ended) -> None:
+        self._database, self._steps, self._ended = database, steps, ended
+        self._waiter: tuple[WaitingRoom, Waiter] | None = None
+        self._hurries = False
 
     def __call__(self, rows: Rows | None, error: Exception | None) -> None:
+        self._waiter = None
         try:
             step = self._steps.send(rows) if error is None else self._steps.throw(error)  # type: ignore[arg-type]
         except StopIteration as end:
@@ -130,7 +145,26 @@ class _Run:
         except Exception as raised:
             self._ended(None, raised)
         else:
-            self._query(step, self)
+            if isinstance(step, Query):
+                self._database.query(step, self)
+            else:
+                self._wait(step)
+
+    def _wait(self, wait: Wait) -> None:
+        if self._hurries:
+            self([], None)
+            return
+        room = self._database.room(wait.supply)
+        waiter = room.wait(wait, self)
+        if waiter is not None:
+            self._waiter = room, waiter
+
+    def hurry(self) -> None:
+        """Wait no more: whoever waited for the outcome has gone, or the process stops."""
+        self._hurries = True
+        if self._waiter is not None:
+            room, waiter = self._waiter
+            room.dismiss(waiter)
 
 
 def _parameters() -> dict[str, Any]:

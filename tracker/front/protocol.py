@@ -21,6 +21,7 @@ from tracker.front.cycle import CallCycle, encoded
 
 if TYPE_CHECKING:
     from tracker.front.calls import WorkerCalls
+    from tracker.front.database import Run
 
 NEVER = math.inf
 # How long a client may go on sending after it was refused.
@@ -72,6 +73,8 @@ class FrontProtocol(HttpToolsProtocol):
     address = ""
     # A call that is begun when earlier responses have been read.
     held: CallCycle | None = None
+    # The call that is being answered.
+    run: "Run | None" = None
     stopping = False
     is_lingering = False
 
@@ -91,6 +94,7 @@ class FrontProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
+        self._hurry()
         if self.by_address[self.address] > 1:
             self.by_address[self.address] -= 1
         else:
@@ -102,8 +106,14 @@ class FrontProtocol(HttpToolsProtocol):
             return False
         if self.cycle is not None and not self.cycle.response_complete and not self.cycle.more_body:
             self.cycle.keep_alive = False
+            self._hurry()
             return True
         return False
+
+    def _hurry(self) -> None:
+        """If a call waits for a task, have it wait no more."""
+        if self.run is not None:
+            self.run.hurry()
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -187,9 +197,12 @@ class FrontProtocol(HttpToolsProtocol):
         if self.flow.write_paused:
             self.held = call
         elif self.calls is not None and call.can_start:
-            self.calls.answer(call.found, bytes(call.body), functools.partial(self._respond, call))
+            run = self.calls.answer(call.found, bytes(call.body), functools.partial(self._respond, call))
+            if not call.response_complete:
+                self.run = run
 
     def _respond(self, call: CallCycle, reply: Reply) -> None:
+        self.run = None
         if call.disconnected or self.has_ended:
             return
         call.response_started = call.response_complete = True
@@ -295,6 +308,7 @@ class FrontProtocol(HttpToolsProtocol):
         for cycle in [self.cycle, *(waiting for waiting, _ in self.pipeline)]:
             if cycle is not None and not cycle.response_complete:
                 cycle.keep_alive = False
+        self._hurry()
 
     def close_if_idle(self) -> None:
         if self.phase == IDLE and (self.cycle is None or self.cycle.response_complete):
