@@ -7,28 +7,25 @@ from rest_framework.fields import IntegerField
 from rest_framework.request import Request
 
 from accounts.authentication import SessionAuthentication, manager_of
-from logs import queries, services
+from logs import calls, queries
 from logs.models import Level
 from logs.serializers import ListLogsRequest, LogContent, LogRequest, log_content
-from tracker.api import throttle
 from tracker.api.description import describe
 from tracker.api.envelope import Envelope
 from tracker.api.fields import Id
 from tracker.api.views import ApiView
-from workers.authentication import WorkerView
+from workers.authentication import CallerView
 
 
-class LogView(WorkerView):
+class LogView(CallerView):
     """POST /log/trace, /log/info, /log/warn and /log/error; the URL gives the level."""
 
+    handler = staticmethod(calls.log)
     level = Level.INFO
 
     @describe("Log a message at level {view.level.name}", body=LogRequest, errors={429: None})
     def post(self, request: Request) -> Envelope:
-        throttle.count(request._request, group="log", key=f"worker {self.worker.pk}", rate=settings.LOG_RATE)
-        fields = self.parsed(LogRequest)
-        services.record(worker=self.worker, level=self.level, **fields)
-        return Envelope()
+        return self.answer(level=self.level)
 
 
 class ListLogsView(ApiView):

@@ -11,6 +11,8 @@ from django_ratelimit.core import get_usage
 
 from tracker.api.errors import RateLimited
 
+_SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
+
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 
 
@@ -41,6 +43,14 @@ def count(request: HttpRequest, *, group: str, key: str, rate: str) -> None:
     if usage and usage["should_limit"]:
         delay = float(max(usage["time_left"], 1))
         raise RateLimited(delay=delay, message=f"Too many requests from {key}; wait {delay:.0f} seconds.")
+
+
+def parsed_rate(rate: str) -> tuple[int | None, int]:
+    """A rate in django-ratelimit's format as how many there may be, None for any number, in how many seconds."""
+    if not rate:
+        return None, 1
+    most, _, period = rate.partition("/")
+    return int(most), int(period[:-1] or 1) * _SECONDS[period[-1]]
 
 
 def client_address(request: HttpRequest) -> str:

@@ -103,7 +103,8 @@ def route(method: bytes, address: bytes) -> Route | None:
     view: Any = getattr(match.func, "view_class", None)
     if not (isinstance(view, type) and issubclass(view, CallerView) and hasattr(view, method.decode().lower())):
         return None
-    return Route(view, match.kwargs, dict(parse_qsl(query, keep_blank_values=True)))
+    arguments = match.kwargs | match.func.view_initkwargs  # type: ignore[attr-defined]
+    return Route(view, arguments, dict(parse_qsl(query, keep_blank_values=True)))
 
 
 @lru_cache(maxsize=256)
