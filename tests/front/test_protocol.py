@@ -196,3 +196,55 @@ def test_the_last_response_of_a_process_says_so():
     assert b"connection: close" not in first
     assert b"connection: close" in last
     assert last.endswith(b"\r\n\r\n0")
+
+
+async def refusing(scope, receive, send):
+    """Answers without reading the body, as the application does when it is too large."""
+    await send({"type": "http.response.start", "status": 413, "headers": [(b"content-length", b"5")]})
+    await send({"type": "http.response.body", "body": b"large"})
+
+
+@pytest.mark.parametrize("connection", [b"close", b"keep-alive"])
+def test_a_refusal_arrives_while_the_client_sends(connection):
+    length = 8_000_000
+
+    async def scenario(server):
+        reader, writer = await server.connect(
+            b"POST / HTTP/1.1\r\nHost: x\r\nConnection: %s\r\nContent-Length: %d\r\n\r\n" % (connection, length)
+        )
+        # All of it before the client looks for an answer.
+        writer.write(b"x" * length)
+        await writer.drain()
+        while writer.transport.get_write_buffer_size():
+            await asyncio.sleep(0.001)
+        answer = await reader.readuntil(b"\r\n\r\nlarge")
+        if connection == b"close":
+            return answer, await reader.read()
+        writer.write(GET)
+        return answer, await reader.readuntil(b"\r\n\r\nlarge")
+
+    answer, more = run(scenario, refusing)
+    assert answer.startswith(b"HTTP/1.1 413")
+    assert more == b"" or more.startswith(b"HTTP/1.1 413")
+
+
+def test_the_last_response_is_read_slowly():
+    length = 30_000_000
+
+    async def large(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % length)]})
+        await send({"type": "http.response.body", "body": b"x" * length})
+
+    async def scenario(server):
+        reader, writer = await server.connect(GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+        writer.transport.pause_reading()
+        await server.received()
+        (connection,) = server.state.connections
+        assert connection.is_lingering
+        assert connection.transport.get_write_buffer_size()
+        server.after(10)
+        assert not connection.transport.is_closing()
+        writer.transport.resume_reading()
+        return await reader.read()
+
+    assert run(scenario, large).endswith(b"x" * length)

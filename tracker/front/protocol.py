@@ -170,6 +170,7 @@ class FrontProtocol(HttpToolsProtocol):
         self.deadline = self.loop.time() + self.limits.body_seconds + self._announced() / self.limits.body_rate
         if not self._is_call():
             super().on_headers_complete()
+            self.cycle.transport = _Exit(self)  # type: ignore[assignment]
         if self.stopping:
             self.cycle.keep_alive = False
 
@@ -208,7 +209,7 @@ class FrontProtocol(HttpToolsProtocol):
         call.response_started = call.response_complete = True
         self.transport.write(encoded(reply, self.date(), keep_alive=call.keep_alive))
         if not call.keep_alive:
-            self.transport.close()
+            self.linger()
         self.on_response_complete()
 
     def date(self) -> bytes:
@@ -243,8 +244,6 @@ class FrontProtocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         self.server_state.total_requests += 1
         if self.has_ended:
-            # Until the last response is read.
-            self.unread_deadline = self.loop.time() + self.limits.unread_seconds
             return
         self.flow.resume_reading()
         if self.pipeline:
@@ -254,9 +253,13 @@ class FrontProtocol(HttpToolsProtocol):
 
     # --- Refusals ---
 
-    def expire(self) -> None:
+    def expire(self, now: float) -> None:
         """End what has taken too long. A client that has sent half a request is told so."""
-        if self.unread_deadline < self.deadline or self.transport.get_write_buffer_size():
+        is_unread = self.transport.get_write_buffer_size() > 0
+        if self.is_lingering and is_unread and now < self.unread_deadline:
+            # It still reads its last response.
+            self.deadline = now + LINGER_SECONDS
+        elif self.unread_deadline < self.deadline or is_unread:
             self.transport.abort()
         elif self.phase == IDLE:
             self.transport.close()
@@ -284,15 +287,20 @@ class FrontProtocol(HttpToolsProtocol):
             self.cycle.disconnected = True
             self.cycle.message_event.set()
         self.pipeline.clear()
-        self._linger()
+        self.linger()
 
-    def _linger(self) -> None:
-        """Close once the client has stopped sending, or soon: data that nobody read would reset the connection, and the
-        client would lose the response.
+    def linger(self) -> None:
+        """Close once the client has read the last response and stopped sending, or soon after.
+
+        If it were closed with something of the client's not read, the client would get a reset and might lose the
+        response.
         """
+        if self.has_ended:
+            return
         self.flow.resume_reading()
         self.phase, self.is_lingering = IDLE, True
-        self.deadline = self.loop.time() + LINGER_SECONDS
+        now = self.loop.time()
+        self.deadline, self.unread_deadline = now + LINGER_SECONDS, now + self.limits.unread_seconds
         if self.transport.can_write_eof():
             self.transport.write_eof()
 
@@ -315,6 +323,25 @@ class FrontProtocol(HttpToolsProtocol):
             self.transport.close()
 
 
+class _Exit:
+    """The transport as a request's cycle sees it: it is closed without losing the response."""
+
+    __slots__ = ("_protocol",)
+
+    def __init__(self, protocol: FrontProtocol) -> None:
+        self._protocol = protocol
+
+    def write(self, data: bytes) -> None:
+        if not self._protocol.has_ended:
+            self._protocol.transport.write(data)
+
+    def is_closing(self) -> bool:
+        return self._protocol.has_ended
+
+    def close(self) -> None:
+        self._protocol.linger()
+
+
 _REASONS = {
     400: "Bad Request",
     408: "Request Timeout",
@@ -327,4 +354,4 @@ _REASONS = {
 def expire_overdue(connections: set[Any], now: float) -> None:
     """End the connections that are over their deadline."""
     for connection in [one for one in connections if min(one.deadline, one.unread_deadline) < now]:
-        connection.expire()
+        connection.expire(now)
