@@ -41,33 +41,75 @@ def refuse_cross_site(request: HttpRequest) -> None:
     """Raise Forbidden for a cross-site request."""
     if is_cross_site(request):
         raise Forbidden(
-            "This request comes from another site's page. Use the tracker's own pages, "
-            "or list that site in TRUSTED_ORIGINS."
+            f"This request comes from another site's page ({origin_sent(request)}), not from {own_origin(request)}. "
+            "Use the tracker's own pages, or list that site in TRUSTED_ORIGINS. If it is the tracker's own page behind "
+            "a proxy, the proxy must pass on the Host header with its port; set BEHIND_TLS if it accepts HTTPS."
         )
 
 
+def refuse_foreign_link(request: HttpRequest) -> None:
+    """Raise Forbidden for a GET request that another site's page may have caused.
+
+    A browser sends the session cookie when a visitor follows a link. Browsers that don't send Sec-Fetch-Site, which all
+    do over plain HTTP, may leave out the Referer as well; programs send neither and don't ask for HTML.
+    """
+    refuse_cross_site(request)
+    if "Sec-Fetch-Site" in request.headers:
+        return
+    referer = request.headers.get("Referer")
+    is_own = "text/html" not in request.headers.get("Accept", "") if referer is None else _is_own_page(request, referer)
+    if not is_own:
+        raise Forbidden("A link on another site may not do this. Use the button on the tracker's pages, or POST.")
+
+
 def is_cross_site(request: HttpRequest) -> bool:
-    """Whether the browser's headers say that another site's page caused this request."""
+    """Whether the browser's headers say that another site's page caused this request.
+
+    Origin decides only where Sec-Fetch-Site doesn't: a proxy may have changed the host with which it is compared.
+    """
     origin = request.headers.get("Origin")
-    if origin is not None and any(_matches(origin, trusted) for trusted in settings.CSRF_TRUSTED_ORIGINS):
+    if is_surely_own(request) or (origin is not None and _is_trusted(origin)):
         return False
     if request.headers.get("Sec-Fetch-Site") in ("cross-site", "same-site"):
         return True
-    return origin is not None and _host_of(origin) != request.get_host().lower()
+    return origin is not None and origin.lower() != own_origin(request)
 
 
-def _matches(origin: str, trusted: str) -> bool:
+def is_surely_own(request: HttpRequest) -> bool:
+    """Whether the browser itself says that the tracker's own page caused this request."""
+    return request.headers.get("Sec-Fetch-Site") == "same-origin"
+
+
+def own_origin(request: HttpRequest) -> str:
+    """The origin of the tracker's pages, as far as the tracker knows: by Host and, behind TLS, X-Forwarded-Proto."""
+    return f"{request.scheme}://{request.get_host()}".lower()
+
+
+def origin_sent(request: HttpRequest) -> str:
+    """The origin that the browser names; that of the Referer, if it names none."""
+    parts = _parts_of(request.headers.get("Referer", ""))
+    return request.headers.get("Origin") or ("://".join(parts) if all(parts) else "not named")
+
+
+def _is_own_page(request: HttpRequest, address: str) -> bool:
+    origin = "://".join(_parts_of(address))
+    return origin == own_origin(request) or _is_trusted(origin)
+
+
+def _is_trusted(origin: str) -> bool:
     """Whether the origin matches an entry of CSRF_TRUSTED_ORIGINS, such as https://*.example.org."""
-    scheme, _, host = trusted.partition("://")
-    return origin.startswith(f"{scheme}://") and is_same_domain(_host_of(origin), host.removeprefix("*"))
+    scheme, host = _parts_of(origin)
+    trusted = (entry.partition("://") for entry in settings.CSRF_TRUSTED_ORIGINS)
+    return any(scheme == one and is_same_domain(host, name.removeprefix("*")) for one, _, name in trusted)
 
 
-def _host_of(origin: str) -> str:
-    """The origin's host and port; empty if the origin is malformed or, like "null", has none."""
+def _parts_of(address: str) -> tuple[str, str]:
+    """The scheme, and the host and port; empty if the address is malformed or, like "null", has none."""
     try:
-        return urlsplit(origin).netloc.lower()
+        parts = urlsplit(address)
     except ValueError:
-        return ""
+        return "", ""
+    return parts.scheme.lower(), parts.netloc.lower()
 
 
 class IsManager(BasePermission):

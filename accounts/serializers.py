@@ -5,13 +5,10 @@ from typing import Any
 from rest_framework.fields import BooleanField, IntegerField
 
 from accounts.models import LONGEST_NAME, SHORTEST_NAME, User
+from accounts.passwords import LONGEST_PASSWORD, SHORTEST_PASSWORD
 from tracker.api.description import Content
 from tracker.api.fields import Id, Text
 from tracker.api.serializers import RequestSerializer
-
-SHORTEST_PASSWORD = 8
-# Limits the cost of hashing, which grows with the length.
-LONGEST_PASSWORD = 1000
 
 
 class RegisterRequest(RequestSerializer):

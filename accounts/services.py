@@ -3,6 +3,7 @@
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
+from django.db.models import F
 
 from accounts.models import User
 from tracker import db
@@ -56,11 +57,13 @@ def set_tracker_admin(*, by: User, manager_id: int, tracker_admin: bool) -> None
 
 
 def set_active(*, by: User, manager_id: int, active: bool) -> None:
-    """Activate or deactivate a manager. An inactive manager can't log in, and its sessions stop working at once.
+    """Activate or deactivate a manager. An inactive manager can't log in.
 
+    Either way its sessions end at once, and for good: activating it again revives none, whoever may have them.
     Raises NoSuchManager and NotOnYourself.
     """
     if manager_id == by.pk:
         raise NotOnYourself
-    if not User.objects.filter(pk=manager_id).update(is_active=active):
+    changed = User.objects.filter(pk=manager_id).update(is_active=active, session_epoch=F("session_epoch") + 1)
+    if not changed:
         raise NoSuchManager(f"There is no manager {manager_id}.")

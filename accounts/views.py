@@ -7,7 +7,7 @@ from rest_framework.fields import BooleanField
 from rest_framework.request import Request
 
 from accounts import services, sessions
-from accounts.authentication import IsManager, IsTrackerAdmin, SessionAuthentication, manager_of, refuse_cross_site
+from accounts.authentication import IsManager, IsTrackerAdmin, SessionAuthentication, manager_of, refuse_foreign_link
 from accounts.models import User
 from accounts.serializers import LoginRequest, ManagerContent, RegisterRequest, manager_content
 from tracker.api import throttle
@@ -61,12 +61,14 @@ class LogoutView(ApiView):
 
     @describe("Log out", status=204, errors={403: None})
     def post(self, request: Request) -> HttpResponse:
-        # Also for GET: browsers send the cookie when a visitor follows a link on another site.
-        refuse_cross_site(request._request)
         auth.logout(request._request)
         return HttpResponse(status=204)
 
-    get = post
+    @describe("Log out", details="Not by a link on another site.", status=204, errors={403: None})
+    def get(self, request: Request) -> HttpResponse:
+        refuse_foreign_link(request._request)
+        auth.logout(request._request)
+        return HttpResponse(status=204)
 
 
 class AccountView(ApiView):
@@ -108,5 +110,6 @@ class PromoteView(ManagerView):
 
 
 def _log_in(request: Request, user: User) -> Envelope:
-    sessions.begin(request._request, user)
-    return Envelope({"manager": manager_content(user)})
+    answer = Envelope({"manager": manager_content(user)})
+    sessions.begin(request._request, answer, user)
+    return answer

@@ -45,7 +45,11 @@ CSRF_TRUSTED_ORIGINS = env.origins("TRUSTED_ORIGINS")
 BEHIND_TLS = env.flag("BEHIND_TLS")
 if BEHIND_TLS:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    # Browsers that have been here over HTTPS refuse plain HTTP for this long.
+    SECURE_HSTS_SECONDS = env.whole_number("HSTS_SECONDS", 7 * 86_400)
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = BEHIND_TLS
+# No script reads it: forms contain the token.
+CSRF_COOKIE_HTTPONLY = True
 CSRF_FAILURE_VIEW = "webui.errors.csrf_failure"
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 # Addresses or networks of the proxies whose X-Forwarded-For is trusted.
@@ -86,7 +90,7 @@ MIDDLEWARE = [
     "django.contrib.sessions.middleware.SessionMiddleware",
     "webui.middleware.PageLocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
-    "django.middleware.csrf.CsrfViewMiddleware",
+    "webui.csrf.CsrfMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "webui.middleware.ErrorPages",
@@ -209,13 +213,17 @@ AUTHENTICATION_BACKENDS = [
     "guardian.backends.ObjectPermissionBackend",
 ]
 AUTH_PASSWORD_VALIDATORS = [
-    {"NAME": f"django.contrib.auth.password_validation.{name}"}
-    for name in (
-        "UserAttributeSimilarityValidator",
-        "MinimumLengthValidator",
-        "CommonPasswordValidator",
-        "NumericPasswordValidator",
-    )
+    # First: the others' work grows with the length.
+    {"NAME": "accounts.passwords.MaximumLengthValidator"},
+    *(
+        {"NAME": f"django.contrib.auth.password_validation.{name}"}
+        for name in (
+            "UserAttributeSimilarityValidator",
+            "MinimumLengthValidator",
+            "CommonPasswordValidator",
+            "NumericPasswordValidator",
+        )
+    ),
 ]
 SESSION_ENGINE = "accounts.session_store"
 # API paths have no trailing slash; these are pages.
@@ -227,9 +235,9 @@ ANONYMOUS_USER_NAME = None
 
 # --- Limits and upkeep -----------------------------------------------------------------------------------------------
 
-# Rates in django-ratelimit's format; empty means no limit. Logins are counted per username and per address, the others
-# per address.
+# Rates in django-ratelimit's format, per address; empty means no limit. Logins are counted per name as well.
 LOGIN_RATE = env.rate("LOGIN_RATE", "20/m")
+LOGIN_NAME_RATE = env.rate("LOGIN_NAME_RATE", "200/m")
 REGISTER_RATE = env.rate("REGISTER_RATE", "20/h")
 WORKER_CREATE_RATE = env.rate("WORKER_CREATE_RATE", "100/h")
 # Log entries per worker.

@@ -1,5 +1,6 @@
 """Error pages."""
 
+import sys
 from urllib.parse import urlencode, urlsplit
 
 from django.conf import settings
@@ -7,7 +8,14 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.loader import render_to_string
 from django.utils.translation import gettext as _
 
-from tracker.api.errors import ApiError, BadInput, Forbidden, NotFound, unforeseen
+from accounts.authentication import origin_sent, own_origin
+from tracker.api.errors import ApiError, BadInput, Forbidden, NotFound, database_away, is_database_away, unforeseen
+
+# How Django's reasons begin where a form comes from another address, as far as the browser tells.
+_WRONG_ADDRESS = ("Origin checking failed", "Referer checking failed")
+
+# How soon a page that can't be shown at the moment tries again.
+AGAIN_SECONDS = 5
 
 _PAGES = ("/admin/", "/accounts/", "/logs/", "/managers/", "/projects/", "/static/", "/workers/")
 
@@ -22,15 +30,29 @@ def error_response(request: HttpRequest, error: ApiError) -> HttpResponse:
     """The error as a page for browsers, or as an envelope for API clients."""
     if not request.path.startswith(_PAGES) and "text/html" not in request.headers.get("Accept", ""):
         return error.answer()
-    titles = {403: _("Not allowed"), 404: _("Not found"), 400: _("That did not work"), 409: _("That did not work")}
+    titles = {
+        400: _("That did not work"),
+        403: _("Not allowed"),
+        404: _("Not found"),
+        409: _("That did not work"),
+        503: _("Not available at the moment"),
+    }
+    is_form = request.method not in ("GET", "HEAD")
     content = {
         "status": error.status,
         "title": titles.get(error.status, _("Something went wrong")),
         "message": _(str(error)),
+        # A form is not sent again by itself, and its address may not be one to open.
+        "again_seconds": AGAIN_SECONDS if error.status == 503 and not is_form else None,
+        "was_form": error.status == 503 and is_form,
+        "form_page": _page_before(request),
     }
     # Without the request, the page does not query the user: the database may be the cause of a server error.
     page = render_to_string("error.html", content, request if error.status < 500 else None)
-    return HttpResponse(page, status=error.status, headers=error.headers)
+    response = HttpResponse(page, status=error.status, headers=error.headers)
+    if error.status >= 500:
+        response["Cache-Control"] = "no-store"
+    return response
 
 
 def to_login(request: HttpRequest) -> HttpResponse:
@@ -38,9 +60,18 @@ def to_login(request: HttpRequest) -> HttpResponse:
     target = request.get_full_path()
     if request.method != "GET":
         # A button's address accepts only POST, so lead back to the page that has the button.
-        page = urlsplit(request.headers.get("Referer", ""))
-        target = page._replace(scheme="", netloc="").geturl() if page.netloc == request.get_host() else "/projects/"
+        target = _page_before(request)
     return HttpResponseRedirect(f"{settings.LOGIN_URL}?{urlencode({'next': target})}")
+
+
+def _page_before(request: HttpRequest) -> str:
+    """The page that has the button or form of this request, if it is one of ours; otherwise the list of projects."""
+    try:
+        page = urlsplit(request.headers.get("Referer", ""))
+    except ValueError:
+        return "/projects/"
+    is_ours = bool(page.netloc) and page.netloc == request.get_host()
+    return page._replace(scheme="", netloc="", fragment="").geturl() if is_ours else "/projects/"
 
 
 # Django's error handlers, for errors that no API view has handled. Pages are HTML; everything else is an envelope.
@@ -62,12 +93,23 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """handler500."""
-    return error_response(request, unforeseen())
+    """handler500: also for what middleware raises. Called while the exception is being handled."""
+    error = sys.exc_info()[1]
+    return error_response(request, database_away(error) if error and is_database_away(error) else unforeseen())
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
-    """CSRF_FAILURE_VIEW. The usual cause is a form that was opened before signing in in another tab."""
+    """CSRF_FAILURE_VIEW. Usual causes: a form opened before signing in in another tab, or a proxy that changes Host."""
+    if reason.startswith(_WRONG_ADDRESS):
+        text = _(
+            "Your browser says that %(came)s sent this form, but the tracker only expects its forms from %(expected)s. "
+            "Nothing was changed. If these are the same site, a proxy has to pass on the Host header as the browser "
+            "sent it, with the port (nginx: proxy_set_header Host $http_host), and the tracker needs BEHIND_TLS=on if "
+            "that proxy accepts HTTPS. Another site whose forms are welcome has to be listed in TRUSTED_ORIGINS."
+        )
+        return error_response(
+            request, Forbidden(text % {"came": origin_sent(request), "expected": own_origin(request)})
+        )
     return error_response(
         request, Forbidden(_("This form is out of date. Go back, load the page again and send it once more."))
     )

@@ -8,7 +8,7 @@ from django.middleware.locale import LocaleMiddleware
 from django.utils import translation
 
 from tracker.api.body import BrokenBody, announced_bytes
-from tracker.api.errors import ApiError, TooLarge
+from tracker.api.errors import ApiError, TooLarge, database_away, is_database_away
 from webui.errors import MethodNotAllowed, error_response, to_login
 
 # Everything is loaded from this origin. Inline styles are allowed, since the colours of charts are computed.
@@ -37,16 +37,19 @@ GetResponse = Callable[[HttpRequest], HttpResponseBase]
 
 
 def content_security_policy(get_response: GetResponse) -> GetResponse:
-    """Middleware: allow pages to run only scripts from this origin, and no inline scripts."""
+    """Middleware: allow pages to run only scripts from this origin, no inline scripts; no caching with a session."""
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
         response = get_response(request)
         if response.get("Content-Type", "").startswith("text/html"):
             is_admin = request.path.startswith("/admin/")
             response["Content-Security-Policy"] = _ADMIN_HEADER if is_admin else _HEADER
-            # After a manager has signed out, the Back button must not show its pages to the next user.
-            if "Cache-Control" not in response and settings.SESSION_COOKIE_NAME in request.COOKIES:
-                response["Cache-Control"] = "no-store"
+        # After a manager has signed out, the Back button must not show its pages to the next user.
+        has_session = (
+            settings.SESSION_COOKIE_NAME in request.COOKIES or settings.SESSION_COOKIE_NAME in response.cookies
+        )
+        if has_session and "Cache-Control" not in response:
+            response["Cache-Control"] = "no-store"
         return response
 
     return middleware
@@ -87,7 +90,10 @@ def limited_forms(get_response: GetResponse) -> GetResponse:
 
 
 class ErrorPages:
-    """Middleware: turn a service's ApiError into an error page. API views have turned theirs into responses before."""
+    """Middleware: turn a service's ApiError, and a database that is away, into an error page.
+
+    API views have turned theirs into responses before.
+    """
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
@@ -101,6 +107,8 @@ class ErrorPages:
         return response
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
+        if is_database_away(error):
+            return error_response(request, database_away(error))
         if not isinstance(error, ApiError):
             return None
         if not request.user.is_authenticated and error.status in (401, 403):

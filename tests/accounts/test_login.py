@@ -37,6 +37,15 @@ def test_it_works(api, mia):
     assert Session.objects.count() == 1
 
 
+def test_a_password_that_is_too_long_is_not_hashed(api, mia, monkeypatch):
+    monkeypatch.setattr(User, "check_password", lambda *_: pytest.fail("hashed"))
+    monkeypatch.setattr(User, "set_password", lambda *_: pytest.fail("hashed"))
+    for name in ("mia", "nobody"):
+        answer = login(api, username=name, password="x" * 1001)
+        assert answer.status == 400
+        assert answer.message.startswith("password: ")
+
+
 def test_wrong_name_and_wrong_password_get_the_same_response(api, mia):
     wrong = [login(api, password="wrong password"), login(api, username="nobody")]
     assert [answer.status for answer in wrong] == [403, 403]
@@ -82,11 +91,39 @@ def test_logout(api, mia, method):
 
 
 @pytest.mark.parametrize("method", ["get", "post"])
-def test_other_sites_can_not_log_out(api, mia, method):
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+def test_other_sites_can_not_log_out(api, mia, method, site):
     login(api)
-    headers = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}
+    headers = {"Sec-Fetch-Site": site, "Sec-Fetch-Mode": "navigate"}
     assert getattr(api, method)("/logout", headers=headers).status == 403
     assert api.get("/account").ok
+
+
+# What a browser without Sec-Fetch-Site sends when a link is followed, as over plain HTTP.
+LINK = {"Accept": "text/html,application/xhtml+xml"}
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        (LINK | {"Referer": "http://evil.example/"}, 403),
+        (LINK | {"Referer": "https://testserver/"}, 403),
+        (LINK | {"Referer": "http://["}, 403),
+        # The other site's page keeps its address to itself.
+        (LINK, 403),
+        ({"Referer": "http://evil.example/"}, 403),
+        (LINK | {"Referer": "http://testserver/projects/"}, 204),
+        (LINK | {"Sec-Fetch-Site": "same-origin"}, 204),
+        # The address bar.
+        (LINK | {"Sec-Fetch-Site": "none"}, 204),
+        # A program.
+        ({"Accept": "*/*"}, 204),
+    ],
+)
+def test_links_on_other_sites_do_not_log_out(api, mia, headers, status):
+    login(api)
+    assert api.client.get("/logout", headers=headers).status_code == status
+    assert api.get("/account").ok is (status == 403)
 
 
 def test_other_sites_can_not_log_in(api, mia):
@@ -95,7 +132,7 @@ def test_other_sites_can_not_log_in(api, mia):
 
 
 def test_limit_per_name(mia, settings):
-    settings.LOGIN_RATE = "2/d"
+    settings.LOGIN_NAME_RATE = "2/d"
     for address in ("10.0.0.1", "10.0.0.2"):
         assert login(Api(address=address), password="wrong password").status == 403
     answer = login(Api(address="10.0.0.3"))

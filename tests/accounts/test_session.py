@@ -2,8 +2,11 @@
 
 import pytest
 from django.contrib.sessions.models import Session
+from django.utils.crypto import salted_hmac
 from guardian.shortcuts import assign_perm
 
+from accounts.models import User
+from accounts.services import set_active
 from tests.client import Api
 from tests.factories import ProjectFactory, UserFactory
 from workers.models import Worker
@@ -47,6 +50,9 @@ OWN = [
     {"Origin": HERE, "Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "cors"},
     {"Origin": HERE},
     {"Sec-Fetch-Site": "same-origin"},
+    # The same behind a proxy that passes on another Host, or another scheme.
+    {"Origin": "https://testserver:8443", "Sec-Fetch-Site": "same-origin"},
+    {"Origin": "https://tracker.example", "Sec-Fetch-Site": "same-origin"},
     # The address bar, a bookmark.
     {"Sec-Fetch-Site": "none"},
 ]
@@ -66,6 +72,10 @@ FOREIGN = [
     {"Origin": "http://evil.testserver"},
     {"Origin": f"{HERE}:8000", "Sec-Fetch-Site": "same-site"},
     {"Origin": f"{HERE}:8000"},
+    # Another scheme of this host: whoever is on the network can serve its plain pages.
+    {"Origin": "https://testserver"},
+    {"Origin": "ftp://testserver"},
+    {"Origin": "https://evil.example", "Sec-Fetch-Site": "none"},
     # Without an Origin.
     {"Sec-Fetch-Site": "cross-site"},
     {"Sec-Fetch-Site": "same-site"},
@@ -109,6 +119,19 @@ def test_logs_for_cross_site_requests(api, manager, headers):
 def test_malformed_origin(pause, worker, origin):
     assert pause(Origin=origin).status == 403
     assert not is_paused(worker)
+
+
+def test_the_refusal_names_both_addresses(pause):
+    answer = pause(Origin="https://testserver:8443")
+    for text in ("https://testserver:8443", "http://testserver.", "BEHIND_TLS", "TRUSTED_ORIGINS", "Host"):
+        assert text in answer.message
+
+
+def test_behind_tls_the_origin_is_https(pause, settings):
+    settings.SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    secure = {"Host": "testserver", "X-Forwarded-Proto": "https"}
+    assert pause(**secure, Origin="https://testserver").status == 200
+    assert pause(**secure, Origin="http://testserver").status == 403
 
 
 def test_host_is_part_of_the_comparison(pause, settings):
@@ -190,6 +213,37 @@ def test_inactive_manager(path):
     assert caller.post(path, {}).status == 401
 
 
+def test_an_activated_manager_has_to_log_in_again(tracker_admin):
+    user = UserFactory(is_staff=True)
+    before = Api().login(user)
+    assert before.post("/logs", {}).status == 200
+    set_active(by=tracker_admin, manager_id=user.pk, active=False)
+    assert before.post("/logs", {}).status == 401
+    set_active(by=tracker_admin, manager_id=user.pk, active=True)
+    for path in ("/account", "/projects/new/", "/admin/"):
+        response = before.client.get(path)
+        assert response.status_code == 302 or not response.json()["ok"], path
+    user.refresh_from_db()
+    assert Api().login(user).post("/logs", {}).status == 200
+
+
+def test_a_session_that_the_deactivation_did_not_see_is_not_revived(tracker_admin):
+    """Kept by a browser that sent nothing while the manager was inactive, or deactivated by hand in the database."""
+    user = UserFactory()
+    before = Api().login(user)
+    User.objects.filter(pk=user.pk).update(is_active=False)
+    set_active(by=tracker_admin, manager_id=user.pk, active=True)
+    assert before.post("/logs", {}).status == 401
+
+
+def test_sessions_of_before_there_was_an_epoch_stay_valid():
+    user = UserFactory(password="md5$x$y")
+    expected = salted_hmac(
+        "django.contrib.auth.models.AbstractBaseUser.get_session_auth_hash", user.password, algorithm="sha256"
+    ).hexdigest()
+    assert user.get_session_auth_hash() == expected
+
+
 @pytest.mark.parametrize("path", ["/worker/set_paused", "/logs"])
 def test_deleted_manager(path):
     user = UserFactory(is_superuser=True)
@@ -215,6 +269,7 @@ def test_worker_credentials_do_not_count(api, worker):
 
 
 def test_cookies(settings):
+    assert settings.CSRF_COOKIE_HTTPONLY
     assert settings.SESSION_COOKIE_HTTPONLY
     assert settings.SESSION_COOKIE_SAMESITE == "Lax"
     assert settings.SESSION_COOKIE_SECURE is settings.BEHIND_TLS is False

@@ -1,5 +1,6 @@
 """The readers of environment variables."""
 
+import os
 import subprocess
 import sys
 
@@ -218,6 +219,29 @@ def test_invalid_database_url(variable, value):
     with pytest.raises(ImproperlyConfigured, match=f"^{NAME}: must be like postgres://") as caught:
         env.database_url(NAME)
     assert value not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("env", "told"),
+    [
+        ({}, "0 False"),
+        ({"HSTS_SECONDS": "60"}, "0 False"),
+        ({"BEHIND_TLS": "on"}, "604800 True"),
+        ({"BEHIND_TLS": "on", "HSTS_SECONDS": "60"}, "60 True"),
+        ({"BEHIND_TLS": "on", "HSTS_SECONDS": "0"}, "0 True"),
+    ],
+)
+def test_hsts_only_behind_tls(tmp_path, env, told):
+    program = "from django.conf import settings as s; print(s.SECURE_HSTS_SECONDS, s.SESSION_COOKIE_SECURE)"
+    result = subprocess.run(
+        [sys.executable, "-c", program],
+        env=os.environ | {"DJANGO_SETTINGS_MODULE": "tracker.settings", "TRACKER_DATA_DIR": str(tmp_path)} | env,
+        cwd=settings.BASE_DIR,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert result.stdout.strip() == told
 
 
 @pytest.mark.parametrize(

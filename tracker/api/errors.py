@@ -4,8 +4,9 @@ import logging
 import math
 from typing import Any
 
+import psycopg2
 from django.core import exceptions as django_errors
-from django.db import InterfaceError, OperationalError
+from django.db import DatabaseError, InterfaceError, OperationalError
 from django.http import Http404, HttpResponse
 from rest_framework import exceptions as drf
 
@@ -143,14 +144,28 @@ def answer_for(error: Exception, context: dict[str, Any]) -> HttpResponse:
 
 def reply_for(error: Exception, request: str) -> Reply:
     """The reply to an exception of a call. Unexpected ones are logged, with what was requested."""
-    match error:
-        case ApiError():
-            return error.reply()
-        case OperationalError() | InterfaceError():
-            logger.warning("The database did not answer: %s", str(error).strip().split("\n")[0])
-            return DatabaseAway().reply()
+    if isinstance(error, ApiError):
+        return error.reply()
+    if is_database_away(error):
+        return database_away(error).reply()
     logger.error("Unexpected error in %s", request, exc_info=error)
     return unforeseen().reply()
+
+
+def is_database_away(error: BaseException | None) -> bool:
+    """Whether the connection to the database has failed, rather than the statement."""
+    if isinstance(error, (OperationalError, InterfaceError)):
+        return True
+    # The driver raises its bare base class when the connection is lost without a reason; Django raises its own with it
+    # as the cause, and also without one, for other reasons.
+    cause = error.__cause__ if type(error) is DatabaseError else error
+    return type(cause) is psycopg2.DatabaseError
+
+
+def database_away(error: BaseException) -> DatabaseAway:
+    """What a client is told when the database is away; logs why."""
+    logger.warning("The database did not answer: %s", str(error).strip().split("\n")[0])
+    return DatabaseAway()
 
 
 def unforeseen() -> ApiError:

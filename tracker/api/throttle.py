@@ -32,7 +32,7 @@ def throttled(group: str, *, rate_setting: str) -> Callable[[Handler], Handler]:
 
 def count_address(request: HttpRequest, *, group: str, rate: str) -> None:
     """Count one request from the client's address against `rate`. Raises RateLimited."""
-    count(request, group=group, key=_limited_address(client_address(request)), rate=rate)
+    count(request, group=group, key=counted_address(client_address(request)), rate=rate)
 
 
 def count(request: HttpRequest, *, group: str, key: str, rate: str) -> None:
@@ -75,16 +75,20 @@ def _plain(address: str) -> str:
     return str(getattr(parsed, "ipv4_mapped", None) or parsed)
 
 
-def _limited_address(address: str) -> str:
+def counted_address(address: str) -> str:
     """What counts as one client: an IPv4 address, or the /64 network of an IPv6 address.
 
     An IPv6 client can send from any address of such a network.
     """
+    address = _plain(address)
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:
         return address
-    return address if parsed.version == 4 else str(ipaddress.ip_network(f"{address}/64", strict=False))
+    if parsed.version == 4:
+        return address
+    # A link-local address has a zone, such as fe80::1%eth0.
+    return str(ipaddress.ip_network(f"{address.partition('%')[0]}/64", strict=False))
 
 
 def is_trusted_proxy(address: str) -> bool:

@@ -17,6 +17,7 @@ import orjson
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from tracker.api.envelope import Reply
+from tracker.api.throttle import counted_address
 from tracker.front.cycle import CallCycle, encoded
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ class FrontProtocol(HttpToolsProtocol):
     calls: "WorkerCalls | None" = None
     #: Addresses that many clients share.
     proxies: Container[str] = ()
-    #: Open connections by address.
+    #: Open connections by address, as the rate limits count them: an IPv6 client has a whole network.
     by_address: Counter[str] = Counter()
 
     # On the loop's clock: until when the client has to send more, and to read more.
@@ -84,8 +85,9 @@ class FrontProtocol(HttpToolsProtocol):
         super().connection_made(transport)
         self.deadline = self.loop.time() + self.limits.head_seconds
         peer = transport.get_extra_info("peername")
-        self.address = peer[0] if isinstance(peer, tuple) else ""
-        if self.address not in self.proxies:
+        address = peer[0] if isinstance(peer, tuple) else ""
+        self.address = counted_address(address)
+        if address not in self.proxies:
             self.by_address[self.address] += 1
         if len(self.connections) > self.limits.connections or self.by_address[self.address] > self.limits.per_address:
             self.refuse(503, "Too many connections; try again.", "Retry-After: 1\r\n")

@@ -22,6 +22,13 @@ class TrackerAdminSite(UnfoldAdminSite):
         # There is only one login form, which counts the attempts.
         return HttpResponseRedirect(f"{settings.LOGIN_URL}?{urlencode({'next': request.GET.get('next', '/admin/')})}")
 
+    def password_change(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        # Nor is there a second form that checks a password.
+        return HttpResponseRedirect("/accounts/")
+
+    def password_change_done(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        return HttpResponseRedirect("/accounts/")
+
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         context = {"title": _("Overview"), "crumbs": [(_("Overview"), None)]} | overview_for(request)
         response: HttpResponse = super().index(request, context | (extra_context or {}))

@@ -34,8 +34,9 @@ def login(request: HttpRequest) -> HttpResponse:
         except ApiError as error:
             blame(form, error)
         else:
-            sessions.begin(request, user)
-            return HttpResponseRedirect(_after_login(request))
+            response = HttpResponseRedirect(_after_login(request))
+            sessions.begin(request, response, user)
+            return response
     return render(request, "accounts/login.html", {"form": form, "next": _next(request)})
 
 
@@ -56,10 +57,11 @@ def register(request: HttpRequest) -> HttpResponse:
         except ApiError as error:
             blame(form, error)
         else:
-            sessions.begin(request, user)
+            response = HttpResponseRedirect(_after_login(request))
+            sessions.begin(request, response, user)
             if user.is_superuser:
                 messages.success(request, _("Welcome. This is the first account, so you are a tracker admin."))
-            return HttpResponseRedirect(_after_login(request))
+            return response
     return render(request, "accounts/register.html", {"form": form, "next": _next(request)})
 
 
@@ -81,10 +83,10 @@ def account(request: HttpRequest) -> HttpResponse:
         sessions.count_attempt(request, manager.username)
     if request.method == "POST" and form.is_valid():
         form.save()
-        # All other sessions of this manager end; this one continues.
-        auth.update_session_auth_hash(request, manager)
+        response = HttpResponseRedirect("/accounts/")
+        sessions.go_on(request, response, manager)
         messages.success(request, _("The password was changed. Other sessions were signed out."))
-        return HttpResponseRedirect("/accounts/")
+        return response
     return render(request, "accounts/account.html", {"form": form})
 
 

@@ -8,7 +8,7 @@ from django.core.validators import MaxLengthValidator
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import LONGEST_NAME, SHORTEST_NAME
-from accounts.serializers import LONGEST_PASSWORD, SHORTEST_PASSWORD
+from accounts.passwords import LONGEST_PASSWORD, SHORTEST_PASSWORD
 
 
 class LoginForm(forms.Form):
