@@ -30,8 +30,8 @@ def ensure_alive() -> None:
     watch = select.poll()
     try:
         watch.register(connection.connection.fileno(), select.POLLIN)
-    except InterfaceError:
-        # Closed on our side.
+    except (InterfaceError, ValueError):
+        # Closed on our side, or given up by the driver, which then has no file descriptor any more.
         connection.close()
         return
     if watch.poll(0):

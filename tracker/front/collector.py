@@ -117,7 +117,8 @@ def _was_undone(error: Exception) -> bool:
     cause = error.__cause__ or error
     if isinstance(cause, psycopg2.Error):
         return cause.pgcode is not None
-    return not isinstance(cause, TimeoutError)
+    # When no connection can be opened, the next one can't either.
+    return not isinstance(cause, OSError)
 
 
 def _arrays(batch: list[_Waiting]) -> db.Values:

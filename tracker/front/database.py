@@ -179,7 +179,8 @@ def _translated(error: Exception) -> Exception:
     """What Django's connections raise when the database is away; other errors as they are."""
     translated: Exception
     match error:
-        case TimeoutError():
+        case OSError():
+            # A time-out, or a socket that the driver has closed.
             translated = OperationalError("The database can't be reached.")
         case psycopg2.OperationalError():
             translated = OperationalError(*error.args)
