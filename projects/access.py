@@ -3,8 +3,10 @@
 A role is an object permission on Project, stored by django-guardian.
 """
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AnonymousUser
 from django.db import transaction
 from guardian.core import ObjectPermissionChecker
@@ -55,8 +57,16 @@ def require(viewer: "Viewer", project_id: int, role: Role) -> Project:
     raise Forbidden(f"This requires the role {role.name} in project {project_id}.")
 
 
+def known_chains(viewer: "Viewer", projects: Iterable[Project]) -> set[int]:
+    """The ids of the next projects in the chains of these projects, as far as the viewer may know of them."""
+    chains = {project.chain_id for project in projects if project.chain_id is not None}
+    if not chains:
+        return set()
+    return set(Project.objects.visible_to(viewer).filter(pk__in=chains).values_list("pk", flat=True))
+
+
 def set_roles(*, manager: "User", project: Project, roles: Role) -> None:
-    """Give the manager these roles in the project, and revoke all others."""
+    """Give the manager these roles in the project, and revoke all others that it was given directly."""
     with transaction.atomic():
         for role, codename in CODENAMES.items():
             change = assign_perm if role in roles else remove_perm
@@ -64,9 +74,20 @@ def set_roles(*, manager: "User", project: Project, roles: Role) -> None:
 
 
 def managers_of(project: Project) -> list[tuple["User", Role]]:
-    """The managers who were given roles in the project directly, not through a group or as tracker admin, by name."""
-    held = ProjectUserObjectPermission.objects.filter(content_object=project).select_related("user", "permission")
-    roles: dict[User, Role] = {}
-    for one in held.order_by("user__username"):
-        roles[one.user] = roles.get(one.user, Role(0)) | roles_from([one.permission.codename])
-    return list(roles.items())
+    """The managers who were given roles in the project, directly or through a group, by name.
+
+    Tracker admins have every role without having been given it.
+    """
+    own = ProjectUserObjectPermission.objects.filter(content_object=project).values_list("user", "permission__codename")
+    groups = ProjectGroupObjectPermission.objects.filter(content_object=project, group__user__isnull=False)
+    roles: dict[int, Role] = {}
+    for manager, codename in own.union(groups.values_list("group__user", "permission__codename")):
+        roles[manager] = roles.get(manager, Role(0)) | roles_from([codename])
+    managers = get_user_model().objects.filter(pk__in=roles).order_by("username")
+    return [(manager, roles[manager.pk]) for manager in managers]
+
+
+def given_roles(manager: "User", project: Project) -> Role:
+    """The roles that the manager was given directly: those that `set_roles` changes."""
+    own = ProjectUserObjectPermission.objects.filter(content_object=project, user=manager)
+    return roles_from(own.values_list("permission__codename", flat=True))

@@ -31,6 +31,10 @@ LOWEST_RATE, HIGHEST_RATE = 1e-6, 1e9
 LONGEST_RETENTION_DAYS = 36_500
 
 
+#: The secret for the workers of a project in which nobody has set one.
+NO_SECRET = "{}"  # noqa: S105
+
+
 def random_secret() -> str:
     """A webhook secret: 32 random bytes."""
     return secrets.token_urlsafe(32)
@@ -105,7 +109,7 @@ class Project(models.Model):
         validators=[MaxValueValidator(LONGEST_RETENTION_DAYS)],
         help_text="how long closed tasks are kept, 0 = forgotten at once",
     )
-    secret = models.TextField(default="{}", help_text="what workers with ASSIGN may read: passwords, keys")
+    secret = models.TextField(default=NO_SECRET, help_text="what workers with ASSIGN may read: passwords, keys")
     webhook_secret = models.TextField(default=random_secret, help_text="signs the git host's pushes")
     created = models.DateTimeField(db_default=Now(), editable=False)
 

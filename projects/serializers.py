@@ -1,5 +1,6 @@
 """Requests and responses about projects."""
 
+from collections.abc import Container
 from typing import Any
 
 from rest_framework.fields import BooleanField, FloatField, IntegerField
@@ -31,7 +32,13 @@ class _Settings(RequestSerializer):
     )
     paused = Flag(required=False, help_text="No task is leased.")
     chain = WholeNumber(
-        low=0, high=INT64[1], required=False, help_text="The project that gets a copy of each closed task; 0: none."
+        low=0,
+        high=INT64[1],
+        required=False,
+        help_text=(
+            "The project that gets a copy of each closed task; 0: none. A chain that reads 0 because you may not see "
+            "its project stays as it is."
+        ),
     )
     assign_rate = Rate(low=LOWEST_RATE, high=HIGHEST_RATE, required=False, help_text=RATE_HELP)
     submit_rate = Rate(low=LOWEST_RATE, high=HIGHEST_RATE, required=False, help_text=RATE_HELP)
@@ -94,7 +101,9 @@ class ProjectContent(Content):
     motd = Text()
     public = BooleanField()
     hidden = BooleanField()
-    chain = IntegerField(help_text="The project that gets a copy of each closed task; 0: none.")
+    chain = IntegerField(
+        help_text="The project that gets a copy of each closed task; 0: none, or one that you may not see."
+    )
     paused = BooleanField()
     assign_rate = FloatField(help_text=RATE_HELP)
     submit_rate = FloatField(help_text=RATE_HELP)
@@ -118,8 +127,12 @@ class ManagerRoleContent(Content):
     role = IntegerField(help_text=f"The sum of {ROLES}.")
 
 
-def project_content(project: Project | ProjectFields) -> dict[str, Any]:
-    """The project object of the API. Never a secret."""
+def project_content(project: Project | ProjectFields, *, known: Container[int] | None = None) -> dict[str, Any]:
+    """The project object of the API. Never a secret.
+
+    `known` are the projects that the viewer may know of: a chain to another one reads as none. None means that the
+    query has seen to that.
+    """
     return {
         "id": project.pk,
         "priority": project.priority,
@@ -130,7 +143,7 @@ def project_content(project: Project | ProjectFields) -> dict[str, Any]:
         "motd": project.motd,
         "public": project.public,
         "hidden": project.hidden,
-        "chain": project.chain_id or 0,
+        "chain": project.chain_id if project.chain_id and (known is None or project.chain_id in known) else 0,
         "paused": project.paused,
         "assign_rate": project.assign_rate,
         "submit_rate": project.submit_rate,

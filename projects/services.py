@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 
-from projects.access import require, set_roles
+from projects.access import known_chains, require, set_roles
 from projects.models import Project, random_secret
 from projects.roles import ALL_ROLES, Role
 from tracker import db
@@ -62,7 +62,8 @@ def create_project_for(*, manager: "User", chain_id: int = 0, **settings: Any) -
 def update_project(*, manager: "User", project: Project, chain_id: int | None = None, **changes: Any) -> None:
     """Change columns of a project; those not named stay as they are.
 
-    `chain_id` 0 clears the chain, None leaves it. Raises OnlyTrackerAdmins, InvalidField, NameTaken, and for the
+    `chain_id` 0 clears the chain, None leaves it. 0 also leaves one whose project the manager may not see: it reads as
+    0, and comes back with everything else that was read. Raises OnlyTrackerAdmins, InvalidField, NameTaken, and for the
     chain NoSuchProject and Forbidden.
     """
     if changes.get("public", project.public) != project.public and not manager.is_tracker_admin:
@@ -70,6 +71,8 @@ def update_project(*, manager: "User", project: Project, chain_id: int | None = 
     if chain_id:
         require(manager, chain_id, Role.EDIT)
     _check_columns(changes)
+    if chain_id == 0 and project.chain_id and not known_chains(manager, [project]):
+        chain_id = None
     if chain_id is not None:
         changes["chain_id"] = chain_id or None
     with transaction.atomic():

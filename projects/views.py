@@ -42,7 +42,8 @@ class GetProjectView(ApiView):
 
     @describe("A project", details="A hidden project needs READ.", content=ProjectTwiceContent)
     def get(self, request: Request, project_id: int) -> Envelope:
-        content = project_content(visible_project(request, project_id))
+        project = visible_project(request, project_id)
+        content = project_content(project, known=access.known_chains(viewer_of(request), [project]))
         return Envelope({**content, "project": content})
 
 
@@ -58,7 +59,8 @@ class ListProjectsView(ApiView):
     )
     def get(self, request: Request) -> Envelope:
         projects = Project.objects.visible_to(viewer_of(request)).order_by("name")
-        return Envelope({"projects": [project_content(project) for project in projects]})
+        known = {project.pk for project in projects}
+        return Envelope({"projects": [project_content(project, known=known) for project in projects]})
 
 
 class CreateProjectView(ManagerView):
@@ -66,7 +68,7 @@ class CreateProjectView(ManagerView):
 
     @describe(
         "Create a project",
-        details="Its creator gets all five roles.",
+        details="Its creator gets all five roles. A name that a hidden project has is taken, too.",
         body=CreateProjectRequest,
         content={"id": Id()},
         errors={404: None, 409: None},

@@ -29,8 +29,13 @@ _BRANCHES = "refs/heads/"
 _USUAL_BRANCHES = ("master", "main")
 
 
+# Signatures are checked at least so often, so that the time doesn't tell whether there are projects.
+_CHECKS = 4
+_NOBODYS_KEY = "no project"
+
+
 class UnknownRepository(BadInput):
-    """No project has this repository as its git_repo."""
+    """No project that you may know of has this repository as its git_repo; for a hidden one, the signature is wrong."""
 
 
 class BadSignature(Forbidden):
@@ -53,11 +58,12 @@ def receive(*, body: bytes, headers: Mapping[str, str]) -> list[Project]:
     """
     push = _read(body)
     projects = list(Project.objects.filter(git_repo__iexact=push.repository).exclude(git_repo=""))
-    if not projects:
-        raise UnknownRepository
-    verified = [project for project in projects if _is_signed(project, body, headers)]
+    verified = [project for project in projects if _is_signed(project.webhook_secret, body, headers)]
+    for _check in range(len(projects), _CHECKS):
+        _is_signed(_NOBODYS_KEY, body, headers)
     if not verified:
-        raise BadSignature
+        # Whoever doesn't know the secret learns of a hidden project no more than of none.
+        raise UnknownRepository if all(project.hidden for project in projects) else BadSignature
     if not _is_push(headers) or push.commit is None:
         return []
     concerned = [project for project in verified if push.branch in _production_branches(project, push)]
@@ -90,11 +96,13 @@ def _text(payload: Any, *keys: str) -> str | None:
     return payload if isinstance(payload, str) and payload and "\0" not in payload and len(payload) <= 500 else None
 
 
-def _is_signed(project: Project, body: bytes, headers: Mapping[str, str]) -> bool:
+def _is_signed(webhook_secret: str, body: bytes, headers: Mapping[str, str]) -> bool:
     # Anybody could sign with an empty secret.
-    if not project.webhook_secret:
-        return False
-    secret = project.webhook_secret.encode()
+    return _has_signature(webhook_secret or _NOBODYS_KEY, body, headers) and bool(webhook_secret)
+
+
+def _has_signature(webhook_secret: str, body: bytes, headers: Mapping[str, str]) -> bool:
+    secret = webhook_secret.encode()
     for header, algorithm in _SIGNATURE_HEADERS:
         sent = headers.get(header)
         if sent is not None:

@@ -33,7 +33,7 @@ TEXTS = (
 FOR_PROGRAMS = (
     "A field is missing, of the wrong type or out of range. The message begins with its name.",
     "A task with this hash is already in the project.",
-    "No project has this repository as its git_repo.",
+    "No project that you may know of has this repository as its git_repo; for a hidden one, the signature is wrong.",
     "Send the body as plain JSON, without a Content-Encoding.",
     "Send the headers X-Worker-ID and X-Secret of a registered worker.",
     "The request body ended before its announced length, came too slowly or was not properly chunked.",

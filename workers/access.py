@@ -12,7 +12,7 @@ SUBMIT includes ASSIGN. For leases and submits, tasks.queue.functions check acce
 from django.db.models import Q
 
 from projects.lookup import NoSuchProject
-from projects.models import Project
+from projects.models import NO_SECRET, Project
 from tracker.api.errors import Forbidden
 from tracker.steps import Query, Steps, stepwise
 from workers.identity import Caller
@@ -39,7 +39,8 @@ def project_with_secret(*, worker: Worker, project_id: int) -> Project:
     """The project, for a worker that wants to read its secret.
 
     Raises NoSuchProject, also if the project is hidden from this worker, and Forbidden if the worker was not granted
-    ASSIGN: that the project is public is not enough.
+    ASSIGN: that the project is public is enough only as long as nobody has set a secret. Existing clients ask for it
+    before they lease, and end when they are refused.
     """
     project = Project.objects.filter(pk=project_id).first()
     granted = WorkerAccess.objects.filter(
@@ -47,7 +48,7 @@ def project_with_secret(*, worker: Worker, project_id: int) -> Project:
     ).exists()
     if project is None or (project.hidden and not granted):
         raise NoSuchProject(f"There is no project {project_id}.")
-    if not granted:
+    if not granted and not (project.public and project.secret == NO_SECRET):
         raise Forbidden(
             f"This worker was not granted ASSIGN on project {project_id}; ask the project's managers for it."
         )

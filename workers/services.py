@@ -96,7 +96,8 @@ def request_access(*, worker: Worker, project_id: int, assign: bool, submit: boo
     """Ask the project's managers for access. Returns a message for the worker, or None.
 
     The response must not reveal whether a hidden project exists: for a hidden project without a grant and for one that
-    does not exist it is the same, however often the worker asks. Raises BadInput if there is nothing to ask for.
+    does not exist it is the same, after the same statements, however often the worker asks. In a public project, ASSIGN
+    opens the project's secret. Raises BadInput if there is nothing to ask for.
     """
     if not (assign or submit):
         raise BadInput("assign: one of assign and submit must be true.")
@@ -104,28 +105,27 @@ def request_access(*, worker: Worker, project_id: int, assign: bool, submit: boo
     access = WorkerAccess.objects.filter(worker=worker, project_id=project_id).first()
     has_assign, has_submit = (access.assign or access.submit, access.submit) if access else (False, False)
     if project is None or (project.hidden and not has_assign):
-        if project is not None:
-            _ask(worker, project, assign=assign, submit=submit)
+        _ask(worker, project_id, assign=assign, submit=submit)
         return "If there is such a project, its managers have been asked."
-    if project.public and not submit:
-        raise BadInput("assign: this project is public, so every worker may lease; there is nothing to ask for.")
     if has_assign >= assign and has_submit >= submit:
         raise BadInput("This access has already been granted.")
     if access and has_assign | access.wants_assign >= assign and has_submit | access.wants_submit >= submit:
         raise BadInput("This has already been asked for; a manager of the project has to decide.")
-    _ask(worker, project, assign=assign, submit=submit)
+    _ask(worker, project_id, assign=assign, submit=submit)
     return None
 
 
-def _ask(worker: Worker, project: Project, *, assign: bool, submit: bool) -> None:
-    db.affected(ASK, {"worker": worker.pk, "project": project.pk, "assign": assign, "submit": submit})
+def _ask(worker: Worker, project_id: int, *, assign: bool, submit: bool) -> None:
+    db.affected(ASK, {"worker": worker.pk, "project": project_id, "assign": assign, "submit": submit})
 
 
 # Each is a single statement, so that a concurrent request and grant don't undo each other.
 
 ASK = """
 INSERT INTO workers_workeraccess AS access (worker_id, project_id, assign, submit, wants_assign, wants_submit, asked)
-VALUES (%(worker)s, %(project)s, false, false, %(assign)s, %(submit)s, now())
+SELECT %(worker)s, project.id, false, false, %(assign)s, %(submit)s, now()
+FROM projects_project AS project
+WHERE project.id = %(project)s
 ON CONFLICT (project_id, worker_id) DO UPDATE
 SET wants_assign = access.wants_assign OR (excluded.wants_assign AND NOT (access.assign OR access.submit)),
     wants_submit = access.wants_submit OR (excluded.wants_submit AND NOT access.submit),

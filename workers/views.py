@@ -98,7 +98,10 @@ class RequestAccessView(WorkerView):
 
     @describe(
         "Ask for access to a project",
-        details="This also works for a hidden project; the response does not reveal whether it exists.",
+        details=(
+            "This also works for a hidden project; the response does not reveal whether it exists. In a public "
+            "project, ASSIGN opens the project's secret."
+        ),
         body=AccessRequest,
     )
     def post(self, request: Request) -> Envelope:
@@ -116,7 +119,10 @@ class ProjectSecretView(ApiView):
 
     @describe(
         "The secret that a project's workers share",
-        details="For workers with ASSIGN and managers with SECRET.",
+        details=(
+            "For workers with ASSIGN and managers with SECRET. While nobody has set it, every worker reads `{}` in a "
+            "public project."
+        ),
         content={"secret": Text()},
         errors={401: None, 403: None},
     )

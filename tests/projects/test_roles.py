@@ -1,11 +1,14 @@
 """Roles (set_role_for_project, list_for_project), and the secrets that need a role: secret, webhook_secret."""
 
 import pytest
+from django.contrib.auth.models import Group
+from django.test import Client
+from guardian.shortcuts import assign_perm
 
 from accounts.models import User
-from projects.access import roles_of, set_roles
+from projects.access import given_roles, managers_of, roles_of, set_roles
 from projects.models import Project, ProjectUserObjectPermission
-from projects.roles import ALL_ROLES, Role
+from projects.roles import ALL_ROLES, CODENAMES, Role
 from tests.client import Api
 from tests.factories import ProjectFactory, UserFactory
 
@@ -62,6 +65,45 @@ def test_list_for_project(as_boss, boss, project, manager):
     set_roles(manager=manager, project=project, roles=Role.READ | Role.SECRET)
     content = as_boss.get(f"/manager/list_for_project/{project.pk}").content["managers"]
     assert [(one["manager"]["username"], one["role"]) for one in content] == [("boss", 31), (manager.username, 9)]
+
+
+def by_group(project, roles, *managers):
+    """Give the managers these roles through a group."""
+    group = Group.objects.create(name=f"group {roles}")
+    for manager in managers:
+        manager.groups.add(group)
+    for role in Role:
+        if role in roles:
+            assign_perm(f"projects.{CODENAMES[role]}", group, project)
+
+
+def test_roles_through_groups(as_boss, boss, project, manager):
+    other = UserFactory(username="zoe")
+    by_group(project, Role.READ | Role.SECRET, manager, boss)
+    by_group(project, Role.SECRET | Role.EDIT, manager)
+    by_group(ProjectFactory(), ALL_ROLES, other)
+    Group.objects.create(name="empty")
+    set_roles(manager=manager, project=project, roles=Role.MAINTENANCE)
+    content = as_boss.get(f"/manager/list_for_project/{project.pk}").content["managers"]
+    expected = Role.READ | Role.SECRET | Role.EDIT | Role.MAINTENANCE
+    assert [(one["manager"]["username"], one["role"]) for one in content] == [
+        ("boss", 31),
+        (manager.username, expected),
+    ]
+    assert dict(managers_of(project))[manager] == roles_of(manager, project) == expected
+    # What a group gives stays when the manager's own roles are revoked.
+    set_role(as_boss, project, manager, 0)
+    assert dict(managers_of(project))[manager] == expected ^ Role.MAINTENANCE
+
+
+def test_adding_a_manager_copies_no_role_of_its_group(project, manager, boss):
+    by_group(project, Role.SECRET, manager)
+    client = Client()
+    client.force_login(boss)
+    fields = {"manager": manager.username, "role": "2", "add": "on"}
+    assert client.post(f"/projects/{project.pk}/permissions/roles/", fields).status_code == 302
+    assert given_roles(manager, project) == Role.EDIT
+    assert roles_of(User.objects.get(pk=manager.pk), project) == Role.EDIT | Role.SECRET
 
 
 def test_list_for_a_hidden_project(manager):

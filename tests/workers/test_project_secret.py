@@ -2,6 +2,7 @@
 
 import pytest
 
+from projects.models import Project
 from tests.factories import ProjectFactory, grant
 from workers.models import WorkerAccess
 from workers.services import request_access
@@ -29,6 +30,34 @@ def test_api_prefix(api, submitter, project):
 
 def test_default(api, submitter, project):
     assert api.get(url(project), worker=submitter).content == {"secret": "{}"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "granted", "status"),
+    [
+        # Who may lease reads it before the first task, and existing clients end with 403.
+        ("public", {}, 200),
+        ("private", {}, 403),
+        ("secluded", {}, 404),
+        ("private", {"assign": True}, 200),
+        ("secluded", {"submit": True}, 200),
+    ],
+)
+@pytest.mark.parametrize("path", ["", "/api"])
+def test_a_secret_that_nobody_has_set(api, worker, kind, granted, status, path):
+    project = ProjectFactory(**{kind: True})
+    if granted:
+        grant(worker, project, **granted)
+    answer = api.get(f"{path}{url(project)}", worker=worker)
+    assert answer.status == status
+    if status == 200:
+        assert answer.json == {"ok": True, "content": {"secret": "{}"}}
+
+
+def test_a_secret_that_was_set_and_cleared_again(api, worker, project):
+    for secret, status in (("", 403), ("x", 403), ("{}", 200), (" {}", 403)):
+        Project.objects.update(secret=secret)
+        assert api.get(url(project), worker=worker).status == status
 
 
 @pytest.mark.parametrize(
@@ -76,10 +105,12 @@ def test_grant_elsewhere_does_not_count(api, submitter):
 
 
 def test_grant_of_another_worker_does_not_count(api, worker, submitter, project):
+    Project.objects.update(secret=SECRET)
     assert api.get(url(project), worker=worker).status == 403
 
 
 def test_revoked_grant(api, submitter, project):
+    Project.objects.update(secret=SECRET)
     WorkerAccess.objects.update(assign=False, submit=False)
     assert api.get(url(project), worker=submitter).status == 403
 

@@ -186,11 +186,31 @@ def test_asking_again_for_submit_beside_assign(ask, worker, private, wishes):
     assert ask(private, **wishes).status == 400
 
 
-def test_assign_in_a_public_project_is_refused(ask, project):
+def test_assign_in_a_public_project(ask, project):
+    """Existing clients ask for it in every project, since it opens the project's secret."""
+    assert ask(project, assign=True).json == {"ok": True}
+    assert stored(project) == ["wants_assign"]
     answer = ask(project, assign=True)
     assert answer.status == 400
-    assert "public" in answer.message
-    assert not WorkerAccess.objects.exists()
+    assert "already been asked" in answer.message
+
+
+def test_assign_granted_in_a_public_project(ask, worker, project):
+    grant(worker, project, assign=True)
+    assert "already been granted" in ask(project, assign=True).message
+    assert ask(project, submit=True).json == {"ok": True}
+    assert stored(project) == ["assign", "wants_submit"]
+
+
+def test_assign_in_a_public_project_is_granted_by_a_manager(api, ask, worker, tracker_admin, project):
+    project.secret = "secret"
+    project.save()
+    ask(project, assign=True)
+    assert api.get(f"/project/secret/{project.pk}", worker=worker).status == 403
+    as_admin = Api().login(tracker_admin)
+    assert as_admin.get(f"/project/access_list/{project.pk}").content["accesses"][0]["request"]
+    assert as_admin.post(f"/project/accept_request/{project.pk}/{worker.worker.pk}").ok
+    assert api.get(f"/project/secret/{project.pk}", worker=worker).content == {"secret": "secret"}
 
 
 @pytest.mark.parametrize("wishes", [{"submit": True}, {"assign": True, "submit": True}])

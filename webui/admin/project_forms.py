@@ -10,6 +10,7 @@ from django.forms.models import construct_instance
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget, UnfoldBooleanWidget
 
 from accounts.models import User
+from projects.access import known_chains
 from projects.models import Project
 from projects.roles import Role
 from tracker.api.errors import ApiError
@@ -41,7 +42,11 @@ class ProjectAdminForm(forms.ModelForm):
 
     def _chain_field(self, field: Any) -> forms.ModelChoiceField:
         edited = Project.objects.with_role(self.manager, Role.EDIT).values("pk")
-        others = Project.objects.filter(Q(pk__in=edited) | Q(pk=self.instance.chain_id or 0))
+        current = known_chains(self.manager, [self.instance])
+        if not current:
+            # As on the pages: a chain to a project that the manager may not see looks like none.
+            self.initial["chain"] = None
+        others = Project.objects.filter(Q(pk__in=edited) | Q(pk__in=current))
         chain = ChainField(
             queryset=others.exclude(pk=self.instance.pk).order_by("name"),
             required=False,

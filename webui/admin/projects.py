@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.models import User
 from projects import services
-from projects.access import managers_of, require, set_roles
+from projects.access import known_chains, managers_of, require, set_roles
 from projects.models import Project
 from projects.roles import Role
 from tasks import maintenance
@@ -97,6 +97,11 @@ class ProjectAdmin(TrackerModelAdmin):
         # Don't load the secrets: neither the list nor the settings page shows them.
         return scope_of(request).within(Project.objects.defer("secret", "webhook_secret"), project="pk")
 
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
+        project = super().get_object(request, object_id, from_field)
+        project.known_chains = known_chains(request.user, [project])
+        return project
+
     def search(self, queryset: "QuerySet[Project]", text: str) -> "QuerySet[Project]":
         return queryset.filter(Q(name__icontains=text) | Q(git_repo__icontains=text) | Q(pk=id_in(text) or 0))
 
@@ -153,7 +158,7 @@ class ProjectAdmin(TrackerModelAdmin):
 
     @admin.display(description=_("closed tasks go on to"))
     def chain_id_only(self, project: Project) -> str:
-        return f"#{project.chain_id}" if project.chain_id else "–"
+        return f"#{project.chain_id}" if project.chain_id in project.known_chains else "–"  # type: ignore[attr-defined]
 
     # --- Settings ---
 

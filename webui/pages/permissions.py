@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts.models import User
-from projects.access import managers_of, set_roles
+from projects.access import given_roles, managers_of, set_roles
 from projects.roles import Role
 from webui.pages.common import without_nul
 from webui.pages.forms.permissions import GrantForm
@@ -98,7 +98,7 @@ def roles(request: HttpRequest, project_id: int) -> HttpResponse:
         ticked = request.POST.getlist("role")
         chosen = functools.reduce(operator.or_, (role for role in Role if str(role.value) in ticked), Role(0))
         # Adding a manager who already has roles removes none of them.
-        held = dict(managers_of(project)).get(manager, Role(0)) if "add" in request.POST else Role(0)
+        held = given_roles(manager, project) if "add" in request.POST else Role(0)
         set_roles(manager=manager, project=project, roles=held | chosen)
         messages.success(request, _("The roles of %(name)s were saved.") % {"name": manager.username})
     return HttpResponseRedirect(f"/projects/{project.pk}/permissions/")

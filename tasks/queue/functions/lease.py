@@ -20,6 +20,8 @@ COLUMNS = """
 # session's old snapshot, each lease would have to skip all of them. `visited` is the number of pages of the index that
 # were read; frontier.py uses it to choose the position.
 #
+# `chain_id` is null as well if the next project of the chain is hidden from the worker.
+#
 # Unless `_durable`, the commit does not wait for the disk, which is most of what a lease would wait for. If a crash of
 # the database loses a lease, the task is leased twice, which at-least-once delivery allows. The setting lasts until
 # the end of the transaction, so nothing that must not be lost may share a transaction with it.
@@ -46,7 +48,16 @@ BEGIN
 
     SELECT worker.paused, coalesce(access.assign OR access.submit, false), project.lease_seconds,
            project.id, project.priority, project.name, project.clone_url, project.git_repo, project.version,
-           project.motd, project.public, project.hidden, project.chain_id, project.paused, project.assign_rate,
+           project.motd, project.public, project.hidden,
+           CASE WHEN project.chain_id IS NOT NULL THEN (
+               SELECT following.id FROM projects_project AS following
+               WHERE following.id = project.chain_id AND (NOT following.hidden OR EXISTS (
+                   SELECT FROM workers_workeraccess AS there
+                   WHERE there.project_id = following.id AND there.worker_id = _worker
+                     AND (there.assign OR there.submit)
+               ))
+           ) END,
+           project.paused, project.assign_rate,
            project.submit_rate,
            coalesce((SELECT true FROM tasks_task AS task WHERE {VOTED} {FIRST} LIMIT 1), false)
     INTO _worker_paused, _granted, _seconds,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from projects.access import roles_of
+from projects.access import roles_of, set_roles
 from projects.models import Project
 from projects.roles import ALL_ROLES, Role
 from tests.factories import ProjectFactory
@@ -124,12 +124,21 @@ def test_a_new_projects_chain_offers_only_ones_own_projects(browser, manager):
     assert "secret merger" not in page.content.decode()
 
 
-def test_a_hidden_chain_is_shown_by_its_id(browser, manager, project):
+def test_a_hidden_chain_looks_like_none(browser, manager, project):
     project.chain = ProjectFactory(name="secret merger", secluded=True)
     project.save()
+    page = browser(manager, project, Role.EDIT).get(edit_url(project))
+    assert "secret merger" not in page.content.decode()
+    assert "which you may not see" not in page.content.decode()
+    assert page.context["form"]["chain"].value() is None
+
+
+def test_a_hidden_chain_that_one_may_choose_is_shown_by_its_id(browser, manager, project):
+    hidden = ProjectFactory(name="secret merger", secluded=True)
+    set_roles(manager=manager, project=hidden, roles=Role.EDIT)
     page = browser(manager, project, Role.EDIT).get(edit_url(project)).content.decode()
     assert "secret merger" not in page
-    assert f"project {project.chain_id}, which you may not see" in page
+    assert f"project {hidden.pk}, which you may not see" in page
 
 
 @pytest.mark.parametrize(

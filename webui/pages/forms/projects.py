@@ -9,6 +9,7 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import User
+from projects.access import known_chains
 from projects.models import Project
 from projects.roles import Role
 
@@ -89,7 +90,11 @@ class ProjectForm(forms.ModelForm):
         chain: Any = self.fields["chain"]
         chain.empty_label = _("no project")
         edited = Project.objects.with_role(viewer, Role.EDIT).values("pk")
-        offered = Q(pk__in=edited) | Q(pk=self.instance.chain_id or 0)
+        known = known_chains(viewer, [self.instance])
+        if not known:
+            # A chain to a project that the manager may not see looks like none, and stays unless another is chosen.
+            self.initial["chain"] = None
+        offered = Q(pk__in=edited) | Q(pk__in=known)
         chain.queryset = Project.objects.filter(offered).exclude(pk=self.instance.pk).order_by("name")
         chain.visible = set(Project.objects.visible_to(viewer).filter(offered).values_list("pk", flat=True))
 
