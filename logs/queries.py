@@ -5,7 +5,7 @@ from typing import NamedTuple
 from django.db.models import Q
 
 from logs.models import Level, LogEntry
-from tracker import db
+from tracker import db, keyset
 from tracker.keyset import Cursor
 
 # How many entries a page examines at most.
@@ -63,9 +63,8 @@ class FoundEntries(NamedTuple):
 
 
 def find(criteria: LogCriteria, *, after: Cursor | None, limit: int, bound: int = BOUND) -> FoundEntries:
-    """The next page of matching entries."""
-    is_cursor = after is not None and len(after) == 2 and all(isinstance(one, int) for one in after)
-    timestamp, entry = after if after is not None and is_cursor else (2**63 - 1, 2**63 - 1)
+    """The next page of matching entries. Raises BadCursor."""
+    timestamp, entry = (2**63 - 1, 2**63 - 1) if after is None else keyset.values(after, int, int)
     values = criteria._asdict() | {
         "scope": db.containing(criteria.scope),
         "text": db.containing(criteria.text),

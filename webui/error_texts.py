@@ -26,6 +26,7 @@ TEXTS = (
     _("a project can't be public and hidden at once."),
     _("a project with this name already exists; choose another."),
     _("only a tracker admin can change whether a project is public."),
+    _("this is no place in this list; open the list from its beginning."),
     _("this name is taken; choose another."),
 )
 

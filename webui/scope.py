@@ -1,4 +1,7 @@
-"""What a manager may see and do in the admin: projects in which it has a role; for tracker admins, everything."""
+"""What a manager may see and do in the admin: projects in which it has a role; for tracker admins, everything.
+
+A hidden project needs READ, as everywhere: with other roles alone, it does not appear in the admin.
+"""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple, TypeVar
@@ -63,6 +66,13 @@ class Scope(NamedTuple):
         )
 
 
+def _seen(roles: dict[int, Role]) -> dict[int, Role]:
+    """Without the projects that are hidden from a manager with these roles."""
+    unread = [project_id for project_id, held in roles.items() if Role.READ not in held]
+    hidden = set(Project.objects.filter(pk__in=unread, hidden=True).values_list("pk", flat=True)) if unread else set()
+    return {project_id: held for project_id, held in roles.items() if project_id not in hidden}
+
+
 def scope_of(request: HttpRequest) -> Scope:
     """The scope of the signed-in manager, looked up once per request."""
     holder: Any = request
@@ -73,6 +83,6 @@ def scope_of(request: HttpRequest) -> Scope:
         elif manager.is_tracker_admin:
             holder.tracker_scope = Scope(True, {})
         else:
-            holder.tracker_scope = Scope(False, roles_by_project(manager))
+            holder.tracker_scope = Scope(False, _seen(roles_by_project(manager)))
     scope: Scope = holder.tracker_scope
     return scope

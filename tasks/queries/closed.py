@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from tracker import db
+from tracker import db, keyset
 from tracker.keyset import Cursor
 
 # How many closed tasks a page examines at most when it searches for a text.
@@ -33,14 +33,15 @@ class FoundClosed(NamedTuple):
 
 
 def find(criteria: ClosedCriteria, *, after: Cursor | None, limit: int, bound: int = BOUND) -> FoundClosed:
-    """The next page of matching closed tasks."""
+    """The next page of matching closed tasks. Raises BadCursor."""
+    task, moment = (0, "infinity") if after is None else keyset.values(after, int, datetime)
     if criteria.task is not None:
         rows = db.rows(BY_ID, {"task": criteria.task, "projects": criteria.projects})
         return FoundClosed([row[0] for row in rows])
     values: dict[str, Any] = criteria._asdict() | {
         "text": db.containing(criteria.text),
-        "after": _time_of(after) or "infinity",
-        "after_id": int(after[0]) if after and _time_of(after) else 0,
+        "after": moment,
+        "after_id": task,
         "each": limit + 1 if criteria.text is None else bound,
         "skip": 0,
         "limit": limit + 1,
@@ -53,14 +54,6 @@ def find(criteria: ClosedCriteria, *, after: Cursor | None, limit: int, bound: i
         return FoundClosed(ids)
     last = db.one(FIND, values | {"text": None, "skip": bound - 1, "limit": 1})
     return FoundClosed(ids, list(last), bound) if last else FoundClosed(ids)
-
-
-def _time_of(after: Cursor | None) -> str | None:
-    """The time in the cursor; None if it is not a cursor of this list."""
-    try:
-        return datetime.fromisoformat(after[1]).isoformat() if after and isinstance(after[0], int) else None
-    except (ValueError, TypeError, IndexError):
-        return None
 
 
 # Merges the newest `each` tasks of each project.

@@ -11,13 +11,14 @@ leasing.
 
 from collections.abc import Iterator
 from datetime import datetime
+from types import NoneType
 from typing import Any, NamedTuple
 
 from django.db import models, transaction
 from django.utils.translation import gettext_lazy as _
 
 from tasks.models import READY_TASKS
-from tracker import db
+from tracker import db, keyset
 from tracker.keyset import Cursor
 
 # How many tasks a page examines at most, and a count in each scan.
@@ -105,7 +106,7 @@ class _Step(NamedTuple):
 
 
 def find(criteria: Criteria, *, after: Cursor | None = None, limit: int, bound: int = BOUND) -> Found:
-    """The next page of matching tasks."""
+    """The next page of matching tasks. Raises BadCursor."""
     with transaction.atomic():
         db.rows(WALK_ALONG)
         return _find(criteria, after, limit, bound)
@@ -161,18 +162,15 @@ def _count(criteria: Criteria) -> Counted:
 
 
 def _steps(criteria: Criteria, after: Cursor | None) -> list[_Step]:
-    """The scans that find the matching tasks, from a cursor on. An invalid cursor counts as the beginning."""
+    """The scans that find the matching tasks, from a cursor on. Raises BadCursor."""
     names = _walks(criteria)
-    name, key = (after[0], after[1:]) if after else (None, [])
-    if name == "same_priority":
-        name = "ready"
-    if name not in names:
+    if after is None:
         return [step for one in names for step in _begin(one, criteria)]
-    try:
-        here = _go_on(str(name), criteria, key)
-    except (ValueError, TypeError):
-        here = _begin(str(name), criteria)
-    return [*here, *(step for one in names[names.index(str(name)) + 1 :] for step in _begin(one, criteria))]
+    name = "ready" if after[:1] == ["same_priority"] else "".join(map(str, after[:1]))
+    if name not in names:
+        raise keyset.BadCursor
+    here = _go_on(name, criteria, after[1:])
+    return [*here, *(step for one in names[names.index(name) + 1 :] for step in _begin(one, criteria))]
 
 
 def _walks(criteria: Criteria) -> list[str]:
@@ -199,9 +197,10 @@ def _begin(name: str, criteria: Criteria) -> list[_Step]:
 
 
 def _go_on(name: str, criteria: Criteria, key: Cursor) -> list[_Step]:
-    """The rest of a scan after the task with this key: its id, its project, and its other sort key if it has one."""
-    task, project, *more = key
-    task, project = int(task), int(project)
+    """The rest of a scan after the task with this key: its id, its project, and its other sort key or None."""
+    own_kinds: dict[str, type] = {"leased": datetime, "ready": str}
+    task, project, own = keyset.values(key, int, int, own_kinds.get(name, NoneType))
+    priority = _priority_in(own) if name == "ready" else 0
     if name in ("newest", "lookup"):
         return [_Step(name, {"below": task})]
     if name == "oldest":
@@ -210,16 +209,26 @@ def _go_on(name: str, criteria: Criteria, key: Cursor) -> list[_Step]:
     if project not in criteria.projects:
         return [_Step(name, parts)]
     if name == "leased":
-        parts["expires"][0], parts["above"][0] = datetime.fromisoformat(more[0]).isoformat(), task
+        parts["expires"][0], parts["above"][0] = own.isoformat(), task
         return [_Step(name, parts)]
     if name == "ready":
         # The rest of this priority is a separate range; otherwise the index would be scanned from its beginning.
-        priority = int(more[0])
         parts["highest"][0] = priority - 1
         rest = {"project": project, "at_priority": priority, "above": task}
         return [_Step("same_priority", rest), _Step(name, parts)]
     parts["below"][0] = task
     return [_Step(name, parts)]
+
+
+def _priority_in(text: str) -> int:
+    """The priority in a cursor. Raises BadCursor."""
+    try:
+        priority = int(text)
+    except ValueError as error:
+        raise keyset.BadCursor from error
+    if not _PRIORITIES[0] <= priority <= _PRIORITIES[1]:
+        raise keyset.BadCursor
+    return priority
 
 
 def _parts(name: str, criteria: Criteria, projects: list[int]) -> dict[str, Any]:

@@ -26,6 +26,8 @@ from workers.services import NothingAsked
 # Maximum number of rows in a table on a page.
 LISTED = 100
 
+GRANTED = Q(assign=True) | Q(submit=True)
+
 
 class DecisionFilter(Choice):
     title, parameter_name = _("state"), "state"
@@ -33,7 +35,7 @@ class DecisionFilter(Choice):
 
     def queryset(self, request: HttpRequest, queryset: "QuerySet[WorkerAccess]") -> "QuerySet[WorkerAccess]":
         chosen = text_of(request, "state")
-        conditions = {"pending": PENDING, "granted": Q(assign=True) | Q(submit=True)}
+        conditions = {"pending": PENDING, "granted": GRANTED}
         return queryset.filter(conditions.get(chosen, Q()))
 
 
@@ -100,28 +102,35 @@ class WorkerAccessAdmin(TrackerModelAdmin):
 
     @action(_("Approve"), icon="check", role=Role.MANAGE_ACCESS)
     def approve(self, request: HttpRequest, queryset: "QuerySet[WorkerAccess]") -> HttpResponse | None:
-        if request.method != "POST":
+        requests = queryset.filter(PENDING)
+        if self.is_confirmed(request):
+            number = self._decide(request, requests, services.accept_request)
+            text = ngettext("%(number)s request was approved.", "%(number)s requests were approved.", number)
+            self.message_user(request, text % {"number": count(number)}, messages.SUCCESS)
             return None
-        number = self._decide(request, queryset.filter(PENDING), services.accept_request)
-        text = ngettext("%(number)s request was approved.", "%(number)s requests were approved.", number)
-        self.message_user(request, text % {"number": count(number)}, messages.SUCCESS)
-        return None
+        question = _("These workers are granted what they asked for, from their next call on.")
+        return self._ask_for(request, requests, "approve", question, [_requests(requests.count())])
 
     @action(_("Reject and revoke access"), icon="close", role=Role.MANAGE_ACCESS, danger=True)
     def reject(self, request: HttpRequest, queryset: "QuerySet[WorkerAccess]") -> HttpResponse | None:
         if self.is_confirmed(request):
             number = self._decide(request, queryset, services.reject_request)
-            text = ngettext("%(number)s worker was rejected.", "%(number)s workers were rejected.", number)
+            text = ngettext(
+                "%(number)s access was rejected or revoked.", "%(number)s accesses were rejected or revoked.", number
+            )
             self.message_user(request, text % {"number": count(number)}, messages.SUCCESS)
             return None
-        number = queryset.count()
-        return self.ask(
-            request,
-            name="reject",
-            question=_("The requests of these workers are rejected, and the access that they were granted is revoked."),
-            touches=ngettext("%(number)s worker", "%(number)s workers", number) % {"number": count(number)},
-            rows=[(f"{one.worker.alias} ({one.worker_id})", one.project.name) for one in queryset[:LISTED]],
-        )
+        question = _("The requests of these workers are rejected, and the access that they were granted is revoked.")
+        granted = queryset.filter(GRANTED).count()
+        accesses = ngettext("%(number)s granted access", "%(number)s granted accesses", granted)
+        touches = [_requests(queryset.filter(PENDING).count()), accesses % {"number": count(granted)}]
+        return self._ask_for(request, queryset, "reject", question, touches)
+
+    def _ask_for(
+        self, request: HttpRequest, queryset: "QuerySet[WorkerAccess]", name: str, question: Any, touches: list[str]
+    ) -> HttpResponse:
+        rows = [(f"{one.worker.alias} ({one.worker_id})", one.project.name) for one in queryset[:LISTED]]
+        return self.ask(request, name=name, question=question, touches=", ".join(touches), rows=rows)
 
     def _decide(self, request: HttpRequest, queryset: "QuerySet[WorkerAccess]", decide: Callable[..., None]) -> int:
         """Decide on each request. Returns how many were decided. Raises Forbidden before anything is changed."""
@@ -136,3 +145,7 @@ class WorkerAccessAdmin(TrackerModelAdmin):
                 continue
             number += 1
         return number
+
+
+def _requests(number: int) -> str:
+    return ngettext("%(number)s request", "%(number)s requests", number) % {"number": count(number)}

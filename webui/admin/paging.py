@@ -3,20 +3,24 @@
 The query string contains the page's cursor (`after`) and the cursors of the pages before it (`trail`), to go back.
 """
 
+from datetime import datetime
 from typing import Any, NamedTuple, TypeVar
 
-from django.core.exceptions import ValidationError
-from django.db.models import Model, Q, QuerySet
+from django.db.models import DateTimeField, IntegerField, Model, Q, QuerySet
 from django.http import HttpRequest
 from unfold.views import ChangeList
 
+from tracker import keyset
 from tracker.keyset import Cursor, decode, encode
 
 Row = TypeVar("Row", bound=Model)
 
 AFTER, TRAIL = "after", "trail"
-# Maximum number of pages to go back one by one; it limits the length of the address.
+# Maximum number of pages to go back one by one, and of characters for them: they make the address longer.
 LONGEST_TRAIL = 40
+LONGEST_TRAIL_TEXT = 3_000
+# A cursor with the longest name of a project.
+LONGEST_CURSOR = 1_500
 _FIRST = "-"
 
 
@@ -34,27 +38,37 @@ class Page(NamedTuple):
 
 
 def page_by(rows: "QuerySet[Row]", keys: tuple[str, ...], after: Cursor | None, limit: int) -> Page:
-    """A page of rows ordered by `keys`: columns that are never null and together unique; "-" means descending."""
-    try:
-        found = list(_beyond(rows, keys, after).order_by(*keys)[: limit + 1])
-    except (ValidationError, ValueError, TypeError):
-        found = list(rows.order_by(*keys)[: limit + 1])
+    """A page of rows ordered by `keys`: columns that are never null and together unique; "-" means descending.
+
+    Raises BadCursor.
+    """
+    found = list(_beyond(rows, keys, after).order_by(*keys)[: limit + 1])
     following = [getattr(found[limit - 1], key.removeprefix("-")) for key in keys] if len(found) > limit else None
     return Page(found[:limit], following)
 
 
 def _beyond(rows: "QuerySet[Row]", keys: tuple[str, ...], after: Cursor | None) -> "QuerySet[Row]":
-    if after is None or len(after) != len(keys):
+    if after is None:
         return rows
+    values = keyset.values(after, *(_kind_of(rows, key.removeprefix("-")) for key in keys))
     condition: Q | None = None
-    for key, value in zip(reversed(keys), reversed(after), strict=True):
+    for key, value in zip(reversed(keys), reversed(values), strict=True):
         name = key.removeprefix("-")
         beyond = Q(**{f"{name}__{'lt' if key.startswith('-') else 'gt'}": value})
         condition = beyond if condition is None else beyond | (Q(**{name: value}) & condition)
     # Redundant, but the condition on the first key lets an index scan begin at the cursor.
     first = keys[0].removeprefix("-")
-    entered = rows.filter(**{f"{first}__{'lte' if keys[0].startswith('-') else 'gte'}": after[0]})
+    entered = rows.filter(**{f"{first}__{'lte' if keys[0].startswith('-') else 'gte'}": values[0]})
     return entered.filter(condition)
+
+
+def _kind_of(rows: "QuerySet[Row]", name: str) -> type:
+    """The type of a column's or annotation's values in a cursor."""
+    column = rows.query.annotations[name].output_field if name in rows.query.annotations else None
+    field: Any = column or (rows.model._meta.pk if name == "pk" else rows.model._meta.get_field(name))
+    if isinstance(field, DateTimeField):
+        return datetime
+    return int if isinstance(field, IntegerField) else str
 
 
 class KeysetChangeList(ChangeList):
@@ -80,6 +94,8 @@ class KeysetChangeList(ChangeList):
         if self.page.following is None:
             return None
         trail = [*self.trail, self.after or _FIRST][-LONGEST_TRAIL:]
+        while len(trail) > 1 and sum(map(len, trail)) > LONGEST_TRAIL_TEXT:
+            del trail[0]
         return self._query(encode(self.page.following), trail)
 
     @property
@@ -105,7 +121,7 @@ def take_paging(request: HttpRequest) -> None:
     """Move `after` and `trail` out of request.GET, where the admin would take them for filters."""
     paging: Any = request
     query = request.GET.copy()
-    paging.tracker_after = (query.pop(AFTER, None) or [""])[-1][:500]
+    paging.tracker_after = (query.pop(AFTER, None) or [""])[-1][:LONGEST_CURSOR]
     trail = (query.pop(TRAIL, None) or [""])[-1]
     paging.tracker_trail = [part for part in trail.split("~") if part][-LONGEST_TRAIL:]
     paging.GET = query

@@ -77,7 +77,9 @@ class WorkerAdmin(TrackerModelAdmin):
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
         worker = super().get_object(request, object_id, from_field)
         self._add_activity(request, [worker])
-        worker.accesses_in_scope = scope_of(request).within(worker.accesses.select_related("project"))
+        # As the API lists accesses.
+        accesses = worker.accesses.select_related("project").order_by("project__name")
+        worker.accesses_in_scope = scope_of(request).within(accesses, Role.MANAGE_ACCESS)
         return worker
 
     def _add_activity(self, request: HttpRequest, workers: list[Any]) -> None:

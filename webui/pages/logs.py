@@ -5,10 +5,12 @@ from urllib.parse import urlencode
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from logs import queries
 from logs.models import Level
+from tracker.api.errors import BadInput
 from tracker.api.fields import INT64
 from webui.pages.common import require_login
 
@@ -21,8 +23,7 @@ def logs(request: HttpRequest) -> HttpResponse:
     if not settings.LOGS_PUBLIC:
         require_login(request)
     level = Level(_number(request, "level", Level.FATAL, Level.TRACE) or Level.TRACE)
-    timestamp, entry_id = _number(request, "before"), _number(request, "before_id")
-    before = {"before_timestamp": timestamp, "before_id": entry_id} if timestamp and entry_id else {}
+    before = _before(request)
     worker_id = _number(request, "worker")
     entries = queries.newest(level=level, since=0, limit=ENTRIES_PER_PAGE, worker_id=worker_id, **before)
     older = ""
@@ -39,6 +40,16 @@ def logs(request: HttpRequest) -> HttpResponse:
         "kept_days": settings.LOG_KEEP_DAYS,
     }
     return render(request, "logs/list.html", content)
+
+
+def _before(request: HttpRequest) -> dict[str, int]:
+    """The cursor in the query string; empty for the first page. Raises BadInput."""
+    if not request.GET.keys() & {"before", "before_id"}:
+        return {}
+    timestamp, entry_id = _number(request, "before"), _number(request, "before_id")
+    if timestamp is None or entry_id is None:
+        raise BadInput(_("This is no place in the list; open the list from its beginning."))
+    return {"before_timestamp": timestamp, "before_id": entry_id}
 
 
 def _number(request: HttpRequest, name: str, low: int = 1, high: int = INT64[1]) -> int | None:

@@ -251,13 +251,3 @@ def test_pages_contain_no_passwords(admin, manager):
         source = admin.get(page)
         assert manager.password not in source
         assert 'type="password"' not in source
-
-
-def test_change_ones_own_password(scoped, manager):
-    manager.set_password("long enough 77")
-    manager.save()
-    browser = Browser(manager)
-    sent = {"old_password": "long enough 77", "new_password1": "even longer 78", "new_password2": "even longer 78"}
-    assert browser.client.post("/admin/password_change/", sent).status_code == 302
-    manager.refresh_from_db()
-    assert manager.check_password("even longer 78")

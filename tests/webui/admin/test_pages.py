@@ -1,11 +1,17 @@
 """Every list and page of the admin opens, takes few queries, and escapes data."""
 
+from uuid import uuid4
+
 import pytest
+from django.utils import timezone
 
 from logs.models import Level, LogEntry
+from projects.access import set_roles
 from projects.models import Snapshot
+from projects.roles import ALL_ROLES, Role
 from tasks import queue
 from tasks.models import ClosedTask, Task
+from tests.client import Api
 from tests.factories import ProjectFactory, TaskFactory, grant, register
 from tests.webui.admin.conftest import LISTS, Browser
 from workers.models import WorkerAccess
@@ -77,7 +83,6 @@ def test_every_list_and_page_opens(request, project, who):
     for path in PAGES:
         browser.get(f"{path}/{rows[path].pk}/change/")
     browser.get("projects/project/add/")
-    browser.get("password_change/")
 
 
 @pytest.mark.parametrize("path", LISTS)
@@ -119,6 +124,37 @@ def test_lists_are_scoped(scoped, project, foreign, path):
     rows = scoped.rows(f"{path}/")
     assert rows
     assert "foreign" not in scoped.get(f"{path}/")
+
+
+@pytest.mark.parametrize("roles", [*(role for role in Role if role is not Role.READ), ALL_ROLES ^ Role.READ])
+@pytest.mark.parametrize("kind", ["secluded", "private"])
+def test_a_hidden_project_needs_read(manager, worker, roles, kind):
+    """As everywhere else: with other roles alone, nothing in the admin shows it."""
+    hidden = ProjectFactory(**{kind: True}, name="top secret", paused=True)
+    task = TaskFactory(project=hidden, recipe="secret recipe", status=2)
+    now = timezone.now()
+    TaskFactory(project=hidden, assignee=worker.worker, assign_time=now, lease_expires=now, lease=uuid4())
+    access = grant(worker, hidden, assign=True)
+    access.wants_submit = True
+    access.save()
+    set_roles(manager=manager, project=hidden, roles=roles)
+    browser = Browser(manager)
+    is_shown = kind == "private"
+    assert ("top secret" in browser.get("")) is is_shown
+    for path in LISTS:
+        response = browser.client.get(f"/admin/{path}/")
+        assert response.status_code == 200 or (path == "workers/workeraccess" and response.status_code == 403)
+        if not is_shown:
+            assert b"secret" not in response.content, path
+            assert list(response.context["cl"].result_list if "cl" in response.context else []) == []
+    for path in (f"projects/project/{hidden.pk}", f"tasks/task/{task.pk}"):
+        browser.get(f"{path}/change/", status=200 if is_shown else 404)
+    if not is_shown:
+        browser.get(f"projects/project/{hidden.pk}/secrets/", status=404)
+        browser.act("projects/project/", "hard_reset", [hidden])
+        assert hidden.tasks.count() == 2
+    # The API agrees.
+    assert Api().login(manager).get(f"/project/get/{hidden.pk}").status == (200 if is_shown else 404)
 
 
 @pytest.mark.parametrize("path", [path for path in PAGES if path != "logs/logentry"])

@@ -164,15 +164,6 @@ def test_going_back_page_by_page(admin):
     assert ids(admin.rows(f"{LIST}{third.first_query}")) == ids(first.result_list)
 
 
-@pytest.mark.usefixtures("mixed")
-@pytest.mark.parametrize(
-    "after", ["x", "W10", "WyJuZXdlc3QiXQ", "WyJyZWFkeSIsMSwxLCJ4Il0", "bnVsbA", "WyJsZWFzZWQiLDEsMSwxXQ"]
-)
-@pytest.mark.parametrize("query", ["", "state=ready", "state=leased", "state=failed"])
-def test_an_invalid_cursor_is_the_beginning(admin, after, query):
-    assert ids(admin.rows(f"{LIST}?{query}&after={after}&trail=x~y"))
-
-
 def test_the_page_says_how_far_a_search_got(admin, mixed, monkeypatch):
     monkeypatch.setattr(search.find, "__kwdefaults__", {"after": None, "bound": 5})
     newest = max(ids(mixed.tasks.all()))

@@ -7,6 +7,7 @@ from projects.access import set_roles
 from projects.roles import ALL_ROLES, Role
 from tasks import queue
 from tasks.queue import upkeep
+from tests.client import Api
 from tests.factories import ProjectFactory, TaskFactory, grant, register
 from tests.webui.admin.conftest import Browser
 from workers.models import Worker, WorkerAccess
@@ -65,6 +66,21 @@ def test_nothing_about_other_projects_is_shown(scoped, project, foreign, worker)
     (row,) = scoped.rows(LIST)
     assert row.activity == (0, 0, None)
     assert foreign.name not in scoped.get(f"{LIST}{worker.worker.pk}/change/")
+
+
+def test_a_workers_accesses_are_shown_as_the_api_lists_them(with_roles, project, manager, worker):
+    """That takes MANAGE_ACCESS in their project; a role elsewhere is not enough."""
+    others = {role: ProjectFactory(name=f"only {role.name}") for role in Role}
+    for role, other in others.items():
+        set_roles(manager=manager, project=other, roles=role)
+        grant(worker, other, submit=True)
+    grant(worker, project, assign=True)
+    page = with_roles(ALL_ROLES).get(f"{LIST}{worker.worker.pk}/change/")
+    shown = {role for role, other in others.items() if f"only {role.name}" in page}
+    api = Api().login(manager)
+    listed = {role for role, other in others.items() if api.get(f"/project/access_list/{other.pk}").ok}
+    assert shown == listed == {Role.MANAGE_ACCESS}
+    assert project.name in page
 
 
 def test_the_activity_of_workers(admin, project, worker, other_worker):
@@ -207,10 +223,14 @@ def test_pagination_of_the_inbox(scoped, project, monkeypatch):
 def test_approve_many(scoped, project):
     accesses = [ask(register(f"worker {n}"), project) for n in range(3)]
     kept = ask(register("kept waiting"), project)
-    answer = scoped.client.post(
-        f"/admin/{INBOX}", {"action": "approve", "index": "0", "_selected_action": [one.pk for one in accesses]}
-    )
+    accesses.append(grant(register("not asking"), project, assign=True))
+    question = scoped.act(INBOX, "approve", accesses, confirmed=False)
+    assert "3 requests" in question.content.decode()
+    assert "not asking" not in question.content.decode()
+    assert not WorkerAccess.objects.filter(submit=True).exists()
+    answer = scoped.act(INBOX, "approve", accesses)
     assert "3 requests were approved" in scoped.say(answer)
+    accesses.pop()
     for access in accesses:
         access.refresh_from_db()
         assert (access.submit, access.is_pending) == (True, False)
@@ -223,6 +243,9 @@ def test_approve_all_matching_requests(scoped, project, monkeypatch):
 
     monkeypatch.setattr(WorkerAccessAdmin, "list_per_page", 2)
     accesses = [ask(register(f"worker {n}"), project) for n in range(5)]
+    question = scoped.act(INBOX, "approve", accesses[:1], confirmed=False, select_across="1")
+    assert "5 requests" in question.content.decode()
+    assert '<input type="hidden" name="select_across" value="1">' in question.content.decode()
     scoped.act(INBOX, "approve", accesses[:1], select_across="1")
     assert WorkerAccess.objects.filter(submit=True).count() == 5
 
@@ -237,11 +260,23 @@ def test_approving_what_was_granted_changes_nothing(scoped, project, worker):
 def test_reject_many(scoped, project):
     accesses = [ask(register(f"worker {n}"), project) for n in range(2)]
     kept = ask(register("kept"), project)
+    accesses.append(grant(register("granted"), project, assign=True))
     question = scoped.act(INBOX, "reject", accesses, confirmed=False)
-    assert "2 workers" in question.content.decode()
-    assert WorkerAccess.objects.count() == 3
-    scoped.act(INBOX, "reject", accesses)
+    assert "2 requests, 1 granted access<" in question.content.decode()
+    assert WorkerAccess.objects.count() == 4
+    answer = scoped.act(INBOX, "reject", accesses)
+    assert "3 accesses were rejected or revoked" in scoped.say(answer)
     assert list(WorkerAccess.objects.all()) == [kept]
+
+
+def test_accesses_are_not_counted_as_workers(scoped, manager, project, worker):
+    elsewhere = ProjectFactory()
+    set_roles(manager=manager, project=elsewhere, roles=ALL_ROLES)
+    accesses = [ask(worker, project), ask(worker, elsewhere)]
+    question = scoped.act(INBOX, "reject", accesses, confirmed=False).content.decode()
+    assert "2 requests, 0 granted accesses" in question
+    assert "worker" not in question.split("2 requests")[0].rpartition("<")[2]
+    assert "2 accesses were rejected" in scoped.say(scoped.act(INBOX, "reject", accesses))
 
 
 @pytest.mark.parametrize("action", ["approve", "reject"])

@@ -42,7 +42,7 @@ def test_level_and_worker(admin):
     entry(3, level=Level.ERROR)
     assert shown(admin.get("/logs/", {"level": 3})) == ["message 3", "message 1"]
     assert shown(admin.get("/logs/", {"worker": worker.pk})) == ["message 2", "message 1"]
-    assert len(shown(admin.get("/logs/", {"level": "x", "worker": "-1", "before": "9" * 30}))) == 3
+    assert len(shown(admin.get("/logs/", {"level": "x", "worker": "-1"}))) == 3
 
 
 def test_older_entries_are_on_the_next_page(admin):
