@@ -1,10 +1,15 @@
 """The event loop's database connections, and collected calls on the real queue."""
 
 import asyncio
-from collections import Counter
+import socket
+from collections import Counter, deque
+from concurrent.futures import ThreadPoolExecutor
 
+import psycopg2
 import pytest
+import uvloop
 from django.db import OperationalError
+from psycopg2 import extensions
 
 from projects.models import Project
 from projects.ratelimit import RateLimited
@@ -12,8 +17,10 @@ from tasks import queue
 from tasks.models import ClosedTask, Task
 from tests.factories import ProjectFactory, TaskFactory, register
 from tests.front.loops import on_loop, outcome
+from tests.processes import PATIENCE_SECONDS
 from tracker import db
 from tracker.front.collector import LANES
+from tracker.front.connection import opened
 from tracker.front.database import Database
 from tracker.steps import Group, Query
 from workers.identity import Credentials, UnknownWorker
@@ -223,3 +230,68 @@ def registration_of(worker):
     from workers.services import Registration
 
     return Registration(worker, "")
+
+
+class DyingServer:
+    """A driver's connection whose server dies without having read the last statement: the socket has an error, then."""
+
+    closed = 0
+
+    def __init__(self):
+        self.ours, self.theirs = socket.socketpair()
+        self.states = deque()
+
+    def fileno(self):
+        return self.ours.fileno()
+
+    def get_backend_pid(self):
+        return 1
+
+    def cursor(self):
+        return self
+
+    description = True
+
+    def execute(self, statement, values):
+        if "backend_pid" in statement:
+            return
+        self.ours.send(b"unread")
+        self.theirs.close()
+        # Nothing yet; the server's last words, after which libpq waits for the end; the end.
+        self.states += [extensions.POLL_READ, extensions.POLL_READ]
+
+    def poll(self):
+        if self.states:
+            return self.states.popleft()
+        if self.theirs.fileno() == -1:
+            self.closed = 2
+            raise psycopg2.OperationalError("server closed the connection unexpectedly")
+        return extensions.POLL_OK
+
+    def fetchall(self):
+        return [(1,)]
+
+    def close(self):
+        self.ours.close()
+        self.theirs.close()
+
+
+@pytest.mark.parametrize("new_loop", [uvloop.new_event_loop, asyncio.new_event_loop])
+def test_a_server_that_dies_while_a_statement_is_under_way(monkeypatch, new_loop):
+    """libuv stops watching a socket that has an error, after having told so once."""
+    monkeypatch.setattr(psycopg2, "connect", lambda **_: DyingServer())
+
+    async def main():
+        connection = await opened({})
+        try:
+            await asyncio.wait_for(outcome(connection.run, Query("SELECT 1", {})), PATIENCE_SECONDS)
+        finally:
+            assert connection.is_broken
+            connection.close()
+
+    def run_it():
+        with asyncio.Runner(loop_factory=new_loop) as runner:
+            runner.run(main())
+
+    with ThreadPoolExecutor(1) as other, pytest.raises(psycopg2.OperationalError, match="unexpectedly"):
+        other.submit(run_it).result()

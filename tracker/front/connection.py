@@ -38,6 +38,8 @@ class Connection:
         self._prepared: set[str] = set()
         self._prepares = False
         self._file: int | None = None
+        # Not select(), which fails with descriptors above 1023.
+        self._readable = select.poll()
         self._done: Done | None = None
         self._is_new_statement = False
         self.is_broken = False
@@ -50,6 +52,7 @@ class Connection:
             # A copy is watched: when the connection breaks, the driver closes its own, whose number may then be that
             # of another socket.
             self._file = os.dup(self._connection.fileno())
+            self._readable.register(self._file, select.POLLIN)
             self._loop.add_reader(self._file, self._on_readable)
             self._cursor = self._connection.cursor()
             rows = await self._rows(Query("SELECT pg_backend_pid()", {}))
@@ -99,23 +102,24 @@ class Connection:
         else:
             self._advance()
 
-    def _advance(self) -> None:
-        """Read and write what can be read and written; if that ends the statement, tell."""
+    def _advance(self) -> bool:
+        """Read and write what can be read and written, and tell if that ends the statement; else return True."""
         try:
             state = self._connection.poll()
             if state == extensions.POLL_READ:
-                return
+                return True
             if state == extensions.POLL_WRITE:
                 # Rare: there is more to send than the socket takes.
                 self._loop.add_writer(self._file, self._on_writable)  # type: ignore[arg-type]
-                return
+                return False
             rows: Rows = self._cursor.fetchall() if self._cursor.description else []
         except Exception as error:
             self._fail(error)
-            return
+            return False
         done, self._done = self._done, None
         if done is not None:
             done(rows, None)
+        return False
 
     def _fail(self, error: Exception) -> None:
         # Whether the session has prepared a statement whose first run failed is not known. And what the server may
@@ -127,19 +131,22 @@ class Connection:
 
     def _on_readable(self) -> None:
         if self._done is not None:
-            self._advance()
-        elif self._file is not None and _is_readable(self._file):
+            # After an error of the socket, libuv watches it no longer. The driver may have read no more than the
+            # server's last words then, and its next read finds the end.
+            while self._advance() and self._readable.poll(0):
+                pass
+        elif self._file is not None and self._readable.poll(0):
             # Nothing was asked, and this call is not a late one about what has been read: the server has ended it.
             self.is_broken = True
             self._unwatch()
 
     def _on_writable(self) -> None:
         self._loop.remove_writer(self._file)  # type: ignore[arg-type]
-        if self._done is not None:
-            self._advance()
+        self._on_readable()
 
     def _unwatch(self) -> None:
         if self._file is not None:
+            self._readable.unregister(self._file)
             self._loop.remove_reader(self._file)
             self._loop.remove_writer(self._file)
             os.close(self._file)
@@ -160,13 +167,6 @@ async def opened(parameters: dict[str, Any]) -> Connection:
         connection.close()
         raise
     return connection
-
-
-def _is_readable(file: int) -> bool:
-    # Not select(), which fails with descriptors above 1023.
-    watch = select.poll()
-    watch.register(file, select.POLLIN)
-    return bool(watch.poll(0))
 
 
 _texts: dict[str, tuple[str, str, str]] = {}
