@@ -127,7 +127,8 @@ def scene(kind):
 
 class Scene:
     def __init__(self, kind):
-        self.project = ProjectFactory(**KINDS[kind])
+        # Workers without a grant read the secret of a public project if nobody has set it.
+        self.project = ProjectFactory(secret="a secret", **KINDS[kind])
         TaskFactory(project=self.project)
         self.asking = register("asking")
         self.manager = UserFactory(username="other", is_superuser=True)
