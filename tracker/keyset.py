@@ -13,7 +13,7 @@ Cursor = list[Any]
 
 
 class BadCursor(BadInput):
-    """after: this is no place in this list; open the list from its beginning."""
+    """This is no place in the list; open the list from its beginning."""
 
 
 def encode(cursor: Cursor) -> str:

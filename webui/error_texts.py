@@ -19,6 +19,7 @@ TEXTS = (
     _("There is nothing at this address; API paths have no slash at their end."),
     _("This address only accepts the form of a page; it can't be opened."),
     _("This conflicts with existing data."),
+    _("This is no place in the list; open the list from its beginning."),
     _("This worker has not asked for access to this project."),
     _("You are not allowed to do this."),
     _("Something went wrong here; the operator finds it in the log."),
@@ -26,7 +27,6 @@ TEXTS = (
     _("a project can't be public and hidden at once."),
     _("a project with this name already exists; choose another."),
     _("only a tracker admin can change whether a project is public."),
-    _("this is no place in this list; open the list from its beginning."),
     _("this name is taken; choose another."),
 )
 

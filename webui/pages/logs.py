@@ -5,13 +5,12 @@ from urllib.parse import urlencode
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
-from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from logs import queries
 from logs.models import Level
-from tracker.api.errors import BadInput
 from tracker.api.fields import INT64
+from tracker.keyset import BadCursor
 from webui.pages.common import require_login
 
 ENTRIES_PER_PAGE = 100
@@ -43,12 +42,12 @@ def logs(request: HttpRequest) -> HttpResponse:
 
 
 def _before(request: HttpRequest) -> dict[str, int]:
-    """The cursor in the query string; empty for the first page. Raises BadInput."""
+    """The cursor in the query string; empty for the first page. Raises BadCursor."""
     if not request.GET.keys() & {"before", "before_id"}:
         return {}
     timestamp, entry_id = _number(request, "before"), _number(request, "before_id")
     if timestamp is None or entry_id is None:
-        raise BadInput(_("This is no place in the list; open the list from its beginning."))
+        raise BadCursor
     return {"before_timestamp": timestamp, "before_id": entry_id}
 
 
