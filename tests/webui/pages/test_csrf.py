@@ -23,6 +23,8 @@ def send(request, tracker_admin):
     token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', page)[1]
 
     def send(headers, *, token=token, secure=False):
+        # One of the forms chooses French.
+        client.cookies.pop("django_language", None)
         fields = {"csrfmiddlewaretoken": token, "language": "fr", "next": "/projects/"}
         return client.post(request.param, fields, headers=headers, secure=secure)
 
