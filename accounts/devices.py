@@ -15,6 +15,7 @@ from django.http.response import HttpResponseBase
 from django.utils.crypto import constant_time_compare, salted_hmac
 
 from accounts.models import User
+from tracker.names import key_of
 
 COOKIE = "device"
 # Browsers keep no cookie longer than 400 days.
@@ -41,15 +42,15 @@ def remember(request: HttpRequest, response: HttpResponseBase, user: User) -> No
 
 def known_caller(request: HttpRequest, username: str) -> str | None:
     """What to count this manager's attempts by: its session or its device. None if the request comes with neither."""
-    name = username.casefold()
-    if isinstance(request.user, User) and request.user.username.casefold() == name:
+    name = key_of(username)
+    if isinstance(request.user, User) and key_of(request.user.username) == name:
         return f"manager {request.user.pk}"
     device, seals = _read(request)
     # Looked up by what the cookie holds and not by the name, so that the time reveals nothing about the name.
     users = {user.pk: user for user in User.objects.filter(pk__in=[pk for pk, _seal in seals])} if seals else {}
     for pk, seal in seals:
         user = users.get(pk)
-        if user is not None and user.username.casefold() == name and constant_time_compare(seal, _seal(user)):
+        if user is not None and key_of(user.username) == name and constant_time_compare(seal, _seal(user)):
             return f"device {device}"
     return None
 

@@ -27,7 +27,7 @@ class NotOnYourself(Forbidden):
 
 def register(*, username: str, password: str) -> User:
     """Create an account; the first one becomes tracker admin. Raises InvalidField and NameTaken."""
-    user = User(username=username, is_staff=True)
+    user = User(username=User.normalize_username(username), is_staff=True)
     try:
         user.clean_fields(exclude=["password"])
         validate_password(password, user)

@@ -16,6 +16,7 @@ from accounts.models import User
 from accounts.passwords import check_length
 from tracker.api import throttle
 from tracker.api.errors import Forbidden, InvalidField
+from tracker.names import key_of
 
 
 class RegistrationClosed(Forbidden):
@@ -49,7 +50,8 @@ def count_attempt(request: HttpRequest, username: str) -> None:
         throttle.count(request, group="login_known", key=known, rate=settings.LOGIN_RATE)
         return
     throttle.count_address(request, group="login", rate=settings.LOGIN_RATE)
-    name = f"the name {username[:40].lower()}"
+    # As names are compared: all spellings of a name are guesses at the same manager's password.
+    name = f"the name {key_of(username)[:40]}"
     throttle.count(request, group="login_name", key=name, rate=settings.LOGIN_NAME_RATE)
 
 

@@ -30,7 +30,7 @@ class NoSuchProject(NotFound):
 
 def project_named(name_or_id: str) -> Project:
     """The project with this name or, if there is none, with this id. Raises NoSuchProject."""
-    project = Project.objects.filter(name=name_or_id).first()
+    project = Project.objects.called(name_or_id)
     if project is None and name_or_id.isascii() and name_or_id.isdigit():
         project = Project.objects.filter(pk=min(int(name_or_id), 2**63 - 1)).first()
     if project is None:

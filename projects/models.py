@@ -2,7 +2,8 @@
 
 import math
 import secrets
-from typing import TYPE_CHECKING, cast
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, cast
 
 from django.contrib.auth.models import AnonymousUser
 from django.core.exceptions import ValidationError
@@ -14,16 +15,17 @@ from guardian.models import GroupObjectPermissionBase, UserObjectPermissionBase
 from guardian.shortcuts import get_objects_for_user
 
 from projects.roles import CODENAMES, Role
-from tracker.api.fields import is_one_line
+from tracker import names
 
 if TYPE_CHECKING:
     from accounts.models import User
 
 
-def check_one_line(name: str) -> None:
-    """Raise ValidationError unless the name is one line of visible characters."""
-    if not is_one_line(name):
-        raise ValidationError("must be one line of visible characters.")
+def check_name(name: str) -> None:
+    """Raise ValidationError unless a project may be called so."""
+    problem = names.problem_with(name)
+    if problem is not None:
+        raise ValidationError(problem)
 
 
 # Per second. Beyond these limits, the times computed from a rate are not valid timestamps.
@@ -57,6 +59,11 @@ class ProjectQuerySet(models.QuerySet["Project"]):
             return self.filter(hidden=False)
         return self.filter(Q(hidden=False) | Q(pk__in=Project.objects.with_role(viewer, Role.READ).values("pk")))
 
+    def called(self, name: str) -> "Project | None":
+        """The project with this name or, if there is none, with one that counts as the same (tracker.names.key_of)."""
+        found = self.filter(Q(name=name) | Q(name_key=names.key_of(name)))
+        return min(found, key=lambda project: project.name != name, default=None)
+
     def with_role(self, viewer: "User | AnonymousUser", role: Role) -> "ProjectQuerySet":
         """The projects in which the viewer has this role, directly or through a group; all for a tracker admin."""
         if not viewer.is_authenticated:
@@ -70,7 +77,12 @@ class ProjectQuerySet(models.QuerySet["Project"]):
 class Project(models.Model):
     """A queue of tasks and everything a worker has to know to work on them."""
 
-    name = models.CharField(max_length=200, validators=[check_one_line])
+    name = models.CharField(max_length=200, validators=[check_name])
+    name_key = models.TextField(  # noqa: DJ001
+        null=True,
+        editable=False,
+        help_text="what is compared instead of the name; null: written by a version without keys",
+    )
     priority = models.PositiveIntegerField(default=0, help_text="higher first, where workers may choose")
     clone_url = models.CharField(max_length=2000, blank=True, default="", help_text="where workers clone the code from")
     git_repo = models.CharField(
@@ -127,6 +139,7 @@ class Project(models.Model):
         ]
         constraints = [
             models.UniqueConstraint(fields=["name"], name="project_name_unique"),
+            models.UniqueConstraint(fields=["name_key"], name="project_name_key_unique"),
             models.CheckConstraint(condition=~Q(name=""), name="project_name_filled"),
             models.CheckConstraint(condition=~Q(public=True, hidden=True), name="project_not_public_and_hidden"),
             models.CheckConstraint(
@@ -141,6 +154,12 @@ class Project(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def save(self, *args: Any, update_fields: Iterable[str] | None = None, **options: Any) -> None:
+        if update_fields is None or "name" in update_fields:
+            self.name_key = names.key_for(self.name, self.name_key, is_new=self._state.adding)
+            update_fields = None if update_fields is None else {*update_fields, "name_key"}
+        super().save(*args, update_fields=update_fields, **options)
 
 
 class ProjectUserObjectPermission(UserObjectPermissionBase):

@@ -14,6 +14,7 @@ from tracker.api.description import Content
 from tracker.api.fields import INT32, INT64, Flag, Id, Rate, Text, WholeNumber
 from tracker.api.serializers import RequestSerializer
 
+NAME_HELP = "Unique, whatever its case: see Names."
 RATE_HELP = f"Tasks per second, {LOWEST_RATE:f} or more; 0: unlimited."
 
 
@@ -58,11 +59,11 @@ class _Settings(RequestSerializer):
 
 
 class CreateProjectRequest(_Settings):
-    name = Text(shortest=1, longest=200, one_line=True)
+    name = Text(shortest=1, longest=200, help_text=NAME_HELP)
 
 
 class UpdateProjectRequest(_Settings):
-    name = Text(shortest=1, longest=200, one_line=True, required=False)
+    name = Text(shortest=1, longest=200, required=False, help_text=NAME_HELP)
 
 
 class MonitoringQuery(RequestSerializer):

@@ -10,7 +10,7 @@ from django.db import IntegrityError, transaction
 from projects.access import known_chains, require, set_roles
 from projects.models import Project, random_secret
 from projects.roles import ALL_ROLES, Role
-from tracker import db
+from tracker import db, names
 from tracker.api.errors import Conflict, Forbidden, InvalidField
 
 if TYPE_CHECKING:
@@ -70,9 +70,15 @@ def update_project(*, manager: "User", project: Project, chain_id: int | None = 
         raise OnlyTrackerAdmins
     if chain_id:
         require(manager, chain_id, Role.EDIT)
+    if changes.get("name") == project.name:
+        # Clients send all fields. A stored name stays valid, whatever the rules for new ones are.
+        del changes["name"]
     _check_columns(changes)
     if chain_id == 0 and project.chain_id and not known_chains(manager, [project]):
         chain_id = None
+    if "name" in changes:
+        stored = project.name_key
+        changes["name_key"] = names.key_for(changes["name"], stored, is_new=stored is None)
     if chain_id is not None:
         changes["chain_id"] = chain_id or None
     with transaction.atomic():
@@ -119,7 +125,7 @@ def _named_constraints() -> Iterator[None]:
             yield
     except IntegrityError as error:
         text = str(error)
-        if "project_name_unique" in text:
+        if "project_name_unique" in text or "project_name_key_unique" in text:
             raise NameTaken from error
         if "project_not_public_and_hidden" in text:
             raise InvalidField("hidden", "a project can't be public and hidden at once.") from error

@@ -11,7 +11,9 @@ from workers.models import Worker, WorkerAccess
 
 
 class AliasRequest(RequestSerializer):
-    alias = Text(longest=255, default="", help_text="A name to show; `default_alias` if there is none.")
+    alias = Text(
+        longest=255, default="", help_text="A name to show, not unique: see Names; `default_alias` if there is none."
+    )
 
 
 class SetPausedRequest(RequestSerializer):

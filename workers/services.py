@@ -6,12 +6,13 @@ import secrets
 from typing import NamedTuple
 
 from projects.models import Project
-from tracker import db
-from tracker.api.errors import BadInput, Forbidden, NotFound
+from tracker import db, names
+from tracker.api.errors import BadInput, Forbidden, InvalidField, NotFound
 from workers.models import Worker, WorkerAccess
 
 DEFAULT_ALIAS = "default_alias"
 RESERVED_ALIAS = "unassigned"
+LONGEST_ALIAS = 255
 SECRET_BYTES = 32
 
 
@@ -40,13 +41,22 @@ def _new_secret() -> str:
 
 
 def _checked(alias: str) -> str:
-    if alias.strip().lower() == RESERVED_ALIAS:
+    if not alias:
+        return DEFAULT_ALIAS
+    if not alias.strip():
+        raise InvalidField("alias", "must not consist of blanks; leave it out to be called default_alias.")
+    if len(alias) > LONGEST_ALIAS:
+        raise InvalidField("alias", f"must be at most {LONGEST_ALIAS} characters long, not {len(alias)}.")
+    if names.key_of(alias) == RESERVED_ALIAS:
         raise AliasReserved
-    return alias or DEFAULT_ALIAS
+    problem = names.problem_with(alias.strip(" "))
+    if problem is not None:
+        raise InvalidField("alias", problem)
+    return alias
 
 
 def create_worker(*, alias: str = "") -> Registration:
-    """Register a worker. Raises AliasReserved."""
+    """Register a worker. Raises AliasReserved and InvalidField."""
     secret = _new_secret()
     worker = Worker.objects.create(alias=_checked(alias), secret_digest=digest(secret))
     worker.refresh_from_db(fields=["created"])
@@ -54,7 +64,10 @@ def create_worker(*, alias: str = "") -> Registration:
 
 
 def rename(*, worker: Worker, alias: str) -> None:
-    """Give the worker another alias. Raises AliasReserved."""
+    """Give the worker another alias. Raises AliasReserved and InvalidField."""
+    if alias == worker.alias:
+        # A stored alias stays valid, whatever the rules for new ones are.
+        return
     Worker.objects.filter(pk=worker.pk).update(alias=_checked(alias))
 
 

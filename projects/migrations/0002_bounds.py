@@ -19,7 +19,7 @@ class Migration(migrations.Migration):
         migrations.AlterField(
             model_name="project",
             name="name",
-            field=models.CharField(max_length=200, validators=[projects.models.check_one_line]),
+            field=models.CharField(max_length=200, validators=[projects.models.check_name]),
         ),
         migrations.AlterField(
             model_name="project",

@@ -60,6 +60,34 @@ def test_wrong_name_is_hashed_as_well(api, mia, monkeypatch):
     assert hashed == [PASSWORD]
 
 
+@pytest.mark.parametrize(
+    ("stored", "typed"),
+    [("mia", "MIA"), ("Boss1", "boss1"), ("boss1", "bｏss1"), ("rené", "rene\u0301"), ("groß", "GROSS")],
+)
+def test_name_as_people_read_it(api, db, stored, typed):
+    User.objects.create_user(stored, password=PASSWORD)
+    assert login(api, username=typed).content["manager"]["username"] == stored
+
+
+def test_names_that_were_alike_before_log_in_by_their_exact_name(api, mia):
+    # As the migration leaves them.
+    other = User.objects.create_user("other", password="another horse")
+    User.objects.filter(pk=other.pk).update(username="ｍia", username_key=f"mia\n{other.pk}")
+    assert login(api, username="ｍia", password="another horse").content["manager"]["id"] == other.pk
+    assert login(api, username="MIA").content["manager"]["id"] == mia.pk
+    other.refresh_from_db()
+    other.set_password("third horse")
+    other.save()
+    assert login(api, username="ｍia", password="third horse").status == 200
+
+
+def test_manager_of_a_version_without_keys_logs_in_by_the_exact_name(api, mia):
+    User.objects.update(username_key=None)
+    assert login(api).status == 200
+    User.objects.get().save()
+    assert login(api, username="MIA").status == 403
+
+
 def test_inactive(api, mia):
     User.objects.update(is_active=False)
     assert login(api).status == 403
@@ -138,7 +166,8 @@ def test_limit_per_name(mia, settings):
     answer = login(Api(address="10.0.0.3"))
     assert answer.status == 429
     assert 0 < answer.json["rate_limit_delay"] <= 86400
-    assert login(Api(address="10.0.0.3"), username="MIA").status == 429
+    for spelling in ("MIA", "ｍia"):
+        assert login(Api(address="10.0.0.3"), username=spelling).status == 429
     assert login(Api(address="10.0.0.4"), username="other").status == 403
 
 

@@ -47,6 +47,8 @@ def test_the_first_account_becomes_tracker_admin(api):
         ({"username": "a" * 17}, "username: must be at most 16"),
         ({"username": "a b c"}, "username: "),
         ({"username": "<b>x</b>"}, "username: "),
+        ({"username": "mi\u200ba"}, "username: must be one line of visible characters"),
+        ({"username": "mіa"}, "username: must not mix letters of different scripts"),
         ({"username": 12345}, "username: must be text"),
         ({"password": None}, "password: is missing"),
         ({"password": "1234567"}, "password: must be at least 8"),
@@ -64,9 +66,15 @@ def test_refuses(api, body, problem):
     assert not api.get("/account").ok
 
 
-@pytest.mark.parametrize("name", ["mia", "Mia", "MIA"])
-def test_taken_name(api, name):
-    UserFactory(username="mia")
+@pytest.mark.parametrize(
+    ("taken", "name"),
+    [
+        *(("mia", "mia"), ("mia", "Mia"), ("MIA", "mia"), ("boss1", "bｏss1"), ("bｏss1", "boss1")),
+        *(("rené", "rene\u0301"), ("René", "RENE\u0301"), ("groß", "GROSS"), ("poca", "роса")),
+    ],
+)
+def test_taken_name(api, taken, name):
+    UserFactory(username=taken)
     answer = api.post(URL, BODY | {"username": name})
     assert answer.status == 409
     assert "username" in answer.message
@@ -108,3 +116,13 @@ def test_racing_registrations_of_one_name(racing):
     outcomes = racing([partial(services.register, username="racer", password="correct horse")] * 5)
     assert sum(isinstance(outcome, services.NameTaken) for outcome in outcomes) == 4
     assert User.objects.count() == 1
+
+
+@pytest.mark.parametrize(("name", "stored"), [("bｏss1", "boss1"), ("Rene\u0301e", "Renée"), ("é" * 16, "é" * 16)])
+def test_name_is_stored_in_unicodes_composed_form(api, name, stored):
+    assert api.post(URL, BODY | {"username": name}).content["manager"]["username"] == stored
+    assert User.objects.get().username == stored
+
+
+def test_decomposed_name_has_the_length_that_people_see(api):
+    assert api.post(URL, BODY | {"username": "e\u0301" * 16}).content["manager"]["username"] == "é" * 16

@@ -51,8 +51,8 @@ def test_webhook_secrets_are_random():
 
 
 def test_name_is_stored_as_sent():
-    create_project(name="  Übung <b> \U0001f680 ")
-    assert Project.objects.get().name == "  Übung <b> \U0001f680 "
+    create_project(name="Übung  <b> H₂O \U0001f680")
+    assert Project.objects.get().name == "Übung  <b> H₂O \U0001f680"
 
 
 def test_taken_name():
@@ -64,9 +64,12 @@ def test_taken_name():
     assert Project.objects.get().priority == 1
 
 
-def test_names_differ_by_case():
-    create_project(name="a")
-    assert create_project(name="A").pk
+@pytest.mark.parametrize("name", ["FOLD PROTEINS", "fold  proteins", "ｆold proteins", "fold\u00a0proteins"])
+def test_name_that_counts_as_a_taken_one(name):
+    create_project(name="Fold proteins")
+    with pytest.raises(NameTaken):
+        create_project(name=name)
+    assert Project.objects.count() == 1
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,7 @@ def test_it_works(as_manager, mine):
         "paused": True,
     }
     assert update(as_manager, mine, **changes).json == {"ok": True}
-    assert stored(mine) == before | changes
+    assert stored(mine) == before | changes | {"name_key": "new"}
 
 
 def test_fields_that_are_not_sent_stay(as_manager, mine):

@@ -61,7 +61,7 @@ def test_default_alias(api, body):
 
 
 def test_alias_is_stored_as_sent(api):
-    alias = "  <b>Übung</b> \U0001f680\r\n\t'; -- %s "
+    alias = "  <b>Übung</b> \U0001f680'; -- %s ｈ₂o "
     assert api.post(URL, {"alias": alias}).content["worker"]["alias"] == alias
     assert Worker.objects.get().alias == alias
 
@@ -71,7 +71,9 @@ def test_aliases_need_not_be_unique(api):
     assert first["id"] != second["id"]
 
 
-@pytest.mark.parametrize("alias", ["unassigned", "Unassigned", "UNASSIGNED", " unassigned", "unassigned\n"])
+@pytest.mark.parametrize(
+    "alias", ["unassigned", "Unassigned", "UNASSIGNED", " unassigned", "unassigned\n", "ｕnassigned"]
+)
 def test_reserved_alias(api, alias):
     answer = api.post(URL, {"alias": alias})
     assert answer.status == 403
@@ -92,6 +94,13 @@ def test_alias_that_only_contains_the_reserved_one(api):
         ({}, "not an object"),
         ("a\0b", "U+0000"),
         ("x" * 256, "at most 255 characters"),
+        (" ", "must not consist of blanks; leave it out to be called default_alias"),
+        ("\u3000\t", "must not consist of blanks"),
+        ("\u200b", "must be one line of visible characters"),
+        ("a\u202eb", "must be one line of visible characters"),
+        ("a\x1b[2Jb", "must be one line of visible characters"),
+        ("a\nb", "must be one line of visible characters"),
+        ("wоrker", "must not mix letters of different scripts"),
     ],
 )
 def test_refuses_an_alias(api, alias, problem):

@@ -50,7 +50,7 @@ def test_reserved_alias(api, worker, alias):
     assert alias_of(worker) == "worker"
 
 
-@pytest.mark.parametrize("alias", [5, False, [], {}, "a\0b", "x" * 256])
+@pytest.mark.parametrize("alias", [5, False, [], {}, "a\0b", "x" * 256, " ", "\u2066a", "gаmma"])
 def test_refuses_an_alias(api, worker, alias):
     answer = api.post(URL, {"alias": alias}, worker=worker)
     assert answer.status == 400
@@ -71,3 +71,9 @@ def test_needs_identity(api, worker):
 
 def test_managers_are_refused(api, tracker_admin):
     assert api.login(tracker_admin).post(URL, {"alias": "b"}).status == 401
+
+
+def test_stored_alias_stays_valid(api, worker):
+    Worker.objects.filter(pk=worker.worker.pk).update(alias="a\u202e\nb")
+    assert api.post(URL, {"alias": "a\u202e\nb"}, worker=worker).status == 200
+    assert alias_of(worker) == "a\u202e\nb"

@@ -4,10 +4,11 @@ They are DRF fields so that the OpenAPI document can be generated from the seria
 `parse`: for a bulk request of thousands of tasks, DRF's own validation costs more than storing them.
 """
 
-import unicodedata
 from typing import Any
 
 from rest_framework import serializers
+
+from tracker.names import normalized
 
 INT16 = (-(2**15), 2**15 - 1)
 INT32 = (-(2**31), 2**31 - 1)
@@ -85,14 +86,12 @@ class Flag(WireField, serializers.BooleanField):
 
 
 class Text(WireField, serializers.CharField):
-    """Text of `shortest` to `longest` characters; `one_line` refuses control characters."""
+    """Text of `shortest` to `longest` characters."""
 
-    def __init__(
-        self, *, shortest: int = 0, longest: int | None = None, one_line: bool = False, **options: Any
-    ) -> None:
+    def __init__(self, *, shortest: int = 0, longest: int | None = None, **options: Any) -> None:
         limits: dict[str, Any] = {"min_length": shortest or None, "max_length": longest}
         super().__init__(allow_blank=not shortest, trim_whitespace=False, **limits, **options)
-        self.shortest, self.longest, self.one_line = shortest, longest, one_line
+        self.shortest, self.longest = shortest, longest
 
     def parse(self, value: Any) -> str:
         if type(value) is not str:
@@ -101,13 +100,18 @@ class Text(WireField, serializers.CharField):
             raise WrongValue("must not be empty.")
         if "\0" in value:
             raise WrongValue("must not contain the character U+0000, which the database can't store.")
-        if self.one_line and value and not is_one_line(value):
-            raise WrongValue("must be one line of visible characters.")
         if len(value) < self.shortest:
             raise WrongValue(f"must be at least {self.shortest} characters long.")
         if self.longest is not None and len(value) > self.longest:
             raise WrongValue(f"must be at most {self.longest} characters long, not {len(value)}.")
         return value
+
+
+class Name(Text):
+    """A name in Unicode's form NFKC, whatever form it was sent in."""
+
+    def parse(self, value: Any) -> str:
+        return super().parse(normalized(value) if type(value) is str else value)
 
 
 class LeaseId(WireField, serializers.UUIDField):
@@ -120,12 +124,6 @@ class LeaseId(WireField, serializers.UUIDField):
             return str(serializers.UUIDField().to_internal_value(value))
         except serializers.ValidationError as error:
             raise WrongValue("must be the `lease` that /task/get returned.") from error
-
-
-def is_one_line(text: str) -> bool:
-    """Whether a name is displayed as one line: it has a visible character and no control characters."""
-    categories = [unicodedata.category(character) for character in text]
-    return "Cc" not in categories and any(category[0] not in "CZ" for category in categories)
 
 
 def shown(value: Any) -> str:

@@ -15,7 +15,7 @@ from projects.models import Project
 from projects.roles import Role
 from tracker.api.errors import ApiError
 from webui.pages.common import blame
-from webui.pages.forms.projects import ChainField, ProjectForm
+from webui.pages.forms.projects import ChainField, ProjectForm, is_stored_name
 
 
 class ProjectAdminForm(forms.ModelForm):
@@ -70,14 +70,20 @@ class ProjectAdminForm(forms.ModelForm):
         # Validate each column by itself. The services check rules about several rows or columns; `clean` shows their
         # error at its field.
         construct_instance(self, self.instance, self._meta.fields, self._meta.exclude)
+        given = set(self.cleaned_data)
+        if is_stored_name(self.cleaned_data.get("name"), self.initial.get("name")):
+            # A stored name stays valid, whatever the rules for new ones are.
+            given.discard("name")
         try:
-            self.instance.clean_fields(exclude={one.name for one in Project._meta.fields} - set(self.cleaned_data))
+            self.instance.clean_fields(exclude={one.name for one in Project._meta.fields} - given)
         except ValidationError as error:
             self.add_error(None, error)
 
     def changes(self, names: list[str] | None = None) -> dict[str, Any]:
         """The arguments for the services: these fields, by default all, and the chain as an id with 0 for none."""
         values = {name: self.cleaned_data[name] for name in (self.cleaned_data if names is None else names)}
+        if is_stored_name(values.get("name"), self.initial.get("name")):
+            del values["name"]
         if "chain" in values:
             chain = values.pop("chain")
             values["chain_id"] = chain.pk if chain else 0

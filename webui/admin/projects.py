@@ -21,6 +21,7 @@ from tasks import maintenance
 from tasks.queries.overview import COUNTED_IN_LISTS, Overview, overview, overviews, sparklines
 from tracker.api.errors import ApiError
 from tracker.keyset import Cursor
+from tracker.text import isolated
 from webui.admin import project_secrets
 from webui.admin.base import TrackerModelAdmin, action
 from webui.admin.cells import clipped, labels
@@ -257,12 +258,12 @@ class ProjectAdmin(TrackerModelAdmin):
         form = RolesForm(request.POST)
         try:
             require(request.user, project_id, Role.MANAGE_ACCESS)
-            manager = User.objects.filter(username=request.POST.get("manager", "").replace("\0", "")).first()
+            manager = User.objects.called(request.POST.get("manager", "").replace("\0", ""))
             if manager is None:
                 self.message_user(request, _("There is no manager with this name."), messages.ERROR)
             elif form.is_valid():
                 set_roles(manager=manager, project=project, roles=form.roles())
-                text = _("The roles of %(manager)s were set.") % {"manager": manager}
+                text = _("The roles of %(manager)s were set.") % {"manager": isolated(manager.username)}
                 self.message_user(request, text, messages.SUCCESS)
         except ApiError as error:
             self.message_user(request, _(str(error)), messages.ERROR)
@@ -367,7 +368,7 @@ class ProjectAdmin(TrackerModelAdmin):
             name=name,
             question=question,
             touches=text % {"number": count(total)},
-            rows=[(project.name, count(numbers[project.pk])) for project in projects],
+            rows=[(isolated(project.name), count(numbers[project.pk])) for project in projects],
         )
 
 

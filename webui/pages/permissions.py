@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 from django.contrib import messages
 from django.core.paginator import Paginator
-from django.db.models.functions import Lower
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
@@ -14,6 +13,7 @@ from django.views.decorators.http import require_POST, require_safe
 from accounts.models import User
 from projects.access import given_roles, managers_of, set_roles
 from projects.roles import Role
+from tracker.text import isolated
 from webui.pages.common import without_nul
 from webui.pages.forms.permissions import GrantForm
 from webui.pages.frame import find_with, project_page
@@ -86,21 +86,16 @@ def roles(request: HttpRequest, project_id: int) -> HttpResponse:
     """/projects/7/permissions/roles/: sets one manager's roles."""
     project = find_with(request, project_id, Role.MANAGE_ACCESS)
     name = without_nul(request.POST.get("manager", ""))
-    # An exact match, or one that ignores case. Use Lower(), as User's unique constraint does: iexact compares with
-    # UPPER(), by which two different names can be equal.
-    manager = (
-        User.objects.filter(username=name).first()
-        or User.objects.alias(lowered=Lower("username")).filter(lowered=name.lower()).first()
-    )
+    manager = User.objects.called(name)
     if manager is None:
-        messages.error(request, _("There is no manager called “%(name)s”.") % {"name": name[:100]})
+        messages.error(request, _("There is no manager called “%(name)s”.") % {"name": isolated(name[:100])})
     else:
         ticked = request.POST.getlist("role")
         chosen = functools.reduce(operator.or_, (role for role in Role if str(role.value) in ticked), Role(0))
         # Adding a manager who already has roles removes none of them.
         held = given_roles(manager, project) if "add" in request.POST else Role(0)
         set_roles(manager=manager, project=project, roles=held | chosen)
-        messages.success(request, _("The roles of %(name)s were saved.") % {"name": manager.username})
+        messages.success(request, _("The roles of %(name)s were saved.") % {"name": isolated(manager.username)})
     return HttpResponseRedirect(f"/projects/{project.pk}/permissions/")
 
 

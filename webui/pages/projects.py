@@ -2,6 +2,7 @@
 
 from django.contrib import messages
 from django.core.paginator import Paginator
+from django.db.models import Q
 from django.forms import Form
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
@@ -14,11 +15,18 @@ from projects.models import Project, random_secret
 from projects.roles import Role
 from tasks.queries import overview
 from tracker.api.errors import ApiError, BadInput
+from tracker.names import key_of
 from webui.pages.common import blame, require_login, without_nul
 from webui.pages.forms.projects import ProjectForm, SecretForm, WebhookSecretForm
 from webui.pages.frame import find_with, home_of, project_page
 
 PROJECTS_PER_PAGE = 50
+
+
+def named_like(sought: str) -> Q:
+    """The condition that a project's name contains the text, as people read names."""
+    key = key_of(sought)
+    return Q(name__icontains=sought) | (Q(name_key__contains=key) if key else Q())
 
 
 @require_safe
@@ -27,7 +35,7 @@ def project_list(request: HttpRequest) -> HttpResponse:
     sought = without_nul(request.GET.get("q", "")).strip()[:200]
     projects = Project.objects.visible_to(request.user)
     if sought:
-        projects = projects.filter(name__icontains=sought)
+        projects = projects.filter(named_like(sought))
     page = Paginator(projects.order_by("-priority", "name"), PROJECTS_PER_PAGE).get_page(request.GET.get("page"))
     found = list(page.object_list)
     standing, lines = overview.overviews(found), overview.sparklines(found)

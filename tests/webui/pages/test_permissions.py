@@ -2,6 +2,7 @@
 
 import pytest
 
+from accounts.models import User
 from projects.access import roles_of
 from projects.roles import Role
 from tests.factories import ProjectFactory, UserFactory, grant, register
@@ -85,7 +86,8 @@ def test_aliases_are_escaped(client, private):
 
 
 def test_roles_go_to_the_account_of_exactly_that_name(client, private):
-    look_alike, meant = UserFactory(username="ſamuel"), UserFactory(username="samuel")
+    look_alike, meant = UserFactory(username="other"), UserFactory(username="samuel")
+    User.objects.filter(pk=look_alike.pk).update(username="ſamuel", username_key=f"samuel\n{look_alike.pk}")
     client.post(url(private, "roles/"), {"manager": "samuel", "role": "16"})
     assert roles_of(meant, private) == Role.MAINTENANCE
     client.post(url(private, "roles/"), {"manager": "SAMUEL", "role": "1"})

@@ -3,19 +3,29 @@
 from typing import Any
 
 from django import forms
-from django.contrib.auth.forms import PasswordChangeForm
+from django.contrib.auth.forms import PasswordChangeForm, UsernameField
 from django.core.validators import MaxLengthValidator
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import LONGEST_NAME, SHORTEST_NAME
 from accounts.passwords import LONGEST_PASSWORD, SHORTEST_PASSWORD
 
+# Phones would capitalise or "correct" a name.
+_NAME_INPUT = {
+    "autocomplete": "username",
+    "autocapitalize": "none",
+    "autocorrect": "off",
+    "spellcheck": "false",
+    "autofocus": True,
+}
+
 
 class LoginForm(forms.Form):
     username = forms.CharField(
         label=_("Name"),
-        max_length=LONGEST_NAME,
-        widget=forms.TextInput({"autocomplete": "username", "autofocus": True}),
+        # A name may be typed with more characters than it is stored with, such as accents of their own.
+        max_length=4 * LONGEST_NAME,
+        widget=forms.TextInput(_NAME_INPUT),
     )
     password = forms.CharField(
         label=_("Password"),
@@ -26,12 +36,12 @@ class LoginForm(forms.Form):
 
 
 class RegisterForm(forms.Form):
-    username = forms.CharField(
+    username = UsernameField(
         label=_("Name"),
         min_length=SHORTEST_NAME,
         max_length=LONGEST_NAME,
         help_text=_("3 to 16 letters, digits and @ . + - _. Other managers see it."),
-        widget=forms.TextInput({"autocomplete": "username", "autofocus": True}),
+        widget=forms.TextInput(_NAME_INPUT),
     )
     password = forms.CharField(
         label=_("Password"),

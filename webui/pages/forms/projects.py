@@ -37,6 +37,11 @@ class ChainField(forms.ModelChoiceField):
         return str(_("project %(id)s, which you may not see") % {"id": project.pk})
 
 
+def is_stored_name(sent: str | None, stored: str | None) -> bool:
+    """Whether the name that a form sent is the stored one, apart from what browsers and forms take off."""
+    return sent is not None and stored is not None and sent == stored.replace("\r", "").replace("\n", "").strip()
+
+
 class ProjectForm(forms.ModelForm):
     """All settings of a project; `chain` offers the projects in which the manager has EDIT."""
 
@@ -104,6 +109,8 @@ class ProjectForm(forms.ModelForm):
     def changes(self) -> dict[str, Any]:
         """The arguments for the services: the values changed on the page, with the chain as an id, 0 for none."""
         values = {name: self.cleaned_data[name] for name in self.changed_data}
+        if is_stored_name(values.get("name"), self.initial.get("name")):
+            del values["name"]
         if "chain" in values:
             chain = values.pop("chain")
             values["chain_id"] = chain.pk if chain else 0
