@@ -5,25 +5,19 @@ import os
 import sys
 
 
-def main() -> None:
+def main() -> int:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tracker.settings")
     try:
-        from django.core.exceptions import ImproperlyConfigured
         from django.core.management import execute_from_command_line
+
+        from tracker import console
     except ImportError:
         sys.exit("Django is not installed in this Python. `make run` sets it up; then use .venv/bin/python manage.py.")
+    except KeyboardInterrupt:
+        return 130
 
-    from django.db import OperationalError
-
-    from tracker.postgres.server import EmbeddedServerError
-
-    try:
-        execute_from_command_line(sys.argv)
-    except (ImproperlyConfigured, EmbeddedServerError) as error:
-        sys.exit(str(error))
-    except OperationalError as error:
-        sys.exit(f"The database does not answer: {error}".strip())
+    return console.run(lambda: execute_from_command_line(sys.argv))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,31 +1,55 @@
 """The base class of the management commands for operators."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
-from django.db import ProgrammingError
+from django.db import Error
 
 from tracker.api.errors import ApiError
+from tracker.console import database_problem
+from tracker.postgres.server import EmbeddedServerError
+from tracker.text import visible
 
 
 class OperatorCommand(BaseCommand):
-    """A command that reports errors in one line: a service's error ends it with exit code 1 and no traceback."""
+    """A command that reports errors in one line: a service's error ends it with exit code 1 and no traceback.
+
+    Text of strangers, such as names, must be printed as tracker.text.visible shows it.
+    """
 
     # The checks take a fraction of a second; `make lint` and the tests run them.
-    requires_system_checks = []
+    requires_system_checks: Any = []
+    # Arguments that are paths, which need not be UTF-8.
+    paths: ClassVar[tuple[str, ...]] = ()
 
     def execute(self, *args: Any, **options: Any) -> str | None:
         try:
+            self._check_arguments(options)
             return super().execute(*args, **options)
+        except CommandError as error:
+            raise CommandError(visible(str(error)), returncode=error.returncode) from error
         except ApiError as error:
-            raise CommandError(str(error)) from error
+            raise CommandError(visible(str(error))) from error
         except ValidationError as error:
-            raise CommandError(_one_line(error)) from error
-        except ProgrammingError as error:
-            if "does not exist" not in str(error):
+            raise CommandError(visible(_one_line(error))) from error
+        except EmbeddedServerError:
+            # Its message includes the end of the server's log; see tracker.console.
+            raise
+        except Error as error:
+            problem = database_problem(error)
+            if problem is None:
                 raise
-            raise CommandError("The database has no tables yet: run `manage.py migrate` first.") from error
+            raise CommandError(problem) from error
+
+    def _check_arguments(self, options: Mapping[str, Any]) -> None:
+        for name, value in options.items():
+            if isinstance(value, str) and name not in self.paths:
+                try:
+                    value.encode()
+                except UnicodeEncodeError as error:
+                    raise CommandError(f"{name}: is not valid UTF-8: {value}") from error
 
 
 def _one_line(error: ValidationError) -> str:

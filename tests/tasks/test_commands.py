@@ -110,16 +110,16 @@ def test_options_apply_to_all_lines(submit):
         assert (task.priority, task.max_retries, task.max_assign_time, task.verification_count) == (-5, 2, 60, 3)
 
 
-@pytest.mark.parametrize("arguments", [{"name": "tasks.jsonl"}, {"name": "tasks"}])
+@pytest.mark.parametrize("arguments", [{"name": "tasks.jsonl"}, {"name": "TASKS.JSONL"}, {"name": "tasks"}])
 def test_json_lines(submit, arguments):
     content = lines(
         {"recipe": "a\nb", "priority": 3, "hash64": 7},
         {"recipe": "c", "max_retries": 1, "max_assign_time": 5, "verification_count": 2, "unique_string": "c"},
-        {"recipe": "d", "hash_u64": 2**64 - 1, "unknown": []},
+        {"recipe": "d:", "hash_u64": 2**64 - 1, "unique_str": None},
     )
     submit(content, *(["--jsonl"] if arguments["name"] == "tasks" else []), **arguments)
     tasks = Task.objects.order_by("id")
-    assert [task.recipe for task in tasks] == ["a\nb", "c", "d"]
+    assert [task.recipe for task in tasks] == ["a\nb", "c", "d:"]
     assert [task.hash64 for task in tasks] == [7, hash_of("c"), -1]
     assert [task.priority for task in tasks] == [3, 0, 0]
     assert (tasks[1].max_retries, tasks[1].max_assign_time, tasks[1].verification_count) == (1, 5, 2)
@@ -130,10 +130,20 @@ def test_json_overrides_options(submit):
     assert list(Task.objects.order_by("id").values_list("priority", flat=True)) == [3, 5]
 
 
-def test_project_in_json_is_ignored(submit, project):
-    other = ProjectFactory()
-    submit(lines({"recipe": "a", "project": other.pk}, {"recipe": "b", "project": "nonsense"}), "--jsonl")
-    assert set(Task.objects.values_list("project", flat=True)) == {project.pk}
+def test_project_in_json(submit, project):
+    submit(lines({"recipe": "a", "project": project.pk}, {"recipe": "b", "project": None}), "--jsonl")
+    assert recipes() == ["a", "b"]
+    for other in (ProjectFactory().pk, "nonsense"):
+        with pytest.raises(CommandError, match=f"line 2: project: differs from the project .* {project.pk}"):
+            submit(lines({"recipe": "a"}, {"recipe": "b", "project": other}), "--jsonl")
+    assert Task.objects.count() == 2
+
+
+@pytest.mark.parametrize("blank", ["", " ", "\t \r", "\u3000", "\x0c"])
+@pytest.mark.parametrize(("name", "line"), [("x.txt", "a"), ("x.jsonl", '{"recipe": "a"}')])
+def test_blank_lines_are_skipped_in_both_kinds_of_files(submit, blank, name, line):
+    assert submit(f"{blank}\n{line}\n{blank}\n{line}\n{blank}", name=name).startswith("Submitted 2 tasks")
+    assert recipes() == ["a", "a"]
 
 
 def test_standard_input(manage, project, stdin):
@@ -203,9 +213,17 @@ def test_batch_size_out_of_range(submit, size):
 @pytest.mark.parametrize(
     ("content", "name", "line", "problem"),
     [
-        (b"a\n\xff\n", "x.txt", 2, "utf-8"),
+        (b"a\nb\xff\n", "x.txt", 2, "is not valid UTF-8: byte 2 is 0xff"),
+        ("a".encode("utf-16"), "x.txt", 1, "is not valid UTF-8"),
+        (b'{"recipe": "\xe9"}\n', "x.jsonl", 1, "is not valid UTF-8: byte 13 is 0xe9"),
+        (b"\x7fELF\x02\0\n", "x.txt", 1, "recipe: .*U\\+0000"),
+        (b'\n{"recipe": "a", "prioritty": 1}\n', "x.jsonl", 2, '"prioritty" is no key of /task/submit; .* priority, '),
+        (b'{"recipe": "a", "\\u001b\\n": 1}\n', "x.jsonl", 1, r'"\\x1b\\n" is no key'),
+        (b'{"recipe": "a", "priority": 1, "priority": 2}\n', "x.jsonl", 1, '"priority" is there twice'),
+        (b'{"recipe": "a", "hash64": 1, "hash_u64": 2}\n', "x.jsonl", 1, "hash64: differs from hash_u64"),
+        (b'{"recipe": ' + b'{"a":' * 1000 + b"1" + b"}" * 1000 + b"}", "x.jsonl", 1, "recipe: must be text"),
         (b"a\n\nb\0c\n", "x.txt", 3, "recipe: .*U\\+0000"),
-        (b'{"recipe": "a"}\n{"recipe"\n', "x.jsonl", 2, ""),
+        (b'{"recipe": "a"}\n{"recipe"\n', "x.jsonl", 2, "is not JSON: .*at character"),
         (b'{"recipe": "a"}\n["b"]\n', "x.jsonl", 2, "is not a JSON object"),
         (b'{"recipe": "a"}\n7\n', "x.jsonl", 2, "is not a JSON object"),
         (b'{"recipe": "a"}\n{}\n', "x.jsonl", 2, "recipe: is missing"),
@@ -226,7 +244,7 @@ def test_error_names_the_line_and_stores_nothing(submit, content, name, line, pr
     "argument", ["--priority=40000", "--max-retries=-1", f"--max-assign-time={2**31}", "--verification-count=-1"]
 )
 def test_option_out_of_range(submit, argument):
-    with pytest.raises(CommandError, match=argument.split("=")[0].strip("-").replace("-", "_")):
+    with pytest.raises(CommandError, match=f"^{argument.split('=')[0]}: must be a whole"):
         submit("a\n", argument)
     assert not Task.objects.exists()
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import pytest
 
 from tests.processes import PATIENCE_SECONDS
-from tracker.serve.jsonlog import JsonFormatter, SharedFileHandler
+from tracker.serve.jsonlog import JsonFormatter, PlainFormatter, SharedFileHandler
 
 
 def entry(message="text", *args, level=logging.INFO, **extra):
@@ -20,7 +20,7 @@ def entry(message="text", *args, level=logging.INFO, **extra):
     for name, value in extra.items():
         setattr(record, name, value)
     line = JsonFormatter().format(record)
-    assert "\n" not in line
+    assert all(character.isprintable() for character in line)
     return json.loads(line)
 
 
@@ -53,7 +53,10 @@ def test_other_extras_are_left_out():
     assert entry(request="secret") == entry()
 
 
-@pytest.mark.parametrize("text", ["a\nb\r\n", '"', "\\", "\0", "\x1b[31m", "Übung \U0001f680", "</script>", "\u2028"])
+@pytest.mark.parametrize(
+    "text",
+    ["a\nb\r\n", '"', "\\", "\0", "\x1b[31m", "Übung \U0001f680", "</script>", "\u2028", "\x9b1m\x7f", "a\u202eb"],
+)
 def test_any_text_stays_one_line(text):
     assert entry("%s", text)["message"] == text
 
@@ -150,3 +153,29 @@ def test_file_that_can_not_be_written_raises_nothing(log, tmp_path, capsys):
 def test_only_its_owner_may_read_the_file(log, tmp_path):
     log().info("secret")
     assert (tmp_path / "log").stat().st_mode & 0o777 == 0o600
+
+
+def plain(message, *args, exc_info=None):
+    record = logging.LogRecord("tracker.test", logging.ERROR, __file__, 1, message, args, exc_info)
+    formatter = PlainFormatter("{levelname} {name}: {message}", style="{")
+    return formatter.format(record)
+
+
+def test_terminal_is_not_controlled_by_what_strangers_wrote():
+    forged = "\x1b[2J\u202e\x07\nERROR tracker: forged"
+    assert plain("path %s", forged) == r"ERROR tracker.test: path \x1b[2J\u202e\x07\nERROR tracker: forged"
+
+
+def test_traceback_on_the_terminal():
+    try:
+        raise ValueError("bro\x1bken")
+    except ValueError:
+        first, second, *_, last = plain("failed", exc_info=sys.exc_info()).splitlines()
+    assert (first, second) == ("ERROR tracker.test: failed", "Traceback (most recent call last):")
+    assert last == r"ValueError: bro\x1bken"
+
+
+def test_terminal_gets_the_plain_format():
+    assert isinstance(
+        next(one for one in logging.root.handlers if type(one) is logging.StreamHandler).formatter, PlainFormatter
+    )

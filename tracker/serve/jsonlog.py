@@ -1,4 +1,4 @@
-"""Log entries as JSON lines, in a file that all processes append to."""
+"""Log entries: as JSON lines in a file that all processes append to, and as plain lines on the terminal."""
 
 import json
 import logging
@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 import orjson
+
+from tracker.text import json_line, visible
 
 
 class JsonFormatter(logging.Formatter):
@@ -24,10 +26,23 @@ class JsonFormatter(logging.Formatter):
         if record.exc_info:
             entry["traceback"] = self.formatException(record.exc_info)
         try:
-            return orjson.dumps(entry, default=str).decode()
+            return json_line(entry, default=str)
         except orjson.JSONEncodeError:
             # For example, a file name that is not valid UTF-8: json accepts what orjson refuses.
             return json.dumps(entry, default=str)
+
+
+class PlainFormatter(logging.Formatter):
+    """For a terminal. What strangers wrote can neither control it nor look like an entry of its own."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        return visible(super().formatMessage(record))
+
+    def formatException(self, ei: Any) -> str:
+        return visible(super().formatException(ei), keep="\n")
+
+    def formatStack(self, stack_info: str) -> str:
+        return visible(super().formatStack(stack_info), keep="\n")
 
 
 class SharedFileHandler(logging.handlers.WatchedFileHandler):

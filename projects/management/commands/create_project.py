@@ -6,6 +6,7 @@ from projects.lookup import project_named
 from projects.models import Project
 from projects.services import create_project
 from tracker.commands import OperatorCommand
+from tracker.text import visible
 
 
 class Command(OperatorCommand):
@@ -32,7 +33,7 @@ class Command(OperatorCommand):
         settings = {name: options[name] for name in _SAME_NAMES}
         chain = project_named(options["chain"]) if options["chain"] is not None else None
         project = create_project(version=options["code_version"], chain=chain, **settings)
-        self.stdout.write(f'Created project {project.pk} "{project.name}".')
+        self.stdout.write(f'Created project {project.pk} "{visible(project.name)}".')
 
 
 _SAME_NAMES = (

@@ -1,7 +1,6 @@
 from collections.abc import Iterator
 from typing import Any
 
-import orjson
 from django.core.management.base import CommandParser
 
 from projects.lookup import project_named
@@ -9,6 +8,7 @@ from projects.models import Project
 from tasks.models import ClosedTask
 from tracker import db
 from tracker.commands import OperatorCommand
+from tracker.text import json_line
 
 BATCH = 2_000
 
@@ -23,7 +23,7 @@ class Command(OperatorCommand):
         project = project_named(options["project"])
         for task in closed_tasks(project):
             times = {name: task[name].timestamp() for name in ("created", "assign_time", "closed")}
-            self.stdout.write(orjson.dumps(task | times).decode())
+            self.stdout.write(json_line(task | times))
 
 
 def closed_tasks(project: Project, *, batch: int = BATCH) -> Iterator[dict[str, Any]]:

@@ -1,13 +1,13 @@
 import sys
 from typing import Any
 
-import orjson
 from django.core.management.base import CommandParser
 from rich.console import Console
 from rich.table import Table
 
 from tasks.queries import project_statuses
 from tracker.commands import OperatorCommand
+from tracker.text import json_line, visible
 
 
 class Command(OperatorCommand):
@@ -20,7 +20,7 @@ class Command(OperatorCommand):
         statuses = project_statuses()
         if options["json"]:
             for status in statuses:
-                self.stdout.write(orjson.dumps(status._asdict()).decode())
+                self.stdout.write(json_line(status._asdict()))
             return
         table = Table(box=None, pad_edge=False)
         for heading in ("id", "project"):
@@ -28,7 +28,7 @@ class Command(OperatorCommand):
         for heading in ("ready", "awaiting", "leased", "failed", "closed", "oldest"):
             table.add_column(heading, justify="right")
         for one in statuses:
-            name = f"{one.name} (paused)" if one.paused else one.name
+            name = f"{visible(one.name)} (paused)" if one.paused else visible(one.name)
             counts = (f"{count:,}" for count in (one.ready, one.awaiting, one.leased, one.failed, one.closed))
             table.add_row(str(one.id), name, *counts, _age(one.oldest))
         if not statuses:

@@ -11,19 +11,23 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from projects.lookup import project_named
 from tasks.files import TaskFile
 from tasks.queue import BULK_LIMIT, store_many
-from tracker.api.errors import BadInput
+from tasks.serializers import parse_submit
+from tracker.api.errors import BadInput, InvalidField
 from tracker.commands import OperatorCommand
+from tracker.text import visible
 
 
 class Command(OperatorCommand):
     help = (
         "Submits tasks from a file or standard input: one recipe per line, or with --jsonl one JSON object per line "
-        "with the keys of /task/submit. All lines are checked before any task is stored. Rate limits don't apply."
+        "with the keys of /task/submit. Blank lines are skipped. All lines are checked before any task is stored. "
+        "Rate limits don't apply."
     )
+    paths = ("file",)
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("project", help="the project's name or id")
-        parser.add_argument("file", help="the file; - for standard input")
+        parser.add_argument("file", help="the file, in UTF-8; - for standard input")
         parser.add_argument(
             "--jsonl", action="store_true", help="lines are JSON objects (the default for files called *.jsonl)"
         )
@@ -35,25 +39,27 @@ class Command(OperatorCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         if not 0 < options["batch"] <= BULK_LIMIT:
             raise CommandError(f"--batch: must be a whole number from 1 to {BULK_LIMIT}.")
+        _check_defaults({name: options[name] for name in _DEFAULTS})
         project = project_named(options["project"])
         with _seekable(options["file"]) as source:
             # Read the file twice rather than keep all tasks in memory: files of millions of lines are common.
             tasks = TaskFile(
                 source,
-                as_json=options["jsonl"] or options["file"].endswith(".jsonl"),
+                project=project,
+                as_json=options["jsonl"] or options["file"].lower().endswith(".jsonl"),
                 unique=options["unique"],
                 defaults={name: options[name] for name in _DEFAULTS},
             )
             total = _checked(tasks, options["file"])
             created = 0
             with _progress() as progress:
-                bar = progress.add_task(project.name, total=total)
+                bar = progress.add_task(visible(project.name), total=total)
                 for batch in tasks.batches(options["batch"]):
                     stored = store_many(project=project, tasks=batch)
                     created += sum(not one.duplicate for one in stored)
                     progress.advance(bar, len(batch))
         duplicates = f", {total - created} were there already" if created < total else ""
-        self.stdout.write(f'Submitted {created} tasks to "{project.name}"{duplicates}.')
+        self.stdout.write(f'Submitted {created} tasks to "{visible(project.name)}"{duplicates}.')
 
 
 _DEFAULTS = {
@@ -65,16 +71,18 @@ _DEFAULTS = {
 
 
 def _seekable(name: str) -> IO[bytes]:
-    """The file, or a temporary copy of standard input. Raises CommandError."""
-    if name == "-":
-        copy = tempfile.TemporaryFile()  # noqa: SIM115
-        shutil.copyfileobj(sys.stdin.buffer, copy)
-        copy.seek(0)
-        return copy
+    """The file, or a temporary copy of standard input or of a pipe such as <(seq 3). Raises CommandError."""
+    if name == "-" and sys.stdin is None:
+        raise CommandError("-: standard input is closed.")
     try:
-        return Path(name).open("rb")
+        source: IO[bytes] = sys.stdin.buffer if name == "-" else Path(name).open("rb")  # noqa: SIM115
+        if name != "-" and source.seekable():
+            return source
+        copy = tempfile.TemporaryFile()  # noqa: SIM115
+        shutil.copyfileobj(source, copy)
     except OSError as error:
         raise CommandError(f"{name}: {error.strerror}.") from error
+    return copy
 
 
 def _checked(tasks: TaskFile, name: str) -> int:
@@ -83,6 +91,16 @@ def _checked(tasks: TaskFile, name: str) -> int:
         return sum(1 for _ in tasks)
     except BadInput as error:
         raise CommandError(f"{name}, {error}") from error
+    except OSError as error:
+        raise CommandError(f"{name}: {error.strerror}.") from error
+
+
+def _check_defaults(defaults: dict[str, int]) -> None:
+    """Raise CommandError for an option out of range."""
+    try:
+        parse_submit({**defaults, "project": 1, "recipe": "any"})
+    except InvalidField as error:
+        raise CommandError(f"--{error.field.replace('_', '-')}: {error.problem}") from error
 
 
 def _progress() -> Progress:

@@ -83,6 +83,7 @@ class FileForm(forms.Form):
         """Store the tasks. Returns the number of created tasks and the number of duplicates. Raises BadInput."""
         tasks = TaskFile(
             self.cleaned_data["file"].file,
+            project=project,
             as_json=self.cleaned_data["kind"] == "jsonl",
             unique=self.cleaned_data["unique"],
             defaults={},

@@ -3,6 +3,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from tracker.commands import OperatorCommand
+from tracker.text import visible
 from workers.services import create_worker
 
 
@@ -18,4 +19,6 @@ class Command(OperatorCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         worker, secret = create_worker(alias=options["alias"])
         self.stdout.write(f"X-Worker-ID: {worker.pk}\nX-Secret: {secret}")
-        self.stderr.write(f'Created worker {worker.pk} "{worker.alias}".')
+        # If the secret can't be written, that is the only thing to report.
+        self.stdout.flush()
+        self.stderr.write(f'Created worker {worker.pk} "{visible(worker.alias)}".')

@@ -4,6 +4,7 @@ from django.core.management.base import CommandError, CommandParser
 
 from projects.lookup import project_named
 from tracker.commands import OperatorCommand
+from tracker.text import visible
 from workers.models import Worker
 from workers.services import grant_access
 
@@ -26,4 +27,5 @@ class Command(OperatorCommand):
             raise CommandError(f"There is no worker {options['worker']}.")
         access = grant_access(worker=worker, project=project, assign=options["assign"], submit=options["submit"])
         granted = " and ".join(name for name, given in (("ASSIGN", access.assign), ("SUBMIT", access.submit)) if given)
-        self.stdout.write(f'Worker {worker.pk} "{worker.alias}" now has {granted} on "{project.name}".')
+        alias, name = visible(worker.alias), visible(project.name)
+        self.stdout.write(f'Worker {worker.pk} "{alias}" now has {granted} on "{name}".')
