@@ -13,8 +13,9 @@ from django.utils.translation import ngettext
 
 from projects.models import Project
 from projects.roles import Role
+from tracker.text import isolated
 from webui.admin.base import TrackerModelAdmin, action
-from webui.admin.cells import access_words, clipped, labels, written
+from webui.admin.cells import access_words, clipped, clipped_worker, labels, worker_name, written
 from webui.admin.filters import Choice, ProjectFilter, id_in, text_of
 from webui.scope import scope_of
 from webui.templatetags.formatting import count
@@ -42,7 +43,7 @@ class DecisionFilter(Choice):
 class AccessProjectFilter(ProjectFilter):
     def lookups(self, request: HttpRequest, model_admin: Any) -> tuple[tuple[str, Any], ...]:
         found = scope_of(request).within(Project.objects.order_by("name"), Role.MANAGE_ACCESS, project="pk")
-        return tuple((str(pk), name) for pk, name in found.values_list("pk", "name"))
+        return tuple((str(pk), isolated(name)) for pk, name in found.values_list("pk", "name"))
 
     def queryset(self, request: HttpRequest, queryset: "QuerySet[WorkerAccess]") -> "QuerySet[WorkerAccess]":
         chosen = text_of(request, "project")
@@ -77,7 +78,7 @@ class WorkerAccessAdmin(TrackerModelAdmin):
 
     @admin.display(description=_("worker"))
     def name(self, access: WorkerAccess) -> SafeString:
-        return clipped(f"{access.worker.alias} ({access.worker_id})")
+        return clipped_worker(access.worker)
 
     @admin.display(description=_("project"))
     def project_name(self, access: WorkerAccess) -> SafeString:
@@ -129,7 +130,7 @@ class WorkerAccessAdmin(TrackerModelAdmin):
     def _ask_for(
         self, request: HttpRequest, queryset: "QuerySet[WorkerAccess]", name: str, question: Any, touches: list[str]
     ) -> HttpResponse:
-        rows = [(f"{one.worker.alias} ({one.worker_id})", one.project.name) for one in queryset[:LISTED]]
+        rows = [(worker_name(one.worker_id, one.worker.alias), isolated(one.project.name)) for one in queryset[:LISTED]]
         return self.ask(request, name=name, question=question, touches=", ".join(touches), rows=rows)
 
     def _decide(self, request: HttpRequest, queryset: "QuerySet[WorkerAccess]", decide: Callable[..., None]) -> int:

@@ -23,6 +23,7 @@ from unfold.admin import ModelAdmin
 from projects.roles import Role
 from tracker.api.errors import ApiError
 from tracker.keyset import Cursor
+from tracker.text import isolated
 from webui.admin.paging import KeysetChangeList, Page, page_by, take_paging
 from webui.scope import scope_of
 
@@ -163,7 +164,7 @@ class TrackerModelAdmin(ModelAdmin):
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, obj: Any = None, **options: Any
     ) -> HttpResponse:
-        name = self.name_of(obj) if obj else str(self.new)
+        name = isolated(self.name_of(obj)) if obj else str(self.new)
         context |= {"title": self.plural, "subtitle": name, "crumbs": self.crumbs(name), "show_history": False}
         if obj is not None:
             context["page_actions"] = self.buttons(request, obj)

@@ -12,6 +12,7 @@ from django.utils.timezone import localtime
 from django.utils.translation import gettext as _
 
 from projects.models import Project
+from tracker.text import isolated, visible
 from webui.admin.filters import id_in
 from workers.models import Worker, WorkerAccess
 
@@ -22,7 +23,8 @@ SAME_NAMES = 1_000
 def clipped(text: str, *, title: str | None = None, short: bool = False) -> SafeString:
     """A text on one line, clipped to the available width; hovering over it shows more."""
     size = "clip short" if short else "clip"
-    return format_html('<span class="{}" title="{}">{}</span>', size, (title or text)[:1000], text)
+    shown, more = visible(text, keep="\n\r\t"), isolated((title or text)[:1000], keep="\n\r\t")
+    return format_html('<span class="{}" title="{}">{}</span>', size, more, shown)
 
 
 def label(text: Any, kind: str = "") -> SafeString:
@@ -68,7 +70,13 @@ def worker_name(worker_id: int | None, alias: str | None) -> str:
     """A worker's alias and id; `alias` is None if the worker was deleted. A dash for no worker."""
     if worker_id is None:
         return "–"
-    return _("deleted worker %(id)s") % {"id": worker_id} if alias is None else f"{alias} ({worker_id})"
+    return _("deleted worker %(id)s") % {"id": worker_id} if alias is None else f"{isolated(alias)} ({worker_id})"
+
+
+def clipped_worker(worker: Worker) -> SafeString:
+    """A worker's alias and id on one line."""
+    shown = format_html("<bdi>{}</bdi> ({})", visible(worker.alias), worker.pk)
+    return format_html('<span class="clip" title="{}">{}</span>', worker_name(worker.pk, worker.alias), shown)
 
 
 def workers_called(text: str) -> list[int] | None:

@@ -13,6 +13,7 @@ from unfold.contrib.filters.admin import DropdownFilter, TextFilter
 
 from projects.models import Project
 from tracker.api.errors import InvalidField
+from tracker.text import isolated
 from webui.scope import scope_of
 
 
@@ -38,7 +39,7 @@ class ProjectFilter(Choice):
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> tuple[tuple[str, Any], ...]:
         found = scope_of(request).within(Project.objects.order_by("name"), project="pk")
-        return tuple((str(pk), name) for pk, name in found.values_list("pk", "name"))
+        return tuple((str(pk), isolated(name)) for pk, name in found.values_list("pk", "name"))
 
 
 class Typed(TextFilter):

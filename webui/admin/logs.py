@@ -15,6 +15,7 @@ from logs.models import Level, LogEntry
 from logs.queries import LogCriteria
 from tracker.api.errors import InvalidField
 from tracker.keyset import Cursor
+from tracker.text import isolated
 from webui.admin.base import TrackerModelAdmin
 from webui.admin.cells import clipped, label, moment, rows_by_id, worker_name, workers_called, written
 from webui.admin.filters import Choice, Since, Typed, Until, number_of, text_of, time_of
@@ -104,7 +105,7 @@ class LogEntryAdmin(TrackerModelAdmin):
 
     @admin.display(description=_("scope"))
     def scope_whole(self, entry: LogEntry) -> str:
-        return entry.scope
+        return isolated(entry.scope)
 
     @admin.display(description=_("message"))
     def message_begin(self, entry: Any) -> SafeString:

@@ -16,6 +16,7 @@ from accounts import services
 from accounts.models import User
 from projects.access import roles_by_project
 from projects.models import Project
+from tracker.text import isolated
 from webui.admin.base import TrackerModelAdmin, action
 from webui.admin.cells import clipped, label, written
 from webui.scope import scope_of
@@ -74,7 +75,7 @@ class UserAdmin(TrackerModelAdmin):
     def role_table(self, manager: User) -> SafeString:
         roles = roles_by_project(manager)
         names = Project.objects.filter(pk__in=roles).order_by("name").values_list("pk", "name")
-        rows = ((name, ", ".join(str(role.name) for role in roles[pk])) for pk, name in names)
+        rows = ((isolated(name), ", ".join(str(role.name) for role in roles[pk])) for pk, name in names)
         return format_html(
             '<table class="plain">{}</table>', format_html_join("", "<tr><td>{}</td><td>{}</td></tr>", rows)
         )
@@ -122,7 +123,7 @@ class UserAdmin(TrackerModelAdmin):
                 name=name,
                 question=question,
                 touches=ngettext("%(number)s manager", "%(number)s managers", number) % {"number": count(number)},
-                rows=[(manager.username, "") for manager in managers[:100]],
+                rows=[(isolated(manager.username), "") for manager in managers[:100]],
             )
         if any(manager.pk == request.user.pk for manager in managers):
             raise services.NotOnYourself

@@ -9,6 +9,7 @@ from unfold.widgets import UnfoldAdminTextareaWidget
 
 from projects import services
 from projects.models import Project
+from tracker.text import isolated
 from webui.admin.base import TrackerModelAdmin
 
 
@@ -45,7 +46,7 @@ def answer(model_admin: TrackerModelAdmin, request: HttpRequest, project: Projec
         "title": _("Secrets"),
         "crumbs": [
             (model_admin.plural, model_admin.address("changelist")),
-            (project.name, model_admin.address("change", project.pk)),
+            (isolated(project.name), model_admin.address("change", project.pk)),
             (_("Secrets"), None),
         ],
         "project": project,

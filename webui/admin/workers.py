@@ -15,8 +15,9 @@ from projects.roles import Role
 from tasks import maintenance
 from tasks.queries.activity import Activity, activity, holders
 from tracker.keyset import Cursor
+from tracker.text import isolated
 from webui.admin.base import TrackerModelAdmin, action
-from webui.admin.cells import access_words, clipped, label, link, written
+from webui.admin.cells import access_words, clipped, label, link, worker_name, written
 from webui.admin.filters import Choice, id_in, text_of
 from webui.admin.paging import Page
 from webui.scope import scope_of
@@ -121,7 +122,7 @@ class WorkerAdmin(TrackerModelAdmin):
 
     @admin.display(description=_("projects"))
     def access_table(self, worker: Any) -> SafeString:
-        rows = [(access.project.name, access_words(access)) for access in worker.accesses_in_scope[:LISTED]]
+        rows = [(isolated(access.project.name), access_words(access)) for access in worker.accesses_in_scope[:LISTED]]
         return format_html(
             '<table class="plain">{}</table>', format_html_join("", "<tr><td>{}</td><td>{}</td></tr>", rows)
         )
@@ -184,7 +185,7 @@ class WorkerAdmin(TrackerModelAdmin):
         context = self.admin_site.each_context(request) | {
             "opts": self.opts,
             "title": _("New secret"),
-            "crumbs": self.crumbs(worker.alias, str(_("New secret"))),
+            "crumbs": self.crumbs(isolated(worker.alias), str(_("New secret"))),
             "worker": worker,
             "secret": secret,
             "back": self.address("change", worker.pk),
@@ -199,5 +200,5 @@ class WorkerAdmin(TrackerModelAdmin):
             ngettext("%(number)s worker", "%(number)s workers", number) % {"number": count(number)},
             ngettext("%(number)s leased task", "%(number)s leased tasks", leases) % {"number": count(leases)},
         ]
-        rows = [(f"{one.alias} ({one.pk})", count(one.activity.leases)) for one in workers[:LISTED]]  # type: ignore[attr-defined]
+        rows = [(worker_name(one.pk, one.alias), count(one.activity.leases)) for one in workers[:LISTED]]  # type: ignore[attr-defined]
         return self.ask(request, name=name, question=question, touches=", ".join(touches), rows=rows)

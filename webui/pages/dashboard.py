@@ -11,6 +11,7 @@ from projects.models import Project
 from projects.queries import history
 from tasks import queries
 from tasks.queries import overview
+from tracker.text import isolated, visible
 from webui.pages.frame import find_visible, project_page
 
 # The ranges of the chart in seconds, by their names in the query string.
@@ -50,11 +51,11 @@ def numbers(request: HttpRequest, project_id: int) -> HttpResponse:
         "awaiting": [point.awaiting for point in points],
         "closed": [max(point.closed - first, 0) for point in points],
         "versions": [
-            {"time": int(later.taken.timestamp()), "version": later.version}
+            {"time": int(later.taken.timestamp()), "version": visible(later.version)}
             for earlier, later in itertools.pairwise(points)
             if later.version != earlier.version
         ],
-        "assignees": [{"name": name, "count": count} for name, count in queries.holders(project)],
+        "assignees": [{"name": isolated(name), "count": count} for name, count in queries.holders(project)],
     }
     return JsonResponse(content, headers={"Cache-Control": "no-store"})
 

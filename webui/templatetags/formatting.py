@@ -11,6 +11,8 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from tracker.text import isolated, visible
+
 register = template.Library()
 
 _DAY, _HOUR, _MINUTE = 86_400, 3_600, 60
@@ -93,6 +95,21 @@ def moment(time: datetime | None) -> SafeString | str:
         f"{time:%Y-%m-%d %H:%M:%S} UTC",
         f"{time:%Y-%m-%d %H:%M} UTC",
     )
+
+
+@register.filter
+def name(text: str | None) -> SafeString:
+    """A short text that a stranger wrote: a name, a version, a log entry's scope.
+
+    Control and direction characters are shown as escapes, and text from right to left doesn't reorder what follows it.
+    """
+    return format_html("<bdi>{}</bdi>", visible(text or ""))
+
+
+@register.filter
+def plain(text: str) -> str:
+    """Like `name`, where there can't be markup: in attributes and titles."""
+    return isolated(text)
 
 
 @register.filter

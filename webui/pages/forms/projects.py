@@ -12,6 +12,7 @@ from accounts.models import User
 from projects.access import known_chains
 from projects.models import Project
 from projects.roles import Role
+from tracker.text import isolated
 
 Viewer = User | AnonymousUser
 
@@ -33,7 +34,7 @@ class ChainField(forms.ModelChoiceField):
 
     def label_from_instance(self, project: Project) -> str:
         if project.pk in self.visible:
-            return project.name
+            return isolated(project.name)
         return str(_("project %(id)s, which you may not see") % {"id": project.pk})
 
 

@@ -1,0 +1,166 @@
+"""Text of strangers on the pages and in the admin: it neither controls nor reorders what stands around it."""
+
+import re
+from html import unescape
+from html.parser import HTMLParser
+
+import pytest
+
+from accounts.models import User
+from logs.models import Level, LogEntry
+from projects.access import set_roles
+from projects.models import Project, Snapshot
+from projects.roles import ALL_ROLES
+from tasks import queue
+from tasks.models import Task
+from tests.factories import ProjectFactory, TaskFactory, UserFactory, grant, register
+from tracker.text import has_unseen
+from workers.models import Worker, WorkerAccess
+
+pytestmark = pytest.mark.django_db
+
+NASTY = "\u202eevil\u2066\x1b[31m\u2069\u2069\u200b"
+SHOWN = r"\u202eevil\u2066\x1b[31m\u2069\u2069\u200b"
+HEBREW = "שלום"
+
+PAGES = (
+    *("/projects/", "/projects/?q=%E2%80%AEevil", "/workers/?q=%E2%80%AE%1B", "/workers/", "/logs/", "/managers/"),
+    *("/projects/{id}/", "/projects/{id}/start/", "/projects/{id}/permissions/", "/projects/{id}/console/"),
+    *(
+        "/projects/{id}/secrets/",
+        "/projects/{id}/edit/",
+        "/projects/{id}/reset-failed/",
+        "/projects/new/",
+        "/accounts/",
+    ),
+)
+ADMIN = (
+    *("/admin/", "/admin/projects/project/", "/admin/projects/snapshot/", "/admin/tasks/task/"),
+    *("/admin/tasks/closedtask/", "/admin/workers/worker/", "/admin/workers/workeraccess/", "/admin/logs/logentry/"),
+    *("/admin/accounts/user/", "/admin/projects/project/{id}/change/", "/admin/projects/project/{id}/secrets/"),
+    *("/admin/projects/project/{id}/act/pause/", "/admin/workers/worker/{worker}/act/pause/"),
+    *("/admin/workers/worker/{worker}/change/", "/admin/tasks/task/{task}/change/"),
+    *("/admin/logs/logentry/{entry}/change/", "/admin/accounts/user/{user}/change/"),
+    *("/admin/accounts/user/{user}/act/demote/",),
+)
+
+
+@pytest.fixture
+def scene(tracker_admin):
+    """Rows that hold such text wherever a row may hold text of strangers."""
+    project, other = ProjectFactory(private=True), ProjectFactory()
+    user = UserFactory(is_superuser=True)
+    worker, asking = register().worker, register()
+    grant(register(), project, assign=True)
+    WorkerAccess.objects.create(worker=asking.worker, project=project, wants_assign=True, asked="2026-01-01T00:00:00Z")
+    TaskFactory(project=project, recipe=f"recipe {NASTY}")
+    set_roles(manager=user, project=project, roles=ALL_ROLES)
+    leased = queue.lease(project=other, worker=worker) or TaskFactory(project=other, recipe=f"recipe {NASTY}")
+    queue.lease(project=other, worker=worker)
+    TaskFactory(project=project, recipe=f"recipe {NASTY}", status=Task.Status.FAILED)
+    entry = LogEntry.objects.create(
+        worker=worker, level=Level.ERROR, scope=f"scope {NASTY}", message=f"message {NASTY}", timestamp=1
+    )
+    for row in Project.objects.all():
+        text = f"project {row.pk} {NASTY}"
+        Project.objects.filter(pk=row.pk).update(name=text, name_key=None, motd=text, version=text, clone_url=text)
+        Snapshot.objects.create(
+            **dict.fromkeys(("new_task_count", "failed_task_count", "closed_task_count"), 1),
+            awaiting_verification_count=1,
+            worker_access_count=1,
+            project=row,
+            version=text,
+        )
+    Project.objects.filter(pk=project.pk).update(chain=other, paused=True)
+    for row in Worker.objects.all():
+        Worker.objects.filter(pk=row.pk).update(alias=f"alias {row.pk} {NASTY}")
+    User.objects.filter(pk=user.pk).update(username=f"m\u202e{user.pk}")
+    return {"id": project.pk, "worker": worker.pk, "task": leased.pk, "entry": entry.pk, "user": user.pk}
+
+
+class Text(HTMLParser):
+    """The text of a page outside of blocks that show whole texts as they are, and the values of its attributes."""
+
+    RAW = ("pre", "textarea", "script", "style")
+
+    def __init__(self, page):
+        super().__init__()
+        self.found, self.inside, self.raw = [], [], 0
+        self.feed(page)
+
+    def handle_starttag(self, tag, attributes):
+        given = dict(attributes)
+        classes = (given.get("class") or "").split()
+        # Elements that form a paragraph of their own, in which text is shown as it was sent.
+        is_raw = tag in self.RAW or bool({"motd", "text", "mono"} & set(classes)) or "readonly" in classes
+        if tag not in ("input", "meta", "link", "br", "img", "option", "hr", "path", "polyline"):
+            self.inside.append(is_raw)
+        for name, value in attributes:
+            if name not in ("value", "href", "action") and value:
+                self.found.append(value)
+
+    def handle_endtag(self, tag):
+        if tag not in ("input", "meta", "link", "br", "img", "option", "hr", "path", "polyline") and self.inside:
+            self.inside.pop()
+
+    def handle_data(self, data):
+        if not any(self.inside):
+            self.found.append(data)
+
+
+def bare(text):
+    return re.sub(r"[\s\u2068\u2069]", "", text)
+
+
+@pytest.mark.parametrize("address", [*PAGES, *ADMIN])
+def test_no_page_shows_characters_that_control_or_turn(scene, admin, address):
+    response = admin.get(address.format(**scene), follow=True)
+    assert response.status_code == 200
+    found = Text(response.content.decode()).found
+    assert len(found) > 20
+    assert [text for text in found if has_unseen(re.sub(r"[\n\r\t]", "", text))] == []
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("/workers/", f"<bdi>alias {{worker}} {SHOWN}</bdi>"),
+        ("/projects/", f"<bdi>project {{id}} {SHOWN}</bdi>"),
+        ("/projects/{id}/", f"<h1><bdi>project {{id}} {SHOWN}</bdi>"),
+        ("/projects/{id}/permissions/", r"<bdi>m\u202e{user}</bdi>"),
+        ("/logs/", f"<td><bdi>scope {SHOWN}</bdi></td>"),
+        ("/managers/", r"<bdi>m\u202e{user}</bdi>"),
+        ("/admin/", f"<bdi>message {SHOWN}</bdi>"),
+        ("/admin/workers/worker/{worker}/change/", f"alias {{worker}} {SHOWN}"),
+    ],
+)
+def test_names_are_isolated(scene, admin, address, shown):
+    page = unescape(admin.get(address.format(**scene)).content.decode())
+    assert shown.format(**scene) in page
+
+
+def test_alias_and_id_where_access_is_decided(admin, project):
+    asking = register()
+    WorkerAccess.objects.create(worker=asking.worker, project=project, wants_assign=True, asked="2026-01-01T00:00:00Z")
+    Worker.objects.update(alias=f"{NASTY} {HEBREW}")
+    page = unescape(admin.get(f"/projects/{project.pk}/permissions/").content.decode())
+    assert f'<bdi>{SHOWN} {HEBREW}</bdi> <span class="subtle small">{asking.worker.pk}</span>' in page
+    assert f'aria-label="Approve \u2068{SHOWN} {HEBREW}\u2069"' in page
+    page = unescape(admin.get("/admin/workers/workeraccess/").content.decode())
+    assert f"<bdi>{SHOWN} {HEBREW}</bdi> ({asking.worker.pk})" in page
+
+
+def test_charts_get_harmless_names(admin, project):
+    TaskFactory(project=project)
+    worker = register().worker
+    queue.lease(project=project, worker=worker)
+    Worker.objects.update(alias=f"{NASTY} {HEBREW}")
+    numbers = admin.get(f"/projects/{project.pk}/numbers/").json()
+    assert numbers["assignees"] == [{"name": f"\u2068{SHOWN} {HEBREW}\u2069", "count": 1}]
+
+
+def test_messages_name_managers_harmlessly(admin, project):
+    user = UserFactory()
+    User.objects.filter(pk=user.pk).update(username=f"m\u202e{HEBREW}")
+    response = admin.post(f"/projects/{project.pk}/permissions/roles/", {"manager": f"m\u202e{HEBREW}"}, follow=True)
+    assert f"The roles of \u2068m\\u202e{HEBREW}\u2069 were saved." in unescape(response.content.decode())
