@@ -30,7 +30,7 @@ class RegisterView(ApiView):
 
     @describe(
         "Register a manager and log in",
-        details="The first account becomes a tracker admin.",
+        details="The first account becomes a tracker admin. A name that counts as a taken one gets 409: see Names.",
         body=RegisterRequest,
         content={"manager": ManagerContent},
         errors={409: None, 429: None},

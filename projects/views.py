@@ -68,7 +68,10 @@ class CreateProjectView(ManagerView):
 
     @describe(
         "Create a project",
-        details="Its creator gets all five roles. A name that a hidden project has is taken, too.",
+        details=(
+            "Its creator gets all five roles. A name that counts as a taken one gets 409, also if a hidden project has "
+            "it: see Names."
+        ),
         body=CreateProjectRequest,
         content={"id": Id()},
         errors={404: None, 409: None},

@@ -1,5 +1,6 @@
 """Running the command line: UTF-8 whatever the locale, one line for an error, and quiet when the reader goes away."""
 
+import errno
 import io
 import os
 import signal
@@ -13,12 +14,8 @@ INTERRUPTED = 128 + signal.SIGINT
 READER_GONE = 128 + signal.SIGPIPE
 
 
-class OutputFailed(Exception):
+class OutputFailed(OSError):
     """The output can't be written: the disk is full, or nobody reads any more."""
-
-    def __init__(self, error: OSError) -> None:
-        super().__init__(f"Can't write the output: {error.strerror}.")
-        self.is_readers_choice = isinstance(error, BrokenPipeError)
 
 
 class Output(io.TextIOWrapper):
@@ -28,13 +25,13 @@ class Output(io.TextIOWrapper):
         try:
             return super().write(text)
         except OSError as error:
-            raise OutputFailed(error) from error
+            raise OutputFailed(error.errno, error.strerror) from error
 
     def flush(self) -> None:
         try:
             super().flush()
         except OSError as error:
-            raise OutputFailed(error) from error
+            raise OutputFailed(error.errno, error.strerror) from error
 
 
 def run(command: Callable[[], None]) -> int:
@@ -47,9 +44,9 @@ def run(command: Callable[[], None]) -> int:
         sys.stderr.flush()
     except OutputFailed as error:
         _discard_output()
-        if error.is_readers_choice:
+        if error.errno == errno.EPIPE:
             return READER_GONE
-        complain(str(error))
+        complain(f"Can't write the output: {error.strerror}.")
         return 1
     return code
 
@@ -93,6 +90,12 @@ def _code_of(command: Callable[[], None]) -> int:
         return INTERRUPTED
     except EOFError:
         complain("The input has ended.")
+        return 1
+    except UnicodeEncodeError as error:
+        if error.reason != "surrogates not allowed":
+            raise
+        # So Python shows bytes of arguments and input that it can't decode.
+        complain("An argument or the input is not valid UTF-8.")
         return 1
     except (ImproperlyConfigured, EmbeddedServerError) as error:
         complain(visible(str(error), keep="\n\t"))

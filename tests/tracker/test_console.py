@@ -239,6 +239,21 @@ def test_interrupted(environment, project, tmp_path):
             process.kill()
 
 
+def test_log_that_cannot_be_written(manage, project):
+    code = r"import logging; logging.getLogger('tracker').warning('a\x1b\nb')"
+    result = manage("shell", "-v0", "-c", code, LOG_FILE="/dev/full")
+    assert result.returncode == 0
+    printed, problem = result.stderr.splitlines()
+    assert printed.endswith(r"WARNING tracker: a\x1b\nb")
+    assert problem == "The log file /dev/full can't be written: OSError: No space left on device."
+
+
+def test_log_entries_that_nobody_reads_end_no_program(shell):
+    code = "import logging; logging.getLogger(\\'tracker\\').warning(1); print(2)"
+    result = shell(f"manage shell -v0 -c $'{code}' 2>/dev/full", LOG_FILE="")
+    assert result.stdout == "2\n"
+
+
 # What submit_tasks reads
 
 
@@ -286,7 +301,11 @@ def test_nothing_to_submit(manage, project, content):
 
 @pytest.mark.parametrize(
     "arguments",
-    [["create_worker", b"\xff"], ["create_project", b"a\xffb"], ["export_closed", b"\xff"], ["queue_status", "x"]],
+    [
+        *(["create_worker", b"\xff"], ["create_project", b"a\xffb"], ["export_closed", b"\xff"], ["queue_status", "x"]),
+        ["createsuperuser", "--noinput", "--email", "a@example.org", "--username", b"\xff"],
+        ["changepassword", b"\xff"],
+    ],
 )
 def test_arguments_that_are_wrong(manage, arguments):
     result = manage(*arguments)

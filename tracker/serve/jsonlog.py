@@ -1,9 +1,11 @@
 """Log entries: as JSON lines in a file that all processes append to, and as plain lines on the terminal."""
 
+import contextlib
 import json
 import logging
 import logging.handlers
 import os
+import sys
 from datetime import UTC, datetime
 from typing import Any
 
@@ -63,5 +65,10 @@ class SharedFileHandler(logging.handlers.WatchedFileHandler):
                 self._statstream()
             file: Any = self.stream
             file.write(f"{self.format(record)}\n".encode())
+        except OSError as error:
+            # Without the entry, which the terminal might obey.
+            problem = f"{type(error).__name__}: {error.strerror}"
+            with contextlib.suppress(OSError):
+                sys.stderr.write(f"The log file {self.baseFilename} can't be written: {problem}.\n")
         except Exception:
             self.handleError(record)

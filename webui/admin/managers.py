@@ -19,6 +19,7 @@ from projects.models import Project
 from tracker.text import isolated
 from webui.admin.base import TrackerModelAdmin, action
 from webui.admin.cells import clipped, label, written
+from webui.pages.common import named_like
 from webui.scope import scope_of
 from webui.templatetags.formatting import count
 
@@ -49,7 +50,7 @@ class UserAdmin(TrackerModelAdmin):
         return User.objects.defer("password")
 
     def search(self, queryset: "QuerySet[User]", text: str) -> "QuerySet[User]":
-        return queryset.filter(username__icontains=text)
+        return queryset.filter(named_like(text, "username"))
 
     @admin.display(description=_("name"))
     def name(self, manager: User) -> SafeString:

@@ -28,6 +28,7 @@ from webui.admin.cells import clipped, labels
 from webui.admin.filters import Choice, id_in, text_of
 from webui.admin.paging import Page
 from webui.admin.project_forms import ProjectAdminForm, RolesForm
+from webui.pages.common import named_like
 from webui.scope import scope_of
 from webui.templatetags.formatting import count, duration, rate, sparkline
 
@@ -104,7 +105,7 @@ class ProjectAdmin(TrackerModelAdmin):
         return project
 
     def search(self, queryset: "QuerySet[Project]", text: str) -> "QuerySet[Project]":
-        return queryset.filter(Q(name__icontains=text) | Q(git_repo__icontains=text) | Q(pk=id_in(text) or 0))
+        return queryset.filter(named_like(text) | Q(git_repo__icontains=text) | Q(pk=id_in(text) or 0))
 
     def find_page(self, request: HttpRequest, queryset: "QuerySet[Project]", after: Cursor | None, limit: int) -> Page:
         page = super().find_page(request, queryset, after, limit)

@@ -2,16 +2,24 @@
 
 from typing import Any
 
+from django.db.models import Q
 from django.forms import BaseForm
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
 
 from tracker.api.errors import ApiError, InvalidField, NotIdentified
+from tracker.names import key_of
 
 
 def without_nul(text: str) -> str:
     """The text without NUL characters, which PostgreSQL does not accept."""
     return text.replace("\0", "")
+
+
+def named_like(text: str, field: str = "name") -> Q:
+    """The condition that a name contains the text, as people read names. For managers, `field` is `username`."""
+    key = key_of(text)
+    return Q(**{f"{field}__icontains": text}) | (Q(**{f"{field}_key__contains": key}) if key else Q())
 
 
 def require_login(request: HttpRequest) -> Any:

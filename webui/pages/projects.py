@@ -2,7 +2,6 @@
 
 from django.contrib import messages
 from django.core.paginator import Paginator
-from django.db.models import Q
 from django.forms import Form
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
@@ -15,18 +14,11 @@ from projects.models import Project, random_secret
 from projects.roles import Role
 from tasks.queries import overview
 from tracker.api.errors import ApiError, BadInput
-from tracker.names import key_of
-from webui.pages.common import blame, require_login, without_nul
+from webui.pages.common import blame, named_like, require_login, without_nul
 from webui.pages.forms.projects import ProjectForm, SecretForm, WebhookSecretForm
 from webui.pages.frame import find_with, home_of, project_page
 
 PROJECTS_PER_PAGE = 50
-
-
-def named_like(sought: str) -> Q:
-    """The condition that a project's name contains the text, as people read names."""
-    key = key_of(sought)
-    return Q(name__icontains=sought) | (Q(name_key__contains=key) if key else Q())
 
 
 @require_safe

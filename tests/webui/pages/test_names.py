@@ -103,3 +103,14 @@ def test_search():
         assert "Café straße" in Client().get("/projects/", {"q": sought}).content.decode()
     register("Café")
     assert "Café" in Client().get("/workers/", {"q": "cafe\u0301"}).content.decode().split("<tbody")[1]
+
+
+def test_search_in_the_admin(browser, tracker_admin):
+    client = browser(tracker_admin)
+    ProjectFactory(name="Café straße")
+    UserFactory(username="René")
+    for address, sought, found in (
+        ("/admin/projects/project/", "STRASSE", "Café straße"),
+        ("/admin/accounts/user/", "rene\u0301", "René"),
+    ):
+        assert [str(row) for row in client.get(address, {"q": sought}).context["cl"].result_list] == [found]

@@ -75,8 +75,10 @@ class Command(BaseCommand):
         deadline = time.monotonic() + START_SECONDS
         while not stop.is_set() and time.monotonic() < deadline:
             if _answers(address):
-                self.stdout.write(welcome.greeting(address))
-                self.stdout.flush()
+                # Nobody may be reading it.
+                with contextlib.suppress(OSError):
+                    self.stdout.write(welcome.greeting(address))
+                    self.stdout.flush()
                 return
             time.sleep(0.05)
 
