@@ -47,8 +47,7 @@ class TaskFile:
     def _parsed(self, line: str) -> NewTask:
         body = self._body(line) if self.as_json else {"recipe": line}
         _, task = parse_submit({**self.defaults, **body, "project": self.project_id})
-        # Each key has a colon; only with more colons than keys, one may be there twice.
-        if self.as_json and line.count(":") > len(body):
+        if self.as_json and _may_repeat_a_key(line, body):
             json.loads(line, object_pairs_hook=_without_repetition)
         return task._replace(hash64=hash_of(task.recipe)) if self.unique and task.hash64 is None else task
 
@@ -90,6 +89,14 @@ def _text(raw: bytes) -> str:
         return line.decode()
     except UnicodeDecodeError as error:
         raise BadInput(f"is not valid UTF-8: byte {error.start + 1} is 0x{line[error.start]:02x}.") from error
+
+
+def _may_repeat_a_key(line: str, body: dict[str, Any]) -> bool:
+    """Whether a key may be there twice. Cheap, unlike finding out by parsing the line again.
+
+    Then there are more colons than keys, and a key is there twice in quotes, or once with an escape.
+    """
+    return line.count(":") > len(body) and ("\\u" in line or any(line.count(f'"{key}"') > 1 for key in body))
 
 
 def _without_repetition(pairs: list[tuple[str, Any]]) -> None:

@@ -303,11 +303,14 @@ def test_api_answers_browsers_in_json(api):
     assert api.get("/worker/get/999", headers=BROWSER).status == 404
 
 
-def test_text_is_returned_unchanged(api):
-    alias = 'Übung \U0001f680 <b> \u2028 \x7f " \\ \n'
-    answer = api.post(CREATE, {"alias": alias})
-    assert answer.content["worker"]["alias"] == alias
-    assert Worker.objects.get().alias == alias
+def test_text_is_returned_unchanged(api, tracker_admin):
+    name, text = 'Übung \U0001f680 <b> " \\ ｈ₂o', 'Übung \U0001f680 <b> \u2028 \x7f " \\ \n \x1b \u202e'
+    answer = api.post(CREATE, {"alias": name})
+    assert answer.content["worker"]["alias"] == name
+    assert Worker.objects.get().alias == name
+    project = api.login(tracker_admin).post("/project/create", {"name": name, "motd": text}).content["id"]
+    content = api.get(f"/project/get/{project}").content
+    assert (content["name"], content["motd"]) == (name, text)
 
 
 def test_numbers_beyond_2_53_stay_exact(api):

@@ -220,6 +220,7 @@ def test_batch_size_out_of_range(submit, size):
         (b'\n{"recipe": "a", "prioritty": 1}\n', "x.jsonl", 2, '"prioritty" is no key of /task/submit; .* priority, '),
         (b'{"recipe": "a", "\\u001b\\n": 1}\n', "x.jsonl", 1, r'"\\x1b\\n" is no key'),
         (b'{"recipe": "a", "priority": 1, "priority": 2}\n', "x.jsonl", 1, '"priority" is there twice'),
+        (b'{"recipe": "a", "prior\\u0069ty": 1, "priority": 2}\n', "x.jsonl", 1, '"priority" is there twice'),
         (b'{"recipe": "a", "hash64": 1, "hash_u64": 2}\n', "x.jsonl", 1, "hash64: differs from hash_u64"),
         (b'{"recipe": ' + b'{"a":' * 1000 + b"1" + b"}" * 1000 + b"}", "x.jsonl", 1, "recipe: must be text"),
         (b"a\n\nb\0c\n", "x.txt", 3, "recipe: .*U\\+0000"),
