@@ -94,7 +94,7 @@ def give_keys(rows: "QuerySet[Any]", *, name: str, key: str) -> None:
         rows.filter(pk=row.pk).update(**{key: own})
 
 
-def problem_with(name: str) -> str | None:
+def problem_with(name: str, *, may_have_blank_ends: bool = False) -> str | None:
     """Why this can't become a name; None if it can."""
     whole = normalized(name)
     categories = [unicodedata.category(character) for character in whole]
@@ -103,7 +103,7 @@ def problem_with(name: str) -> str | None:
         return NOT_VISIBLE
     if all(category[0] in "MZ" for category in categories):
         return NOT_VISIBLE
-    if name != name.strip():
+    if name != name.strip() and not may_have_blank_ends:
         return BLANK_ENDS
     scripts = {script for script in map(_script_of, whole) if script is not None}
     if len(scripts) > 1 and not any(scripts <= together for together in _TOGETHER):

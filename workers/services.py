@@ -49,7 +49,7 @@ def _checked(alias: str) -> str:
         raise InvalidField("alias", f"must be at most {LONGEST_ALIAS} characters long, not {len(alias)}.")
     if names.key_of(alias) == RESERVED_ALIAS:
         raise AliasReserved
-    problem = names.problem_with(alias.strip(" "))
+    problem = names.problem_with(alias, may_have_blank_ends=True)
     if problem is not None:
         raise InvalidField("alias", problem)
     return alias

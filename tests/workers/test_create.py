@@ -61,7 +61,7 @@ def test_default_alias(api, body):
 
 
 def test_alias_is_stored_as_sent(api):
-    alias = "  <b>Übung</b> \U0001f680'; -- %s ｈ₂o "
+    alias = " \u00a0<b>Übung</b> \U0001f680'; -- %s ｈ₂o "
     assert api.post(URL, {"alias": alias}).content["worker"]["alias"] == alias
     assert Worker.objects.get().alias == alias
 
