@@ -7,6 +7,7 @@ from django.contrib.auth.models import AnonymousUser
 from django.core.exceptions import ValidationError
 from django.db.models import Q
 from django.forms.models import construct_instance
+from django.utils.translation import gettext as _
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget, UnfoldBooleanWidget
 
 from accounts.models import User
@@ -77,7 +78,8 @@ class ProjectAdminForm(forms.ModelForm):
         try:
             self.instance.clean_fields(exclude={one.name for one in Project._meta.fields} - given)
         except ValidationError as error:
-            self.add_error(None, error)
+            for field, problems in error.message_dict.items():
+                self.add_error(field, [_(problem) for problem in problems])
 
     def changes(self, names: list[str] | None = None) -> dict[str, Any]:
         """The arguments for the services: these fields, by default all, and the chain as an id with 0 for none."""

@@ -50,8 +50,9 @@ def test_register(name, problem):
 def settings_pages(browser, manager):
     """Posts a project's settings, unchanged but for some, to the page and to the admin."""
 
-    def run(project, door, **changes):
+    def run(project, door, *, language="en", **changes):
         client = browser(manager, project, Role.EDIT)
+        client.cookies["django_language"] = language
         address = f"/projects/{project.pk}/edit/" if door == "page" else f"/admin/projects/project/{project.pk}/change/"
         form = client.get(address).context["form" if door == "page" else "adminform"]
         form = form if door == "page" else form.form
@@ -114,3 +115,10 @@ def test_search_in_the_admin(browser, tracker_admin):
         ("/admin/accounts/user/", "rene\u0301", "René"),
     ):
         assert [str(row) for row in client.get(address, {"q": sought}).context["cl"].result_list] == [found]
+
+
+@pytest.mark.parametrize("door", ["page", "admin"])
+def test_refused_in_french(settings_pages, door):
+    project = ProjectFactory(name="mine")
+    page = settings_pages(project, door, language="fr", name="gаmma").content.decode()
+    assert "e doit pas mêler des lettres" in page
