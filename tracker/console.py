@@ -64,8 +64,11 @@ def complain(text: str) -> None:
 def database_problem(error: Exception) -> str | None:
     """An error of the database in one line, for an operator; None if it is a fault of the program."""
     from django.db import InterfaceError, OperationalError, ProgrammingError
+    from psycopg2.errors import UndefinedColumn
 
     if isinstance(error, ProgrammingError) and "does not exist" in str(error):
+        if isinstance(error.__cause__, UndefinedColumn):
+            return "The database is older than this version: run `manage.py migrate` first."
         return "The database has no tables yet: run `manage.py migrate` first."
     if isinstance(error, (OperationalError, InterfaceError)):
         return f"The database does not answer: {visible(' '.join(str(error).split()))}"

@@ -4,6 +4,7 @@ The rules apply when a name is given; a stored name that breaks them stays valid
 """
 
 import logging
+import re
 import unicodedata
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,10 @@ BLANK_ENDS = "must not begin or end with a blank."
 
 # Separates a key from the id of a row whose name was like another's when keys were introduced. No key contains it.
 KEY_SUFFIX = "\n"
+
+# Variation selectors choose how the character before them looks. Elsewhere than after a symbol, they are not seen.
+_VARIATION = re.compile("[\ufe00-\ufe0f]")
+_EMOJI_VARIATION = re.compile("([\u2000-\u2bff\u3030-\u303d\u3297\u3299\U0001f000-\U0001faff])[\ufe0e\ufe0f]")
 
 # Scripts that are written together.
 _TOGETHER = (
@@ -63,7 +68,8 @@ def key_of(name: str) -> str:
     letters of another script that look the same.
     """
     folded = normalized(normalized(name).casefold())
-    seen = "".join(character for character in folded if character.isspace() or not has_unseen(character))
+    visible_only = _VARIATION.sub("", folded)
+    seen = "".join(character for character in visible_only if character.isspace() or not has_unseen(character))
     # The table has letters without accents: Cyrillic ё is е with an accent. A dot on an i is not seen.
     letters = unicodedata.normalize("NFD", seen).translate(_LOOKS_LIKE).replace("i\u0307", "i")
     return " ".join(unicodedata.normalize("NFC", letters).split())
@@ -96,10 +102,11 @@ def give_keys(rows: "QuerySet[Any]", *, name: str, key: str) -> None:
 
 def problem_with(name: str, *, may_have_blank_ends: bool = False) -> str | None:
     """Why this can't become a name; None if it can."""
-    whole = normalized(name)
+    # How keyboards send many emoji; a key does not contain it.
+    whole = _EMOJI_VARIATION.sub(r"\1", normalized(name))
     categories = [unicodedata.category(character) for character in whole]
     # C: control, format, private and unassigned characters; marks (M) and blanks (Z) alone show nothing.
-    if has_unseen(name) or any(category[0] == "C" for category in categories):
+    if has_unseen(name) or _VARIATION.search(whole) or any(category[0] == "C" for category in categories):
         return NOT_VISIBLE
     if all(category[0] in "MZ" for category in categories):
         return NOT_VISIBLE

@@ -11,13 +11,15 @@ from urllib.parse import quote
 
 import pytest
 from django.conf import settings
-from django.db import connection
+from django.db import ProgrammingError, connection, transaction
 
 from projects.models import Project
 from tasks import queue
 from tasks.models import ClosedTask, Task
 from tests.factories import ProjectFactory, TaskFactory, register
 from tests.processes import PATIENCE_SECONDS, eventually
+from tracker import db
+from tracker.console import database_problem
 from workers.models import Worker
 
 MANAGE = [sys.executable, str(settings.BASE_DIR / "manage.py")]
@@ -205,6 +207,21 @@ def test_database_without_tables(manage, environment, call, command):
     finally:
         with connection.cursor() as cursor:
             cursor.execute(f"DROP DATABASE {connection.settings_dict['NAME']}_empty WITH (FORCE)")
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("statement", "problem"),
+    [
+        ("SELECT new FROM projects_project", "The database is older than this version: run `manage.py migrate` first."),
+        ("SELECT 1 FROM new", "The database has no tables yet: run `manage.py migrate` first."),
+        ("SELECT 1 +", None),
+    ],
+)
+def test_database_that_does_not_fit(statement, problem):
+    with pytest.raises(ProgrammingError) as caught, transaction.atomic():
+        db.one(statement)
+    assert database_problem(caught.value) == problem
 
 
 @pytest.fixture

@@ -32,6 +32,7 @@ from tracker.names import BLANK_ENDS, MIXED_SCRIPTS, NOT_VISIBLE, key_of, proble
             "x" * 200,
         ),
         *("O'Brien", "<b>", "--", "7", "ＡＢＣ", "Ⅷ", "ʻokina", "々", "naïve", "Đorđe", "ß", "🦊 fox"),
+        *("⚙\ufe0f worker", "🖥\ufe0f", "☀\ufe0e"),
     ],
 )
 def test_names(name):
@@ -56,7 +57,18 @@ def test_names(name):
             "so\xadft",
         ),
         # Invisible letters and marks: fillers, a joiner, variation selectors, tags; a mark without a letter.
-        *("\u3164", "\uffa0", "\u2800", "a\u034fb", "a\ufe0f", "a\U000e0100", "a\U000e0041", "\u0301", "\u115f"),
+        *(
+            "\u3164",
+            "\uffa0",
+            "\u2800",
+            "a\u034fb",
+            "a\ufe0f",
+            "⚙\ufe0f\ufe0f",
+            "a\U000e0100",
+            "a\U000e0041",
+            "\u0301",
+            "\u115f",
+        ),
         # Private, unassigned, and bytes of an argument that are not UTF-8.
         *("a\ue000", "a\U000f0000", "\u0378", "a\udcff"),
     ],
@@ -83,6 +95,7 @@ def test_letters_of_different_scripts(name):
         *(("boss", "BOSS"), ("boss", "bｏss"), ("rené", "rene\u0301"), ("groß", "GROSS"), ("Σας", "σασ")),
         *(("my project", "my  project"), ("my project", " my\u00a0project "), ("boss", "bo\u200bss"), ("ſam", "sam")),
         *(("роса", "poca"), ("ΑΒΕ", "ABE"), ("сё", "cë"), ("bi\u0307ll", "bill"), ("ﬁx", "fix"), ("ɡo", "go")),
+        ("⚙\ufe0f", "⚙"),
     ],
 )
 def test_names_that_count_as_the_same(one, other):
