@@ -166,7 +166,7 @@ CLIENT_HEAD_SECONDS = env.whole_number("CLIENT_HEAD_SECONDS", 10, low=1)
 CLIENT_BODY_SECONDS = env.whole_number("CLIENT_BODY_SECONDS", 10, low=1)
 CLIENT_UNREAD_SECONDS = env.whole_number("CLIENT_UNREAD_SECONDS", 30, low=1)
 CLIENT_IDLE_SECONDS = env.whole_number("CLIENT_IDLE_SECONDS", 30, low=1)
-# Connections of one process, and of these from one address. Those of TRUSTED_PROXIES don't count as one address.
+# Connections of one process, and of these from one address; behind TRUSTED_PROXIES, requests of one client at a time.
 CLIENT_CONNECTIONS = env.whole_number("CLIENT_CONNECTIONS", 10_000, low=1)
 CLIENT_CONNECTIONS_PER_ADDRESS = env.whole_number("CLIENT_CONNECTIONS_PER_ADDRESS", 4_000, low=1)
 

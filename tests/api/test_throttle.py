@@ -6,6 +6,7 @@ import pytest
 from django.test import RequestFactory
 
 from tests.client import Api
+from tracker import addresses
 from tracker.api.throttle import client_address
 from workers.models import Worker
 
@@ -56,6 +57,14 @@ def test_it_works(settings):
         (["fd00::/8"], "2001:db8::7", CLIENT, "2001:db8::7"),
         (["10.0.0.0/8"], "::1", CLIENT, "::1"),
         (["::/0"], PROXY, CLIENT, PROXY),
+        # With the port from which the client, or the last proxy, was connected.
+        ([PROXY], PROXY, f"{CLIENT}:40001", CLIENT),
+        ([PROXY, OTHER_PROXY], PROXY, f"{CLIENT}:40001, {OTHER_PROXY}:55123", CLIENT),
+        (["fd00::/8"], "fd12::1", "[2001:db8::7]:443", "2001:db8::7"),
+        (["fd00::/8"], "fd12::1", "[2001:db8::7], [fd00::2]:9", "2001:db8::7"),
+        (["fd00::/8"], "fd12::1", '"[2001:DB8::7]:443"', "2001:db8::7"),
+        ([PROXY], PROXY, f"::ffff:{CLIENT}", CLIENT),
+        ([PROXY], PROXY, f"[::ffff:{CLIENT}]:40001", CLIENT),
         # A Unix socket has no address; requests through it come from this machine.
         (["127.0.0.1"], "", CLIENT, CLIENT),
         ([PROXY], "", CLIENT, ""),
@@ -65,6 +74,24 @@ def test_it_works(settings):
 def test_client_address(settings, trusted, remote, forwarded, client):
     settings.TRUSTED_PROXIES = [ip_network(one, strict=False) for one in trusted]
     assert address(remote, forwarded) == client
+
+
+@pytest.mark.parametrize(
+    ("written", "counted"),
+    [
+        (CLIENT, CLIENT),
+        (f"{CLIENT}:40001", CLIENT),
+        (f" {CLIENT} ", CLIENT),
+        (f"::ffff:{CLIENT}", CLIENT),
+        ("2001:db8:0:7::1", "2001:db8:0:7::/64"),
+        ("[2001:db8:0:7:1:2:3:4]:443", "2001:db8:0:7::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("unknown", "unknown"),
+        ("", ""),
+    ],
+)
+def test_what_counts_as_one_client(written, counted):
+    assert addresses.counted(written) == counted
 
 
 def test_ipv4_proxy_on_a_dual_stack_socket(settings):

@@ -2,12 +2,14 @@
 
 import asyncio
 import json
+from ipaddress import ip_network
 
 import pytest
 
 from tests.front.loops import on_loop
 from tests.front.serving import serving
-from tracker.front.protocol import Limits
+from tracker.front.limits import Limits
+from tracker.front.worker import TrustedProxies
 
 GET = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
@@ -27,9 +29,9 @@ async def hello(scope, receive, send):
     await send({"type": "http.response.body", "body": body})
 
 
-def run(scenario, application=hello, **limits):
+def run(scenario, application=hello, proxies=(), **limits):
     async def main():
-        async with serving(application, limits=Limits(**limits)) as server:
+        async with serving(application, limits=Limits(**limits), proxies=proxies) as server:
             return await scenario(server)
 
     return on_loop(main())
@@ -181,6 +183,36 @@ def test_connections_are_bounded(limits):
     assert parsed(refusal)[0] == 503
     assert b"retry-after: 1" in refusal.lower()
     assert answer.startswith(b"HTTP/1.1 200")
+
+
+def test_clients_behind_a_proxy_are_bounded(settings):
+    """Of each, so many requests at a time; the proxy's connections don't count."""
+    settings.TRUSTED_PROXIES = [ip_network("127.0.0.1")]
+    release = []
+
+    async def slow(scope, receive, send):
+        await release[0].wait()
+        await hello(scope, receive, send)
+
+    def request(client):
+        return GET.replace(b"\r\n\r\n", b"\r\nX-Forwarded-For: 192.0.2.9, %s\r\n\r\n" % client)
+
+    async def scenario(server):
+        release.append(asyncio.Event())
+        waiting = [(await server.connect(request(b"203.0.113.7:%d" % port)))[0] for port in (1, 2)]
+        await server.received(2)
+        reader, _ = await server.connect(request(b"203.0.113.7"))
+        refusal = await reader.read()
+        other, _ = await server.connect(request(b"203.0.113.8"))
+        release[0].set()
+        for one in [*waiting, other]:
+            assert (await one.readuntil(b"\r\n\r\n0")).startswith(b"HTTP/1.1 200")
+        # The first two have been answered.
+        reader, _ = await server.connect(request(b"203.0.113.7"))
+        await reader.readuntil(b"\r\n\r\n0")
+        return refusal
+
+    assert parsed(run(scenario, slow, per_address=2, proxies=TrustedProxies()))[0] == 503
 
 
 def test_the_last_response_of_a_process_says_so():

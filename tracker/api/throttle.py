@@ -1,7 +1,6 @@
 """Rate limits per client address, counted by django-ratelimit."""
 
 import functools
-import ipaddress
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -9,6 +8,7 @@ from django.conf import settings
 from django.http import HttpRequest
 from django_ratelimit.core import get_usage
 
+from tracker import addresses
 from tracker.api.errors import RateLimited
 
 _SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
@@ -32,7 +32,7 @@ def throttled(group: str, *, rate_setting: str) -> Callable[[Handler], Handler]:
 
 def count_address(request: HttpRequest, *, group: str, rate: str) -> None:
     """Count one request from the client's address against `rate`. Raises RateLimited."""
-    count(request, group=group, key=counted_address(client_address(request)), rate=rate)
+    count(request, group=group, key=addresses.counted(client_address(request)), rate=rate)
 
 
 def count(request: HttpRequest, *, group: str, key: str, rate: str) -> None:
@@ -54,48 +54,5 @@ def parsed_rate(rate: str) -> tuple[int | None, int]:
 
 
 def client_address(request: HttpRequest) -> str:
-    """The client's IP address.
-
-    X-Forwarded-For is trusted only as far as TRUSTED_PROXIES wrote it: its last address that is not such a proxy is the
-    client. The client itself may have sent everything before that.
-    """
-    address = _plain(str(request.META.get("REMOTE_ADDR", "")))
-    hops = [hop.strip() for hop in request.headers.get("X-Forwarded-For", "").split(",") if hop.strip()]
-    while hops and is_trusted_proxy(address):
-        address = _plain(hops.pop())
-    return address
-
-
-def _plain(address: str) -> str:
-    """The address in its usual form; ::ffff:1.2.3.4, as a dual-stack socket reports it, becomes 1.2.3.4."""
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
-        return address
-    return str(getattr(parsed, "ipv4_mapped", None) or parsed)
-
-
-def counted_address(address: str) -> str:
-    """What counts as one client: an IPv4 address, or the /64 network of an IPv6 address.
-
-    An IPv6 client can send from any address of such a network.
-    """
-    address = _plain(address)
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
-        return address
-    if parsed.version == 4:
-        return address
-    # A link-local address has a zone, such as fe80::1%eth0.
-    return str(ipaddress.ip_network(f"{address.partition('%')[0]}/64", strict=False))
-
-
-def is_trusted_proxy(address: str) -> bool:
-    """Whether this is the address of a proxy in TRUSTED_PROXIES."""
-    # A server that listens on a Unix socket sees no address; only a proxy on this machine reaches it.
-    try:
-        parsed = ipaddress.ip_address(address or "127.0.0.1")
-    except ValueError:
-        return False
-    return any(parsed in network for network in settings.TRUSTED_PROXIES)
+    """The client's IP address, also behind trusted proxies."""
+    return addresses.client(str(request.META.get("REMOTE_ADDR", "")), [request.META.get("HTTP_X_FORWARDED_FOR", "")])

@@ -9,16 +9,17 @@ Deadlines are not timers: each connection has one, and `expire_overdue` looks th
 import asyncio
 import functools
 import math
-from collections import Counter
+from collections import deque
 from collections.abc import Container
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import orjson
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from tracker import addresses
 from tracker.api.envelope import Reply
-from tracker.api.throttle import counted_address
 from tracker.front.cycle import CallCycle, encoded
+from tracker.front.limits import Clients, Limits
 
 if TYPE_CHECKING:
     from tracker.front.calls import WorkerCalls
@@ -32,27 +33,6 @@ LINGER_SECONDS = 2.0
 IDLE, HEAD, BODY = range(3)
 
 
-class Limits(NamedTuple):
-    """What a client may take. Times in seconds.
-
-    `head_seconds` for a request's head, `body_seconds` for its body and one more second for every `body_rate` bytes,
-    `idle_seconds` between requests, `unread_seconds` while a response waits to be read. `body_bytes` is the largest
-    body that any call takes. `connections` per process, `per_address` of these from one address.
-    """
-
-    head_seconds: float = 10.0
-    body_seconds: float = 10.0
-    body_rate: int = 50_000
-    body_bytes: int = 16 * 1024 * 1024
-    idle_seconds: float = 30.0
-    unread_seconds: float = 30.0
-    head_bytes: int = 64 * 1024
-    address_bytes: int = 8 * 1024
-    pipelined: int = 16
-    connections: int = 10_000
-    per_address: int = 4_000
-
-
 class FrontProtocol(HttpToolsProtocol):
     """One connection. `limits` is set once per process, before it listens."""
 
@@ -61,8 +41,7 @@ class FrontProtocol(HttpToolsProtocol):
     calls: "WorkerCalls | None" = None
     #: Addresses that many clients share.
     proxies: Container[str] = ()
-    #: Open connections by address, as the rate limits count them: an IPv6 client has a whole network.
-    by_address: Counter[str] = Counter()
+    everybody = Clients()
 
     # On the loop's clock: until when the client has to send more, and to read more.
     deadline = NEVER
@@ -71,7 +50,9 @@ class FrontProtocol(HttpToolsProtocol):
     # Of the head that is being received: bytes of reads that did not complete it, and of its headers.
     head_bytes = 0
     headers_bytes = 0
-    address = ""
+    peer = ""
+    # Whether it is a trusted proxy's. Many clients share its address, so each request counts for its client.
+    is_proxy = False
     # A call that is begun when earlier responses have been read.
     held: CallCycle | None = None
     # The call that is being answered.
@@ -83,24 +64,28 @@ class FrontProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        #: For whom the connection counts or, if it is a proxy's, its requests that are not answered yet.
+        self.clients: deque[str] = deque()
         self.deadline = self.loop.time() + self.limits.head_seconds
         peer = transport.get_extra_info("peername")
-        address = peer[0] if isinstance(peer, tuple) else ""
-        self.address = counted_address(address)
-        if address not in self.proxies:
-            self.by_address[self.address] += 1
-        if len(self.connections) > self.limits.connections or self.by_address[self.address] > self.limits.per_address:
+        self.peer = peer[0] if isinstance(peer, tuple) else ""
+        self.is_proxy = self.peer in self.proxies
+        if len(self.connections) > self.limits.connections or not (self.is_proxy or self._enter(self.peer)):
             self.refuse(503, "Too many connections; try again.", "Retry-After: 1\r\n")
             # At once: lingering would take up the room that there isn't.
             self.transport.close()
 
+    def _enter(self, address: str) -> bool:
+        """Count a connection, or a proxy's request, for a client. Returns whether the client may have it."""
+        client, count = self.everybody.enter(address)
+        self.clients.append(client)
+        return count <= self.limits.per_address
+
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
         self._hurry()
-        if self.by_address[self.address] > 1:
-            self.by_address[self.address] -= 1
-        else:
-            del self.by_address[self.address]
+        while self.clients:
+            self.everybody.leave(self.clients.popleft())
 
     def eof_received(self) -> bool:  # type: ignore[override]
         # The client has sent everything but may still read: its last response must not be lost.
@@ -169,12 +154,18 @@ class FrontProtocol(HttpToolsProtocol):
         if len(self.pipeline) >= self.limits.pipelined:
             self.refuse(400, "Too many requests at once on one connection; wait for the responses.")
             return
+        if self.is_proxy and not self._enter(addresses.client(self.peer, self._forwarded())):
+            self.refuse(503, "Too many requests of this client at the same moment; try again.", "Retry-After: 1\r\n")
+            return
         self.deadline = self.loop.time() + self.limits.body_seconds + self._announced() / self.limits.body_rate
         if not self._is_call():
             super().on_headers_complete()
             self.cycle.transport = _Exit(self)  # type: ignore[assignment]
         if self.stopping:
             self.cycle.keep_alive = False
+
+    def _forwarded(self) -> list[str]:
+        return [value.decode("latin-1") for name, value in self.headers if name == b"x-forwarded-for"]
 
     def _is_call(self) -> bool:
         """If the request is a worker's call, make it the connection's current or next one."""
@@ -245,6 +236,8 @@ class FrontProtocol(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         self.server_state.total_requests += 1
+        if self.is_proxy and self.clients:
+            self.everybody.leave(self.clients.popleft())
         if self.has_ended:
             return
         self.flow.resume_reading()

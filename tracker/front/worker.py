@@ -16,8 +16,9 @@ from uvicorn.config import Config
 from uvicorn.server import Server
 from uvicorn_worker import UvicornWorker
 
-from tracker.api.throttle import is_trusted_proxy
-from tracker.front.protocol import FrontProtocol, Limits, expire_overdue
+from tracker.addresses import is_trusted_proxy
+from tracker.front.limits import Limits
+from tracker.front.protocol import FrontProtocol, expire_overdue
 
 # What is left of the time for a stop when connections that are still idle are closed.
 CLOSE_SECONDS = 1.0
