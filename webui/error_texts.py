@@ -12,6 +12,7 @@ TEXTS = (
     _("The database does not answer at the moment; try again."),
     _("The request is malformed."),
     _("The tracker is too busy for this at the moment; try again."),
+    _("Too many calls are waiting already; call again without `wait`, or later."),
     _("The username or the password is wrong."),
     _("There is no such manager."),
     _("There is no such project."),
