@@ -19,7 +19,14 @@ from django.conf import settings
 
 from tests.processes import PATIENCE_SECONDS, eventually, gone
 from tracker.postgres import server as module
-from tracker.postgres.server import DATABASE, LONGEST_SOCKET_FOLDER, USER, EmbeddedServer, EmbeddedServerError
+from tracker.postgres.server import (
+    DATABASE,
+    LONGEST_SOCKET_FOLDER,
+    USER,
+    EmbeddedServer,
+    EmbeddedServerError,
+    Leaving,
+)
 
 FAST = "-c fsync=off -c autovacuum=off"
 
@@ -185,20 +192,85 @@ def test_killed_user_does_not_count(server):
     assert not server.is_running()
 
 
-def test_last_user_waits_until_the_server_is_gone(server, monkeypatch):
+def test_last_user_waits_until_the_server_is_gone(server):
     server.attach()
-    pg_ctl = server._pg_ctl
-    # It says so too early at times: the postmaster removes its pid file before it has ended.
-    monkeypatch.setattr(server, "_pg_ctl", lambda *arguments: pg_ctl(*arguments, "--no-wait"))
     server.detach()
     assert not server.is_running()
 
 
-def test_detaching_does_not_wait_for_a_thread_that_attaches(server):
-    server.attach()
-    with server._in_process:
+def test_thread_that_waits_to_attach_gives_up_when_its_process_leaves(server):
+    server.register()
+    with server._starting(), ThreadPoolExecutor(1) as pool:
+        attaching = pool.submit(server.attach)
+        eventually(server._in_process.locked)
+        server.detach(seconds=1)
+        with pytest.raises(Leaving, match="no longer uses"):
+            attaching.result(PATIENCE_SECONDS)
+    assert (server.is_attached, server.is_running()) == (False, False)
+
+
+def test_thread_that_starts_it_gives_up_when_its_process_leaves(server, monkeypatch):
+    server.register()
+    # A program that takes for ever, instead of pg_ctl.
+    monkeypatch.setattr(module, "binaries", lambda: server.folder)
+    (server.folder / "pg_ctl").write_text("#!/bin/sh\nexec sleep 600\n")
+    (server.folder / "pg_ctl").chmod(0o755)
+    with ThreadPoolExecutor(1) as pool:
+        attaching = pool.submit(server.attach)
+        eventually(lambda: any("sleep" in child.name() for child in psutil.Process().children(recursive=True)))
         server.detach()
-    assert (server.is_attached, server.is_running()) == (True, True)
+        with pytest.raises(Leaving):
+            attaching.result(PATIENCE_SECONDS)
+    (server.folder / "pg_ctl").unlink()
+    assert not any("sleep" in child.name() for child in psutil.Process().children(recursive=True))
+
+
+def test_registered_process_keeps_a_server_that_another_one_starts(server, new_server):
+    server.register()
+    assert not server.is_running()
+    other = new_server(server.folder)
+    other.attach()
+    other.detach()
+    assert server.is_running()
+    server.detach()
+    assert not server.is_running()
+
+
+def test_server_that_does_not_finish_its_work_in_time_is_stopped_at_once(server, monkeypatch):
+    server.attach()
+    modes = []
+    pg_ctl = server._pg_ctl
+
+    def slow(action, *arguments, **options):
+        modes.append(arguments[-1])
+        if arguments[-1] == "immediate":
+            pg_ctl(action, *arguments, **options)
+
+    monkeypatch.setattr(server, "_pg_ctl", slow)
+    monkeypatch.setattr(module, "FAST_PART", 0.005)
+    server.detach()
+    assert set(modes) == {"fast", "immediate"}
+    assert not server.is_running()
+
+
+def test_server_that_is_only_just_starting_is_stopped(server, monkeypatch):
+    """Its pid file is not there yet, and pg_ctl finds no server to stop."""
+    server.attach()
+    pid_file, hidden = server.data / "postmaster.pid", server.data / "hidden"
+    pid_file.rename(hidden)
+    pg_ctl = server._pg_ctl
+    calls = []
+
+    def then_there(*arguments, **options):
+        pg_ctl(*arguments, **options)
+        calls.append(arguments)
+        if hidden.exists():
+            hidden.rename(pid_file)
+
+    monkeypatch.setattr(server, "_pg_ctl", then_there)
+    server.detach()
+    assert len(calls) > 1
+    assert not server.is_running()
 
 
 def test_concurrent_attaches_start_one_server(server, new_server):

@@ -27,6 +27,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg2
 from django.db.utils import OperationalError
@@ -35,7 +36,9 @@ MAJOR_VERSION = "18"
 USER = DATABASE = "tracker"
 
 START_SECONDS = 60
-STOP_SECONDS = 4
+# How long the last user waits for the server to stop; for the last quarter of it the server doesn't finish its work.
+STOP_SECONDS = 4.0
+FAST_PART = 0.75
 LOG_TAIL_LINES = 15
 
 # sun_path holds 108 bytes on Linux and 104 on macOS, with the file name and a closing NUL.
@@ -57,6 +60,13 @@ class EmbeddedServerError(OperationalError):
     """The embedded PostgreSQL can't be started, or does not answer. The message ends with the tail of its log."""
 
 
+class Leaving(EmbeddedServerError):
+    """This process no longer uses the embedded PostgreSQL."""
+
+    def __init__(self) -> None:
+        super().__init__(self.__doc__)
+
+
 class EmbeddedServer:
     """A server with its data in `folder`. Safe to share between threads; processes coordinate by the lock files.
 
@@ -70,6 +80,8 @@ class EmbeddedServer:
         self.options = options
         self._users_lock: int | None = None
         self._in_process = threading.Lock()
+        # Set while this process detaches: a thread that is starting the server gives up.
+        self._leaving = threading.Event()
 
     @property
     def socket_folder(self) -> Path:
@@ -89,44 +101,73 @@ class EmbeddedServer:
         with self._in_process:
             _private_folder(self.folder)
             with self._starting():
-                if self._users_lock is None:
-                    self._users_lock = _open_lock(self.folder / "users.lock")
-                    fcntl.flock(self._users_lock, fcntl.LOCK_SH)
-                    os.register_at_fork(after_in_child=self._leave_to_parent)
-                    atexit.register(self.detach)
+                self._register()
                 self._ensure_running()
+
+    def register(self) -> None:
+        """Register this process as a user but leave it to others to start the server. Never waits for long.
+
+        The process that is stopping the server at this moment goes on; whoever attaches then starts it again.
+        """
+        with self._in_process:
+            _private_folder(self.folder)
+            self._register()
+
+    def _register(self) -> None:
+        if self._users_lock is None:
+            self._users_lock = _open_lock(self.folder / "users.lock")
+            fcntl.flock(self._users_lock, fcntl.LOCK_SH)
+            os.register_at_fork(after_in_child=self._leave_to_parent)
+            atexit.register(self.detach)
 
     @property
     def is_attached(self) -> bool:
         """Whether this process is registered as a user."""
         return self._users_lock is not None
 
-    def detach(self) -> None:
-        """Stop being a user. The last user stops the server."""
-        # Another thread may be waiting for the server's recovery, which can take long; then do nothing.
-        if not self._in_process.acquire(timeout=1):
-            return
+    def detach(self, seconds: float | None = None) -> None:
+        """Stop being a user. The last user stops the server, within `seconds` or STOP_SECONDS."""
+        deadline = time.monotonic() + (STOP_SECONDS if seconds is None else seconds)
+        self._leaving.set()
         try:
-            if self._users_lock is None:
+            # Another thread may be starting the server; it gives up now.
+            if not self._in_process.acquire(timeout=max(0.0, deadline - time.monotonic())):
                 return
-            with self._starting():
-                lock, self._users_lock = self._users_lock, None
+            try:
+                if self._users_lock is not None:
+                    self._detach(deadline)
+            finally:
+                self._in_process.release()
+        finally:
+            self._leaving.clear()
+
+    def _detach(self, deadline: float) -> None:
+        lock, self._users_lock = self._users_lock, None
+        assert lock is not None
+        try:
+            with self._starting(deadline):
                 try:
                     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 except OSError:
                     return
-                finally:
-                    os.close(lock)
-                if self.is_running():
-                    deadline = time.monotonic() + STOP_SECONDS
-                    self._pg_ctl("stop", "-m", "fast", "-t", str(STOP_SECONDS))
-                    # pg_ctl waits for the pid file to go, which the postmaster removes some time before it has ended.
-                    while self.is_running() and time.monotonic() < deadline:
-                        time.sleep(0.01)
-                    if self.socket_folder.parent != self.folder and not self.is_running():
-                        shutil.rmtree(self.socket_folder, ignore_errors=True)
+                self._stop(deadline)
+        except Leaving:
+            # Another process starts or stops the server at this moment. It is a user, too, and the last one.
+            pass
         finally:
-            self._in_process.release()
+            os.close(lock)
+
+    def _stop(self, deadline: float) -> None:
+        now = time.monotonic()
+        # A server that is stopped in "immediate" mode loses nothing, but has to recover when it starts the next time.
+        for mode, until in (("fast", now + (deadline - now) * FAST_PART), ("immediate", deadline)):
+            while self.is_running() and (now := time.monotonic()) < until:
+                self._pg_ctl("stop", "-W", "-m", mode, is_stopping=True)
+                # Then it is asked again: a server that is only just starting has no pid file yet.
+                while self.is_running() and time.monotonic() < min(until, now + 0.5):
+                    time.sleep(0.01)
+        if self.socket_folder.parent != self.folder and not self.is_running():
+            shutil.rmtree(self.socket_folder, ignore_errors=True)
 
     def is_running(self) -> bool:
         """Whether any process of the server is alive, even if it is still recovering or its postmaster has died."""
@@ -145,16 +186,16 @@ class EmbeddedServer:
 
     def _try_server_lock(self) -> int | None:
         lock = _open_lock(self.folder / "server.lock")
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            os.close(lock)
-            return None
-        return lock
+        if _try_lock(lock):
+            return lock
+        os.close(lock)
+        return None
 
     def _ensure_running(self) -> None:
         deadline = time.monotonic() + START_SECONDS
         while not self._answers():
+            if self._leaving.is_set():
+                raise Leaving
             lock = self._try_server_lock()
             if lock is not None:
                 try:
@@ -173,15 +214,20 @@ class EmbeddedServer:
     def _leave_to_parent(self) -> None:
         """In a forked child: close the inherited lock but don't unlock it, since the parent holds it too."""
         self._in_process = threading.Lock()
+        self._leaving = threading.Event()
         if self._users_lock is not None:
             os.close(self._users_lock)
             self._users_lock = None
 
     @contextlib.contextmanager
-    def _starting(self) -> Iterator[None]:
+    def _starting(self, deadline: float | None = None) -> Iterator[None]:
+        """Hold start.lock. Raises Leaving when this process detaches meanwhile, or after the deadline."""
         lock = _open_lock(self.folder / "start.lock")
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            while not _try_lock(lock):
+                if self._leaving.is_set() if deadline is None else time.monotonic() > deadline:
+                    raise Leaving
+                time.sleep(0.02)
             yield
         finally:
             os.close(lock)
@@ -197,8 +243,9 @@ class EmbeddedServer:
                 )
             return
         # initdb writes to a folder with another name, so that an interrupted run is never taken for a database.
+        for interrupted in self.folder.glob("initdb-*"):
+            shutil.rmtree(interrupted, ignore_errors=True)
         unfinished = self.folder / f"initdb-{os.getpid()}"
-        shutil.rmtree(unfinished, ignore_errors=True)
         result = self._run(
             "initdb",
             *("-D", unfinished.name, "-U", USER, "--auth=trust", "--encoding=UTF8", "--no-instructions"),
@@ -226,9 +273,10 @@ class EmbeddedServer:
         )
         if result.returncode:
             log = self.log.read_text(errors="replace") if self.log.exists() else ""
+            remedy = "correct EMBEDDED_POSTGRES_OPTIONS or " if self.options else ""
             raise EmbeddedServerError(
-                f"The embedded PostgreSQL in {self.folder} does not start; set DATABASE_URL to use another server. "
-                f"The end of {self.log}:\n{_tail(log or result.stderr)}"
+                f"The embedded PostgreSQL in {self.folder} does not start; {remedy}set DATABASE_URL to use another "
+                f"server. The end of {self.log}:\n{_tail(log or result.stderr)}"
             )
 
     def _answers(self) -> bool:
@@ -248,29 +296,45 @@ class EmbeddedServer:
             connection.close()
         return True
 
-    def _pg_ctl(self, action: str, *arguments: str, pass_fds: tuple[int, ...] = ()) -> subprocess.CompletedProcess[str]:
-        return self._run("pg_ctl", action, "-s", "-D", self.data.name, *arguments, pass_fds=pass_fds)
+    def _pg_ctl(self, action: str, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
+        return self._run("pg_ctl", action, "-s", "-D", self.data.name, *arguments, **options)
 
-    def _run(self, program: str, *arguments: str, pass_fds: tuple[int, ...] = ()) -> subprocess.CompletedProcess[str]:
-        """Run one of PostgreSQL's programs in our folder.
+    def _run(
+        self, program: str, *arguments: str, pass_fds: tuple[int, ...] = (), is_stopping: bool = False
+    ) -> subprocess.CompletedProcess[str]:
+        """Run one of PostgreSQL's programs in our folder. Raises Leaving if this process detaches meanwhile.
 
-        Paths are relative to it, since pg_ctl passes them to a shell within double quotes.
+        Paths are relative to the folder, since pg_ctl passes them to a shell within double quotes.
         """
         # Not a pipe: the postmaster would inherit it, and we would wait for it to end.
         with tempfile.TemporaryFile("w+") as output:
-            result = subprocess.run(
-                [*_unprivileged(), str(binaries() / program), *arguments],
+            command = [*_unprivileged(), str(binaries() / program), *arguments]
+            process = subprocess.Popen(
+                command,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                check=False,
                 cwd=self.folder,
                 pass_fds=pass_fds,
-                # Its own session, so that Ctrl-C in the terminal reaches us and not the database.
-                start_new_session=True,
+                # What starts a server ends with us when our process group is ended; pg_ctl gives the server itself a
+                # session of its own. Whatever reaches us, what stops the server goes on.
+                start_new_session=is_stopping,
             )
+            while True:
+                try:
+                    code = process.wait(0.1)
+                    break
+                except subprocess.TimeoutExpired:
+                    if self._leaving.is_set() and not is_stopping:
+                        process.kill()
+                        process.wait()
+                        raise Leaving from None
+                except BaseException:
+                    process.kill()
+                    process.wait()
+                    raise
             output.seek(0)
-            return subprocess.CompletedProcess(result.args, result.returncode, stderr=output.read())
+            return subprocess.CompletedProcess(command, code, stderr=output.read())
 
 
 def binaries() -> Path:
@@ -318,6 +382,15 @@ def _private_folder(path: Path) -> None:
 
 def _open_lock(path: Path) -> int:
     return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+
+def _try_lock(lock: int) -> bool:
+    """Lock the open file exclusively unless somebody else has locked it."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 def _tail(text: str) -> str:
