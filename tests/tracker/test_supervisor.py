@@ -12,8 +12,9 @@ import pytest
 
 from tests.processes import PATIENCE_SECONDS
 from tracker.serve import supervisor
-from tracker.serve.supervisor import Part, supervise
+from tracker.serve.supervisor import Part
 
+STOP_SECONDS = 4.0
 SLEEPS = "import time; time.sleep(600)"
 FOLLOWS = f"from tracker.serve.supervisor import follow_supervisor; follow_supervisor(); {SLEEPS}"
 # Creates the given file once it ignores the signal.
@@ -123,6 +124,10 @@ def kill(part):
 
 def nothing():
     """A look_after that does nothing."""
+
+
+def supervise(parts, *, seconds=STOP_SECONDS, **options):
+    supervisor.supervise(parts, seconds=seconds, **options)
 
 
 def test_runs_the_parts_until_it_is_stopped(part):
@@ -268,8 +273,7 @@ def test_exception_ends_everything(part):
     assert stop.is_set()
 
 
-def test_part_may_finish_what_it_does(part, tmp_path, monkeypatch):
-    monkeypatch.setattr(supervisor, "STOP_SECONDS", PATIENCE_SECONDS)
+def test_part_may_finish_what_it_does(part, tmp_path):
     program = """
 import signal, sys, time
 def finish(*_):
@@ -282,7 +286,7 @@ time.sleep(600)
 """
     one = part(program, tmp_path / "result", tmp_path / "ready")
     one.start()
-    supervise([one], stop=Until((tmp_path / "ready").exists), look_after=nothing)
+    supervise([one], stop=Until((tmp_path / "ready").exists), look_after=nothing, seconds=PATIENCE_SECONDS)
     assert (tmp_path / "result").read_text() == "done"
     assert one.process.returncode == 0
 
@@ -305,7 +309,7 @@ def test_all_parts_share_one_deadline(part, tmp_path, keeps_waiting):
     for one in parts:
         allowed = keeps_waiting(one)
     supervise(parts, stop=Until(lambda: True), look_after=nothing)
-    assert allowed == [supervisor.STOP_SECONDS, 0, 0, 0, 0]
+    assert allowed == [STOP_SECONDS, 0, 0, 0, 0]
     assert all(gone(one.process.pid) for one in parts)
 
 

@@ -19,9 +19,11 @@ from uvicorn_worker import UvicornWorker
 from tracker.addresses import is_trusted_proxy
 from tracker.front.limits import Limits
 from tracker.front.protocol import FrontProtocol, expire_overdue
+from tracker.serve.stopping import ANSWERS_UNTIL, IDLE_UNTIL
+from tracker.serve.supervisor import report_ready
 
-# What is left of the time for a stop when connections that are still idle are closed.
-CLOSE_SECONDS = 1.0
+# How long a client that was refused at the end may take to read that.
+LAST_WORD_SECONDS = 0.2
 
 
 class FrontServer(Server):
@@ -29,9 +31,9 @@ class FrontServer(Server):
 
     _next_look = 0.0
 
-    def __init__(self, config: Config, *, parent: int) -> None:
+    def __init__(self, config: Config, *, parent: int, processes: int) -> None:
         super().__init__(config)
-        self._parent = parent
+        self._parent, self._processes = parent, processes
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -43,6 +45,10 @@ class FrontServer(Server):
 
     def _stop(self) -> None:
         self.should_exit = True
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        report_ready(self._processes)
 
     async def on_tick(self, counter: int) -> bool:
         if os.getppid() != self._parent:
@@ -60,20 +66,32 @@ class FrontServer(Server):
         for listener in sockets or []:
             listener.close()
         connections: set[Any] = self.server_state.connections
-        for connection in list(connections):
-            connection.shutdown()
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + float(self.config.timeout_graceful_shutdown or 0)
-        while connections and loop.time() < deadline:
-            if loop.time() > deadline - CLOSE_SECONDS:
-                for connection in list(connections):
+        began = loop.time()
+        idle_until = began + settings.STOP_SECONDS * IDLE_UNTIL
+        answers_until = began + settings.STOP_SECONDS * ANSWERS_UNTIL
+        while connections and loop.time() < answers_until:
+            for connection in list(connections):
+                # In every round, since the loop may not have seen yet what the kernel has accepted for it.
+                if not connection.stopping:
+                    connection.shutdown()
+                if loop.time() > idle_until:
                     connection.close_if_idle()
             await asyncio.sleep(0.02)
-        for connection in list(connections):
-            connection.transport.abort()
+        await self._give_up(connections)
         for task in list(self.server_state.tasks):
             task.cancel()
         await self.lifespan.shutdown()
+
+    async def _give_up(self, connections: set[Any]) -> None:
+        """Tell the clients whose requests are not complete or not answered."""
+        for connection in list(connections):
+            if not connection.has_ended:
+                connection.refuse(503, "The tracker is being stopped; try again.", "Retry-After: 1\r\n")
+        if connections:
+            await asyncio.sleep(LAST_WORD_SECONDS)
+        for connection in list(connections):
+            connection.transport.abort()
 
 
 class FrontWorker(UvicornWorker):
@@ -104,8 +122,7 @@ class FrontWorker(UvicornWorker):
         FrontProtocol.proxies = TrustedProxies()
         FrontProtocol.calls = self.wsgi.calls
         self.config.app = self.wsgi
-        self.config.timeout_graceful_shutdown = self.cfg.graceful_timeout
-        server = FrontServer(self.config, parent=self.ppid)
+        server = FrontServer(self.config, parent=self.ppid, processes=self.cfg.workers)
         await server.serve(sockets=self.sockets)
         if not server.started:
             sys.exit(Arbiter.WORKER_BOOT_ERROR)

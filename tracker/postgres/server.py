@@ -135,15 +135,14 @@ class EmbeddedServer:
                 return
             try:
                 if self._users_lock is not None:
-                    self._detach(deadline)
+                    lock, self._users_lock = self._users_lock, None
+                    self._detach(lock, deadline)
             finally:
                 self._in_process.release()
         finally:
             self._leaving.clear()
 
-    def _detach(self, deadline: float) -> None:
-        lock, self._users_lock = self._users_lock, None
-        assert lock is not None
+    def _detach(self, lock: int, deadline: float) -> None:
         try:
             with self._starting(deadline):
                 try:

@@ -1,4 +1,4 @@
-"""A request to stop that signal handlers can make."""
+"""Requests that signal handlers can make, and the time that a stop may take."""
 
 import os
 import select
@@ -6,8 +6,15 @@ import signal
 from collections.abc import Iterable
 from types import FrameType
 
+# How STOP_SECONDS is used up, at most. At the first moment a web process closes connections on which nothing is under
+# way; at the second it refuses requests that are not complete and gives up those that are not answered; at the third
+# the parts that have not ended are killed. What is left is the embedded database's.
+IDLE_UNTIL = 0.4
+ANSWERS_UNTIL = 0.6
+PARTS_UNTIL = 0.7
 
-class Stop:
+
+class Request:
     """Like threading.Event, but may be set by a signal handler.
 
     Event.set() takes a lock. A handler runs in the main thread, between two of its bytecodes, perhaps while that very
@@ -18,11 +25,20 @@ class Stop:
         self._reader, self._writer = os.pipe()
         # With a full pipe, it is set all the more.
         os.set_blocking(self._writer, False)
+        os.set_blocking(self._reader, False)
 
     def set(self) -> None:
-        """Ask to stop, however often."""
+        """Ask, however often."""
         try:
             os.write(self._writer, b"!")
+        except BlockingIOError:
+            pass
+
+    def clear(self) -> None:
+        """Take note: it is not set any more, until somebody asks again."""
+        try:
+            while os.read(self._reader, 65536):
+                pass
         except BlockingIOError:
             pass
 
@@ -41,3 +57,7 @@ class Stop:
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         self.set()
+
+
+class Stop(Request):
+    """A request to stop."""
