@@ -18,6 +18,7 @@ class Server:
         self.folder = folder
         self.env = os.environ | {"TRACKER_DATA_DIR": str(folder), "PYTHONUNBUFFERED": "1"} | env
         self.env.pop("DATABASE_URL", None)
+        self.code = settings.BASE_DIR
         self.process: subprocess.Popen[str] | None = None
         self.address = ""
         self.output: list[str] = []
@@ -26,6 +27,7 @@ class Server:
         self.process = subprocess.Popen(
             self._command("serve", "--host", "127.0.0.1", "--port", "0"),
             env=self.env,
+            cwd=self.code,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -69,4 +71,4 @@ class Server:
         return result.stdout
 
     def _command(self, *arguments: str) -> list[str]:
-        return [sys.executable, str(settings.BASE_DIR / "manage.py"), *arguments]
+        return [sys.executable, str(self.code / "manage.py"), *arguments]

@@ -6,6 +6,7 @@ Any number of trackers may do it at the same time, on one database or in one dat
 import contextlib
 import fcntl
 import hashlib
+import runpy
 import shutil
 import time
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from pathlib import Path
 
 from django.conf import settings
 from django.contrib.staticfiles.finders import get_finders
+from django.contrib.staticfiles.management.commands import collectstatic
 from django.core.management import call_command
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
@@ -34,7 +36,9 @@ def load_code() -> None:
     """Import what the web processes and the scheduler will run, so that a mistake in it shows before they start."""
     from tracker.serve import scheduler
 
-    import_string("tracker.asgi.application")
+    gunicorn = runpy.run_path(str(settings.BASE_DIR / "gunicorn.conf.py"))
+    import_string(gunicorn["worker_class"])
+    import_string(gunicorn["wsgi_app"].replace(":", "."))
     import_string(settings.ROOT_URLCONF + ".urlpatterns")
     for job in scheduler.JOBS:
         import_string(job.path)
@@ -75,9 +79,10 @@ def collect_static_files() -> None:
             return
         collected = folder.with_name(f"{folder.name}.new")
         shutil.rmtree(collected, ignore_errors=True)
-        # Read when the storage of static files is first used, which is now.
-        settings.STATIC_ROOT = collected
-        call_command("collectstatic", interactive=False, verbosity=0)
+        command = collectstatic.Command()
+        storage = import_string(settings.STORAGES["staticfiles"]["BACKEND"])
+        command.storage = storage(location=str(collected), base_url=settings.STATIC_URL)
+        call_command(command, interactive=False, verbosity=0)
         (collected / _STAMP).write_text(digest)
         _move_over(collected, folder)
         shutil.rmtree(collected)

@@ -90,12 +90,15 @@ class Reloader:
         self._parts.append(scheduler)
         scheduler.start()
         old, self._current = self._current, [web, scheduler]
+        if not old:
+            self._on_first()
+            return
         for part in old:
             part.retire(self._seconds)
-        if old:
-            logger.info("Reloaded.")
-        else:
-            self._on_first()
+        # `tend` removes those that have ended.
+        while any(part in self._parts for part in old):
+            yield
+        logger.info("Reloaded.")
 
     def _prepare(self) -> Iterator[None]:
         """Have the new code check its settings and prepare the database and the static files."""
