@@ -1,10 +1,12 @@
 """Typed readers of environment variables. Their errors name the variable and the values that it accepts."""
 
+import importlib.util
 import ipaddress
 import os
 import re
+import shlex
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -61,7 +63,7 @@ def listing(name: str, default: str = "") -> list[str]:
 def rate(name: str, default: str) -> str:
     """A rate in django-ratelimit's format, such as 10/m, 5/30s or 100/h; empty for no limit."""
     value = text(name, default)
-    if value and not re.fullmatch(r"[0-9]+/[0-9]*[smhd]", value):
+    if value and not re.fullmatch(r"[0-9]{1,9}/([1-9][0-9]{0,4})?[smhd]", value):
         raise ImproperlyConfigured(f"{name}: must be a rate such as 10/m or 100/h, or empty, not {value!r}.")
     return value
 
@@ -80,8 +82,8 @@ def networks(name: str) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
 def origins(name: str) -> list[str]:
     """Comma-separated origins as browsers send them, such as https://example.org."""
     for item in listing(name):
-        parts = urlsplit(item)
-        if parts.scheme not in ("http", "https") or not parts.netloc or parts.path:
+        parts = _split(item)
+        if parts is None or parts.scheme not in ("http", "https") or not parts.netloc or parts.path:
             raise ImproperlyConfigured(f"{name}: {item!r} is not an origin such as https://example.org.")
     return listing(name)
 
@@ -98,10 +100,56 @@ def folder(name: str, default: Path) -> Path:
     return path
 
 
-def database_url(name: str) -> str:
-    """The URL of a PostgreSQL database; empty for the embedded one."""
+def file(name: str, default: Path) -> str:
+    """A file that this process may append to, or create; empty for none."""
+    value = text(name, str(default))
+    if not value:
+        return ""
+    path = Path(value)
+    if not path.parent.is_dir():
+        raise ImproperlyConfigured(f"{name}: the folder {path.parent} does not exist.")
+    if path.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise ImproperlyConfigured(f"{name}: {path} can't be written to.")
+    return value
+
+
+def arguments(name: str) -> str:
+    """Arguments for a program, quoted as for a shell."""
     value = text(name)
-    parts = urlsplit(value)
-    if value and (parts.scheme not in ("postgres", "postgresql") or not parts.path.strip("/")):
+    try:
+        shlex.split(value)
+    except ValueError as error:
+        raise ImproperlyConfigured(f"{name}: {str(error).lower()} in {value!r}.") from error
+    return value
+
+
+def database_url(name: str) -> str:
+    """The URL of a PostgreSQL database; empty for the embedded one. The error doesn't show the value: the password."""
+    value = text(name)
+    parts = _split(value)
+    if value and (parts is None or parts.scheme not in ("postgres", "postgresql") or not parts.path.strip("/")):
         raise ImproperlyConfigured(f"{name}: must be like postgres://user:password@host:5432/database.")
     return value
+
+
+def redis_url(name: str) -> str:
+    """The URL of a Redis server, for which the package redis must be installed; empty for none."""
+    value = text(name)
+    if not value:
+        return ""
+    parts = _split(value)
+    if parts is None or parts.scheme not in ("redis", "rediss", "unix") or not (parts.netloc or parts.path):
+        raise ImproperlyConfigured(f"{name}: must be like redis://host:6379/0.")
+    if importlib.util.find_spec("redis") is None:
+        raise ImproperlyConfigured(f"{name}: the package redis is not installed: pip install redis.")
+    return value
+
+
+def _split(url: str) -> SplitResult | None:
+    """The parts of a URL, or None if it has none."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        return None
+    return parts

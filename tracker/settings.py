@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import dj_database_url
+from django.core.exceptions import ImproperlyConfigured
 
 from tracker import __version__, env
 from webui.appearance import UNFOLD as UNFOLD
@@ -19,6 +20,13 @@ DATA_DIR = env.folder("TRACKER_DATA_DIR", BASE_DIR / "var")
 def _stored_secret_key() -> str:
     """The key in the data folder, created on first use. Machines that share a database set SECRET_KEY instead."""
     path = DATA_DIR / "secret_key"
+    try:
+        return _stored_in(path)
+    except OSError as error:
+        raise ImproperlyConfigured(f"SECRET_KEY: {path} can't be read or created: {error.strerror}.") from error
+
+
+def _stored_in(path: Path) -> str:
     if not path.exists():
         unfinished = DATA_DIR / f"secret_key.{os.getpid()}"
         unfinished.touch(mode=0o600)
@@ -29,7 +37,10 @@ def _stored_secret_key() -> str:
         except FileExistsError:
             pass
         unfinished.unlink()
-    return path.read_text().strip()
+    key = path.read_text().strip()
+    if not key:
+        raise ImproperlyConfigured(f"SECRET_KEY: {path} is empty: remove it, or set SECRET_KEY.")
+    return key
 
 
 DEBUG = env.flag("DEBUG")
@@ -157,28 +168,29 @@ WEB_PROCESSES = env.whole_number("WEB_PROCESSES", min(8, max(2, os.cpu_count() o
 # Workers' calls are answered on the event loop of a process, with so many database connections; everything else in so
 # many threads. Further requests wait for a thread, and are refused with 503 when WEB_QUEUE wait already or when one has
 # waited for WEB_QUEUE_SECONDS.
-WEB_DATABASE_CONNECTIONS = env.whole_number("WEB_DATABASE_CONNECTIONS", 4, low=1)
-WEB_THREADS = env.whole_number("WEB_THREADS", 8, low=1)
-WEB_QUEUE = env.whole_number("WEB_QUEUE", 256)
-WEB_QUEUE_SECONDS = env.whole_number("WEB_QUEUE_SECONDS", 10, low=1)
+WEB_DATABASE_CONNECTIONS = env.whole_number("WEB_DATABASE_CONNECTIONS", 4, low=1, high=1_000)
+WEB_THREADS = env.whole_number("WEB_THREADS", 8, low=1, high=1_000)
+WEB_QUEUE = env.whole_number("WEB_QUEUE", 256, high=1_000_000)
+WEB_QUEUE_SECONDS = env.whole_number("WEB_QUEUE_SECONDS", 10, low=1, high=3600)
 # Calls that may wait for a task in one process (see `wait` in /api/docs); further ones are refused with 503.
-WEB_WAITING = env.whole_number("WEB_WAITING", 5_000)
+WEB_WAITING = env.whole_number("WEB_WAITING", 5_000, high=1_000_000)
 
 # How long a client may take, in seconds: to send a request's head, to send its body (and one second more for every
 # 50,000 bytes), to read a response, and between requests.
-CLIENT_HEAD_SECONDS = env.whole_number("CLIENT_HEAD_SECONDS", 10, low=1)
-CLIENT_BODY_SECONDS = env.whole_number("CLIENT_BODY_SECONDS", 10, low=1)
-CLIENT_UNREAD_SECONDS = env.whole_number("CLIENT_UNREAD_SECONDS", 30, low=1)
-CLIENT_IDLE_SECONDS = env.whole_number("CLIENT_IDLE_SECONDS", 30, low=1)
+CLIENT_HEAD_SECONDS = env.whole_number("CLIENT_HEAD_SECONDS", 10, low=1, high=86_400)
+CLIENT_BODY_SECONDS = env.whole_number("CLIENT_BODY_SECONDS", 10, low=1, high=86_400)
+CLIENT_UNREAD_SECONDS = env.whole_number("CLIENT_UNREAD_SECONDS", 30, low=1, high=86_400)
+CLIENT_IDLE_SECONDS = env.whole_number("CLIENT_IDLE_SECONDS", 30, low=1, high=86_400)
 # Connections of one process, and of these from one address; behind TRUSTED_PROXIES, requests of one client at a time.
-CLIENT_CONNECTIONS = env.whole_number("CLIENT_CONNECTIONS", 10_000, low=1)
-CLIENT_CONNECTIONS_PER_ADDRESS = env.whole_number("CLIENT_CONNECTIONS_PER_ADDRESS", 4_000, low=1)
+# Linux allows a process a million open files.
+CLIENT_CONNECTIONS = env.whole_number("CLIENT_CONNECTIONS", 10_000, low=1, high=1_000_000)
+CLIENT_CONNECTIONS_PER_ADDRESS = env.whole_number("CLIENT_CONNECTIONS_PER_ADDRESS", 4_000, low=1, high=1_000_000)
 
 # --- Database --------------------------------------------------------------------------------------------------------
 
 EMBEDDED_POSTGRES_FOLDER = DATA_DIR / "postgres"
 # Additional command-line options for the embedded postgres program, such as "-c fsync=off" for tests.
-EMBEDDED_POSTGRES_OPTIONS = env.text("EMBEDDED_POSTGRES_OPTIONS")
+EMBEDDED_POSTGRES_OPTIONS = env.arguments("EMBEDDED_POSTGRES_OPTIONS")
 
 DATABASES: dict[str, Any]
 DATABASE_URL = env.database_url("DATABASE_URL")
@@ -202,10 +214,11 @@ DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # Counters shared by all processes and machines, mostly of requests per address.
+CACHE_URL = env.redis_url("CACHE_URL")
 CACHES = {
     "default": (
-        {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": env.text("CACHE_URL")}
-        if env.text("CACHE_URL")
+        {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": CACHE_URL}
+        if CACHE_URL
         else {"BACKEND": "tracker.cache.DatabaseCounters"}
     )
 }
@@ -248,10 +261,10 @@ WORKER_CREATE_RATE = env.rate("WORKER_CREATE_RATE", "100/h")
 # Log entries per worker.
 LOG_RATE = env.rate("LOG_RATE", "1000/m")
 # Seconds that a worker should wait after "No task available".
-EMPTY_RETRY_AFTER = env.whole_number("EMPTY_RETRY_AFTER", 2, low=1)
+EMPTY_RETRY_AFTER = env.whole_number("EMPTY_RETRY_AFTER", 2, low=1, high=86_400)
 
 # How often the scheduler takes a snapshot of each project's task counts, and how long snapshots are kept.
-SNAPSHOT_SECONDS = env.whole_number("SNAPSHOT_SECONDS", 120, low=1)
+SNAPSHOT_SECONDS = env.whole_number("SNAPSHOT_SECONDS", 120, low=1, high=31_536_000)
 SNAPSHOT_KEEP_HOURS = env.whole_number("SNAPSHOT_KEEP_HOURS", 400, low=1, high=876_000)
 
 LEVELS = ("fatal", "panic", "error", "warn", "info", "debug", "trace")
@@ -282,7 +295,7 @@ USE_TZ = True
 # --- Logging ---------------------------------------------------------------------------------------------------------
 
 # One JSON line per entry: workers' log entries (logger worker_log) and the tracker's own errors. Empty: no file.
-LOG_FILE = env.text("LOG_FILE", str(DATA_DIR / "tracker.log"))
+LOG_FILE = env.file("LOG_FILE", DATA_DIR / "tracker.log")
 
 LOGGING: dict[str, Any] = {
     "version": 1,
