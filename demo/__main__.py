@@ -31,7 +31,7 @@ WORKERS = ("honest", "honest", "honest", "honest", "liar", "crasher")
 KEPT_ENVIRONMENT = {"PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TERM", "VIRTUAL_ENV", "LD_LIBRARY_PATH"}
 
 START_SECONDS = 60
-# The tracker promises to end within 5 seconds, which a busy machine may not keep.
+# The tracker promises to end within 10 seconds, which a busy machine may not keep.
 STOP_SECONDS = 60
 # Without any task closed for so long, something is stuck.
 PATIENCE_SECONDS = 90

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from tracker.serve.stopping import Stop
+from tracker.serve.stopping import Request, Stop
 
 
 def test_it_works():
@@ -56,3 +56,14 @@ def test_on_signals(number):
         assert stop.wait(10)
     finally:
         signal.signal(number, before)
+
+
+def test_request_that_was_taken_note_of():
+    request = Request()
+    request.clear()
+    for _ in range(100_000):
+        request.set()
+    request.clear()
+    assert not request.is_set()
+    request.set()
+    assert request.is_set()

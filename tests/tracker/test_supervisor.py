@@ -366,6 +366,106 @@ sys.exit(1)
         os.close(kept)
 
 
+REPORTS = f"""
+import sys
+from tracker.serve.supervisor import report_ready
+for _ in range(int(sys.argv[1])):
+    report_ready(3)
+open(sys.argv[2], "w").close()
+{SLEEPS}
+"""
+
+
+@pytest.mark.parametrize(("processes", "ready"), [(0, False), (2, False), (3, True), (4, True)])
+def test_part_is_ready_when_all_its_processes_have_said_so(part, tmp_path, processes, ready):
+    one = part(REPORTS, processes, tmp_path / "done")
+    one.start()
+    eventually((tmp_path / "done").exists)
+    assert [one.is_ready() for _ in range(2)] == [ready] * 2
+
+
+def test_process_without_a_supervisor_has_nobody_to_tell(monkeypatch):
+    monkeypatch.delenv(supervisor.READINESS, raising=False)
+    supervisor.report_ready(1)
+    # Nor when that has closed the pipe.
+    reader, writer = os.pipe()
+    os.close(reader)
+    monkeypatch.setenv(supervisor.READINESS, str(writer))
+    supervisor.report_ready(1)
+    os.close(writer)
+
+
+def test_retired_part_ends_and_is_not_started_again(part):
+    one = part(SLEEPS)
+    one.start()
+    assert not one.is_over()
+    one.retire(PATIENCE_SECONDS)
+    eventually(one.is_over)
+    one.revive()
+    assert one.exit_code == -signal.SIGTERM
+
+
+def test_retired_part_that_takes_too_long_is_killed(part, tmp_path, clock, caplog):
+    one = part(IGNORES_SIGTERM, tmp_path / "ready")
+    one.start()
+    eventually((tmp_path / "ready").exists)
+    one.retire(5)
+    clock.now += 4
+    assert not one.is_over()
+    clock.now += 2
+    assert one.is_over()
+    assert one.exit_code == -signal.SIGKILL
+    assert caplog.messages == ["The part did not stop in time; killing it."]
+
+
+def test_part_that_does_its_work_once(part):
+    one = part("raise SystemExit(3)", once=True)
+    one.start()
+    eventually(one.is_over)
+    one.revive()
+    assert one.exit_code == 3
+
+
+def test_programs_that_a_part_runs_once_are_told_to_end_with_it(part, tmp_path):
+    clears_up = f"""
+import signal, sys
+def clear_up(*_):
+    open({str(tmp_path / "cleared")!r}, "w").close()
+    sys.exit()
+signal.signal(signal.SIGTERM, clear_up)
+open({str(tmp_path / "ready")!r}, "w").close()
+{SLEEPS}
+"""
+    one = part(HAS_A_CHILD, tmp_path / "child", clears_up, once=True)
+    one.start()
+    eventually(lambda: (tmp_path / "child").exists() and (tmp_path / "ready").exists())
+    pid = int((tmp_path / "child").read_text())
+    supervise([one], stop=Until(lambda: True), look_after=nothing)
+    eventually(lambda: gone(pid))
+    assert (tmp_path / "cleared").exists()
+
+
+def test_parts_may_change_while_they_are_supervised(part):
+    parts = []
+    later = part(SLEEPS)
+
+    def tend():
+        if not parts:
+            parts.append(later)
+            later.start()
+
+    closed = []
+    supervise(
+        parts,
+        stop=Until(lambda: bool(parts)),
+        look_after=nothing,
+        tend=tend,
+        close=lambda: closed.append(later.exit_code),
+    )
+    assert later.exit_code == -signal.SIGTERM
+    assert closed == [None]
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux signals a process when its parent dies")
 def test_part_ends_when_the_supervisor_is_killed():
     program = f"""

@@ -36,6 +36,8 @@ def load_code() -> None:
     """Import what the web processes and the scheduler will run, so that a mistake in it shows before they start."""
     from tracker.serve import scheduler
 
+    # WhiteNoise warns about a folder that is missing, as it is before the first start.
+    Path(settings.STATIC_ROOT).mkdir(exist_ok=True)
     gunicorn = runpy.run_path(str(settings.BASE_DIR / "gunicorn.conf.py"))
     import_string(gunicorn["worker_class"])
     import_string(gunicorn["wsgi_app"].replace(":", "."))
