@@ -101,16 +101,16 @@ def folder(name: str, default: Path) -> Path:
 
 
 def file(name: str, default: Path) -> str:
-    """A file that this process may append to, or create; empty for none."""
+    """The absolute path of a file that this process may append to, or create; empty for none."""
     value = text(name, str(default))
     if not value:
         return ""
-    path = Path(value)
+    path = Path(value).absolute()
     if not path.parent.is_dir():
         raise ImproperlyConfigured(f"{name}: the folder {path.parent} does not exist.")
     if path.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
         raise ImproperlyConfigured(f"{name}: {path} can't be written to.")
-    return value
+    return str(path)
 
 
 def arguments(name: str) -> str:

@@ -162,7 +162,7 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BULK_BODY_BYTES
 # --- The web processes -----------------------------------------------------------------------------------------------
 
 # How long a stop may take, in seconds, whatever is under way; tracker.serve.stopping says how they are used.
-STOP_SECONDS = env.whole_number("STOP_SECONDS", 10, low=2, high=3600)
+STOP_SECONDS = env.whole_number("STOP_SECONDS", 10, low=5, high=3600)
 
 WEB_PROCESSES = env.whole_number("WEB_PROCESSES", min(8, max(2, os.cpu_count() or 1)), low=1, high=256)
 # Workers' calls are answered on the event loop of a process, with so many database connections; everything else in so

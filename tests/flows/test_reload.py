@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import subprocess
 
 import psutil
 import pytest
@@ -11,7 +12,7 @@ from django.conf import settings
 from tests.flows.load import Load, make_submitter
 from tests.flows.server import Server
 from tests.flows.test_clients import CurlClient
-from tests.processes import eventually, gone
+from tests.processes import PATIENCE_SECONDS, eventually, gone
 
 OPTIONS = {"WEB_PROCESSES": "2", "WORKER_CREATE_RATE": "", "EMBEDDED_POSTGRES_OPTIONS": "-c fsync=off"}
 CODE = ("manage.py", "gunicorn.conf.py", "tracker", "accounts", "projects", "workers", "tasks", "logs", "webui")
@@ -118,6 +119,30 @@ def test_version_that_does_not_start_leaves_the_old_one_running(server, submitte
     assert others == [] or file == "tracker/front/pool.py"
     assert load.failures == []
     assert set(running) == set(server.processes())
+
+
+def test_first_version_that_does_not_start_ends_the_tracker(server):
+    path = server.code / "tracker" / "front" / "pool.py"
+    before = path.read_text()
+    path.write_text(f"{before}\nPool.__init__ = None\n")
+    try:
+        # In another folder, which has the code that works.
+        result = subprocess.run(
+            server._command("serve", "--port", "0"),
+            env=server.env,
+            cwd=settings.BASE_DIR,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=PATIENCE_SECONDS,
+        )
+    finally:
+        path.write_text(before)
+    assert (result.returncode, result.stdout) == (1, "")
+    last = "CommandError: The tracker did not start: the web server ended (exit code 3) before it answered."
+    assert result.stderr.splitlines()[-1] == last
+    # The other one in this folder goes on.
+    assert server.version()
 
 
 def test_works_again_after_a_failure(server):

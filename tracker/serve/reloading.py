@@ -19,7 +19,7 @@ from tracker.serve.supervisor import Part, ending
 
 logger = logging.getLogger("tracker.serve")
 
-READY_SECONDS = 60
+READY_SECONDS = 120
 
 
 class NotStarted(Exception):
@@ -125,7 +125,8 @@ class Reloader:
             yield
 
     def _web_server(self) -> Part:
-        command = [sys.executable, "-m", "gunicorn", "-c", str(self._base / "gunicorn.conf.py")]
+        # -P, lest it import the modules of another project, or of another version of this one, from the current folder.
+        command = [sys.executable, "-P", "-m", "gunicorn", "-c", str(self._base / "gunicorn.conf.py")]
         return Part("web server", [*command, "--bind", f"fd://{self._listener}"], pass_fds=[self._listener])
 
     def _scheduler(self) -> Part:
