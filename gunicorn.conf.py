@@ -15,8 +15,6 @@ from tracker.serve.supervisor import follow_supervisor
 follow_supervisor()
 
 wsgi_app = "tracker.asgi:application"
-# gunicorn puts this folder before all others from which modules are imported.
-chdir = str(settings.BASE_DIR)
 bind = f"{settings.HOST}:{settings.PORT}"
 
 worker_class = "tracker.front.worker.FrontWorker"

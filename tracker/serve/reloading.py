@@ -125,7 +125,7 @@ class Reloader:
             yield
 
     def _web_server(self) -> Part:
-        # -P, lest it import the modules of another project, or of another version of this one, from the current folder.
+        # -P, lest Python import the modules of another version from the current folder; see serve for PYTHONPATH.
         command = [sys.executable, "-P", "-m", "gunicorn", "-c", str(self._base / "gunicorn.conf.py")]
         return Part("web server", [*command, "--bind", f"fd://{self._listener}"], pass_fds=[self._listener])
 

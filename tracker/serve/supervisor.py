@@ -181,10 +181,11 @@ def supervise(
     threading.Thread(target=look, daemon=True).start()
     try:
         while not stop.wait(POLL_SECONDS):
-            for part in parts:
-                part.revive()
+            # First, since it gives up a part that ended before it worked.
             if tend is not None:
                 tend()
+            for part in parts:
+                part.revive()
     finally:
         stop.set()
         deadline = time.monotonic() + seconds

@@ -10,6 +10,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connection
+from gunicorn.util import getcwd
 
 from tracker.postgres.base import embedded_server, uses_embedded_server
 from tracker.postgres.server import EmbeddedServerError
@@ -64,8 +65,10 @@ class Command(BaseCommand):
         base = settings.BASE_DIR
         # HOST is the default of ALLOWED_HOSTS: the web server must accept the address that it listens on.
         os.environ["HOST"] = host
-        # Lets gunicorn import the project, whatever the current folder is.
-        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(base), os.environ.get("PYTHONPATH")]))
+        # Lets gunicorn import the project, whatever the current folder is. It puts that before all other folders unless
+        # it is among them: there might be another version of the project.
+        path = [str(base), os.environ.get("PYTHONPATH"), getcwd()]
+        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, path))
         if uses_embedded_server():
             # The parts start it; as long as we are its user, it stays.
             embedded_server().register()
