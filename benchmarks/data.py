@@ -59,6 +59,8 @@ def create_projects(tracker: Tracker, name: str, count: int = 1, *, assign_rate:
                 jsonb_build_object(
                     'id', nextval(pg_get_serial_sequence('projects_project', 'id')),
                     'name', %(name)s || ' ' || number,
+                    'name_key', %(name)s || ' ' || number,
+                    'public', true,
                     'assign_rate', %(assign_rate)s
                 )
             ) AS copy
