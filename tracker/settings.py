@@ -54,10 +54,11 @@ PORT = env.whole_number("PORT", 3010, low=1, high=65535)
 ALLOWED_HOSTS = [*(env.listing("ALLOWED_HOSTS") or [HOST]), "localhost", "127.0.0.1", "[::1]"]
 CSRF_TRUSTED_ORIGINS = env.origins("TRUSTED_ORIGINS")
 BEHIND_TLS = env.flag("BEHIND_TLS")
+# Browsers that have been here over HTTPS refuse plain HTTP for this long.
+HSTS_SECONDS = env.whole_number("HSTS_SECONDS", 7 * 86_400)
 if BEHIND_TLS:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
-    # Browsers that have been here over HTTPS refuse plain HTTP for this long.
-    SECURE_HSTS_SECONDS = env.whole_number("HSTS_SECONDS", 7 * 86_400)
+    SECURE_HSTS_SECONDS = HSTS_SECONDS
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = BEHIND_TLS
 # No script reads it: forms contain the token.
 CSRF_COOKIE_HTTPONLY = True
