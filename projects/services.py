@@ -96,8 +96,16 @@ def update_project(*, manager: "User", project: Project, chain_id: int | None = 
 def rotate_webhook_secret(*, project: Project) -> str:
     """Give the project a new webhook secret and return it. Pushes signed with the old one are refused from now on."""
     secret = random_secret()
-    Project.objects.filter(pk=project.pk).update(webhook_secret=secret)
+    set_webhook_secret(project=project, secret=secret)
     return secret
+
+
+def set_webhook_secret(*, project: Project, secret: str) -> None:
+    """Set the secret that signs pushes, without white space at its ends.
+
+    It is pasted from elsewhere, often with the end of its line, and a header can't have any there.
+    """
+    Project.objects.filter(pk=project.pk).update(webhook_secret=secret.strip())
 
 
 def _check_columns(changes: dict[str, Any]) -> None:

@@ -111,10 +111,14 @@ class WebhookSecretView(ManagerView):
         project = require(manager_of(request), project_id, Role.SECRET)
         return Envelope({"webhook_secret": project.webhook_secret})
 
-    @describe("Set the secret that signs the git host's pushes", details="Needs SECRET.", body=WebhookSecretRequest)
+    @describe(
+        "Set the secret that signs the git host's pushes",
+        details="Needs SECRET. White space at its ends is taken off.",
+        body=WebhookSecretRequest,
+    )
     def post(self, request: Request, project_id: int) -> Envelope:
         project = require(manager_of(request), project_id, Role.SECRET)
-        Project.objects.filter(pk=project.pk).update(**self.parsed(WebhookSecretRequest))
+        services.set_webhook_secret(project=project, secret=self.parsed(WebhookSecretRequest)["webhook_secret"])
         return Envelope()
 
 
@@ -181,15 +185,16 @@ class ReceiveHookView(ApiView):
         "Receive a git host's webhook",
         details=(
             "From GitHub, Gitea, Gogs, Forgejo or GitLab, signed with the project's webhook secret. A push to the "
-            "production branch becomes the project's `version`."
+            "production branch becomes the project's `version`: `after` has to be a full commit id. Whatever else is "
+            "signed gets 200, and `message` says why it was ignored."
         ),
         body={"type": "object", "description": "The host's payload.", "additionalProperties": True},
         content={"updated_projects": IntegerField()},
         errors={403: None},
     )
     def post(self, request: Request) -> Envelope:
-        changed = webhooks.receive(body=self.raw(), headers=request.headers)
-        return Envelope({"updated_projects": len(changed)})
+        received = webhooks.receive(body=self.raw(), headers=request.headers)
+        return Envelope({"updated_projects": len(received.projects)}, message=received.message)
 
 
 def visible_project(request: Request, project_id: int) -> Project:

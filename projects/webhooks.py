@@ -6,13 +6,15 @@ one of the repository's projects. Before that, the payload only selects these pr
 
 import hashlib
 import hmac
+import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs
 
 from projects.models import Project
 from tracker.api.body import parse_json
-from tracker.api.errors import BadInput, Forbidden
+from tracker.api.errors import BadInput, Forbidden, InvalidField
+from tracker.api.fields import quoted, shown
 
 # Hosts sign the body with HMAC. Only the strongest signature counts; old GitHub servers send nothing but SHA-1.
 _SIGNATURE_HEADERS = (
@@ -22,9 +24,14 @@ _SIGNATURE_HEADERS = (
     ("X-Gogs-Signature", "sha256"),
     ("X-Hub-Signature", "sha1"),
 )
+_TOKEN_HEADER = "X-Gitlab-Token"  # noqa: S105
 _EVENT_HEADERS = ("X-GitHub-Event", "X-Forgejo-Event", "X-Gitea-Event", "X-Gogs-Event", "X-Gitlab-Event")
 _PUSH_EVENTS = ("push", "Push Hook")
+# How other hosts name the event, for example Bitbucket.
+_FOREIGN_EVENT = re.compile(r"x-event-key|x-[a-z]+-event", re.IGNORECASE)
+HOSTS = "GitHub, Gitea, Gogs, Forgejo and GitLab"
 
+_COMMIT = re.compile(r"[0-9a-fA-F]{40}(?:[0-9a-fA-F]{24})?")
 _BRANCHES = "refs/heads/"
 _USUAL_BRANCHES = ("master", "main")
 
@@ -33,28 +40,47 @@ _USUAL_BRANCHES = ("master", "main")
 _CHECKS = 4
 _NOBODYS_KEY = "no project"
 
+_LONGEST_REPOSITORY = 500
+
 
 class UnknownRepository(BadInput):
     """No project that you may know of has this repository as its git_repo; for a hidden one, the signature is wrong."""
 
 
 class BadSignature(Forbidden):
-    """The signature is missing or was not made with the project's webhook secret."""
+    """The signature was not made with the project's webhook secret; give the git host the same secret."""
+
+
+class NoSignature(Forbidden):
+    """The signature is missing; give the git host the project's webhook secret."""
 
 
 class Push(NamedTuple):
-    """The content of a payload. `branch` is None for a tag; `commit` is None when the branch was deleted."""
+    """The content of a payload, unchecked but for `repository`; None for what it doesn't have."""
 
     repository: str
-    branch: str | None
-    commit: str | None
+    reference: str | None
+    after: str | None
     default_branch: str | None
 
+    @property
+    def branch(self) -> str | None:
+        """None for a tag."""
+        reference = self.reference or ""
+        return reference.removeprefix(_BRANCHES) if reference.startswith(_BRANCHES) else None
 
-def receive(*, body: bytes, headers: Mapping[str, str]) -> list[Project]:
-    """Set the version of the projects that a push affects, and return them: none for a tag or another branch.
 
-    Raises BadInput, UnknownRepository and BadSignature.
+class Received(NamedTuple):
+    """The projects whose version was set; the message says why there are none."""
+
+    projects: list[Project]
+    message: str | None = None
+
+
+def receive(*, body: bytes, headers: Mapping[str, str]) -> Received:
+    """Set the version of the projects that a push affects: none for a tag or another branch.
+
+    Raises BadInput, UnknownRepository, BadSignature and NoSignature.
     """
     push = _read(body)
     projects = list(Project.objects.filter(git_repo__iexact=push.repository).exclude(git_repo=""))
@@ -63,12 +89,23 @@ def receive(*, body: bytes, headers: Mapping[str, str]) -> list[Project]:
         _is_signed(_NOBODYS_KEY, body, headers)
     if not verified:
         # Whoever doesn't know the secret learns of a hidden project no more than of none.
-        raise UnknownRepository if all(project.hidden for project in projects) else BadSignature
-    if not _is_push(headers) or push.commit is None:
-        return []
+        if all(project.hidden for project in projects):
+            raise UnknownRepository
+        raise BadSignature if _has_any_signature(headers) else NoSignature
+    why_not = _other_event(push, headers)
+    if why_not is not None:
+        return Received([], why_not)
+    commit = _commit(push)
+    if push.branch is None:
+        return Received([], f"Ignored: {quoted(push.reference or '')} is not a branch.")
+    if commit is None:
+        return Received([], f"Ignored: the branch {quoted(push.branch)} was deleted.")
     concerned = [project for project in verified if push.branch in _production_branches(project, push)]
-    Project.objects.filter(pk__in=[project.pk for project in concerned]).update(version=push.commit)
-    return concerned
+    if not concerned:
+        expected = sorted({name for project in verified for name in _production_branches(project, push)})
+        return Received([], f"Ignored: {quoted(push.branch)} is not the production branch ({' or '.join(expected)}).")
+    Project.objects.filter(pk__in=[project.pk for project in concerned]).update(version=commit)
+    return Received(concerned)
 
 
 def _read(body: bytes) -> Push:
@@ -78,22 +115,50 @@ def _read(body: bytes) -> Push:
         raw = parse_qs(body.decode(errors="replace"), keep_blank_values=True)["payload"][0]
     payload = parse_json(raw)
     repository = _text(payload, "project", "path_with_namespace") or _text(payload, "repository", "full_name")
-    if repository is None:
-        raise BadInput("repository.full_name: is missing; this is not the payload of a supported git host.")
-    reference, commit = _text(payload, "ref") or "", _text(payload, "after") or ""
+    if repository is None or "\0" in repository or len(repository) > _LONGEST_REPOSITORY:
+        raise BadInput(
+            f"repository.full_name: is missing; this is not the payload of {HOSTS.replace(' and ', ' or ')}."
+        )
     return Push(
         repository=repository,
-        branch=reference.removeprefix(_BRANCHES) if reference.startswith(_BRANCHES) else None,
-        commit=commit if commit.strip("0") else None,
+        reference=_text(payload, "ref"),
+        after=_text(payload, "after"),
         default_branch=_text(payload, "project", "default_branch") or _text(payload, "repository", "default_branch"),
     )
 
 
 def _text(payload: Any, *keys: str) -> str | None:
-    """The text at a path of keys; None if it is missing, empty, too long or contains NUL."""
+    """The text at a path of keys; None if it is missing or empty."""
     for key in keys:
         payload = payload.get(key) if isinstance(payload, dict) else None
-    return payload if isinstance(payload, str) and payload and "\0" not in payload and len(payload) <= 500 else None
+    return payload if isinstance(payload, str) and payload else None
+
+
+def _commit(push: Push) -> str | None:
+    """The commit that was pushed; None when the branch was deleted. Raises InvalidField."""
+    if push.reference is None:
+        raise InvalidField("ref", "is missing; a push names its branch there.")
+    if push.after is None or _COMMIT.fullmatch(push.after) is None:
+        found = "is missing;" if push.after is None else f"{shown(push.after)} is no commit;"
+        raise InvalidField("after", f"{found} it must be the full commit id, 40 or 64 hexadecimal digits.")
+    return push.after if push.after.strip("0") else None
+
+
+def _other_event(push: Push, headers: Mapping[str, str]) -> str | None:
+    """What to answer to a request that is no push; None for a push, and for a payload like one without any event."""
+    events = [headers[name] for name in _EVENT_HEADERS if name in headers]
+    if any(event in _PUSH_EVENTS for event in events):
+        return None
+    if "ping" in events:
+        return "The signature is right. Pushes to the production branch will set the version."
+    if events:
+        return f"Ignored: the event {quoted(events[0])} is not a push."
+    for name, value in headers.items():
+        if _FOREIGN_EVENT.fullmatch(name):
+            return f"Ignored: {name} {quoted(value)} is no event of {HOSTS.replace(' and ', ' or ')}."
+    if push.reference is None and push.after is None:
+        return f"Ignored: this is not a push as {HOSTS} send it; it has neither ref nor after."
+    return None
 
 
 def _is_signed(webhook_secret: str, body: bytes, headers: Mapping[str, str]) -> bool:
@@ -108,14 +173,17 @@ def _has_signature(webhook_secret: str, body: bytes, headers: Mapping[str, str])
         if sent is not None:
             expected = hmac.new(secret, body, getattr(hashlib, algorithm)).hexdigest()
             return hmac.compare_digest(sent.removeprefix(f"{algorithm}=").lower().encode(), expected.encode())
-    token = headers.get("X-Gitlab-Token")
-    return token is not None and hmac.compare_digest(token.encode(), secret)
+    token = headers.get(_TOKEN_HEADER)
+    return token is not None and hmac.compare_digest(_sent_bytes(token), secret)
 
 
-def _is_push(headers: Mapping[str, str]) -> bool:
-    """Whether this is a push event; a request without an event header counts as one."""
-    events = [headers[name] for name in _EVENT_HEADERS if name in headers]
-    return not events or any(event in _PUSH_EVENTS for event in events)
+def _sent_bytes(value: str) -> bytes:
+    """A header's bytes: WSGI decodes them as Latin-1, whatever the client meant."""
+    return value.encode("latin-1", errors="backslashreplace")
+
+
+def _has_any_signature(headers: Mapping[str, str]) -> bool:
+    return any(headers.get(name) for name in (*(name for name, _ in _SIGNATURE_HEADERS), _TOKEN_HEADER))
 
 
 def _production_branches(project: Project, push: Push) -> tuple[str, ...]:

@@ -45,7 +45,8 @@ FOR_PROGRAMS = (
     "The request body is too large.",
     "This worker is paused; a tracker admin can resume it.",
     "This worker may not submit to this project; ask for SUBMIT with /project/request_access.",
-    "The signature is missing or was not made with the project's webhook secret.",
+    "The signature is missing; give the git host the project's webhook secret.",
+    "The signature was not made with the project's webhook secret; give the git host the same secret.",
     "There is no worker with this X-Worker-ID and X-Secret.",
     "Too many requests; wait for rate_limit_delay seconds.",
 )

@@ -224,6 +224,7 @@ def test_several_projects_may_share_a_repository(api, project):
         (b'{"repository": {"full_name": "nobody/knows"}}', "No project"),
         (b"payload=", "not JSON"),
         (b"payload=%7B", "not JSON"),
+        (b'{"repository": {"full_name": "%s"}}' % (b"a" * 501), "repository.full_name"),
     ],
 )
 def test_refuses(api, project, raw, problem):
@@ -243,3 +244,110 @@ def test_workers_see_the_version_on_their_next_lease(api, project, worker):
     deliver(api, GITHUB)
     answer = api.get(f"/task/get/{project.pk}", worker=worker)
     assert answer.content["task"]["project"]["version"] == AFTER
+
+
+def wire(secret):
+    """A secret as WSGI hands it on: the bytes of UTF-8, read as Latin-1."""
+    return {"X-Gitlab-Event": "Push Hook", "X-Gitlab-Token": secret.encode().decode("latin-1")}
+
+
+@pytest.mark.parametrize("secret", ["clé", "ключ", "\U0001f511 key"])
+def test_token_beyond_ascii(api, project, secret):
+    Project.objects.update(webhook_secret=secret)
+    assert deliver(api, GITLAB, wire(secret[:-1])).status == 403
+    assert deliver(api, GITLAB, wire(secret)).content == {"updated_projects": 1}
+    assert version() == AFTER
+
+
+@pytest.mark.parametrize("host", HOSTS)
+@pytest.mark.parametrize(
+    "after", [AFTER[:-1], AFTER + "0", "x" * 40, "a" * 201, "a" * 63, "000", f"{AFTER}\n", "HEAD", ""]
+)
+def test_after_must_be_a_full_commit_id(api, project, host, after):
+    payload, headers = HOSTS[host]
+    answer = deliver(api, payload | {"after": after}, headers)
+    assert answer.status == 400
+    assert answer.message.startswith("after: ")
+    assert "40 or 64 hexadecimal digits" in answer.message
+    assert version() == "old"
+
+
+@pytest.mark.parametrize("after", [None, 5, ["a" * 40], {}])
+def test_after_that_is_no_text(api, project, after):
+    answer = deliver(api, GITHUB | {"after": after})
+    assert (answer.status, answer.message[:7]) == (400, "after: ")
+    assert version() == "old"
+
+
+@pytest.mark.parametrize("after", ["a" * 64, AFTER.upper()])
+def test_commit_ids(api, project, after):
+    assert deliver(api, GITHUB | {"after": after}).content == {"updated_projects": 1}
+    assert version() == after
+
+
+def test_a_bad_commit_is_told_only_to_who_knows_the_secret(api, project):
+    assert deliver(api, GITHUB | {"after": "x"}, lambda raw: github(raw, secret="wrong")).status == 403
+
+
+def test_push_without_a_branch(api, project):
+    answer = deliver(api, {key: value for key, value in GITHUB.items() if key != "ref"})
+    assert (answer.status, answer.message[:5]) == (400, "ref: ")
+
+
+@pytest.mark.parametrize("zeros", ["0" * 40, "0" * 64])
+@pytest.mark.parametrize("host", HOSTS)
+def test_deleted_branches(api, project, host, zeros):
+    payload, headers = HOSTS[host]
+    answer = deliver(api, payload | {"after": zeros, "deleted": True}, headers)
+    assert (answer.status, answer.content) == (200, {"updated_projects": 0})
+    assert answer.message == 'Ignored: the branch "main" was deleted.'
+    assert version() == "old"
+
+
+def named(**events):
+    return lambda raw: (
+        {"X-Hub-Signature-256": f"sha256={sign(raw)}"}
+        | {name.replace("_", "-"): event for name, event in events.items()}
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "headers", "message"),
+    [
+        ({"ref": "refs/tags/v1"}, github, 'Ignored: "refs/tags/v1" is not a branch.'),
+        ({"ref": "refs/heads/dev"}, github, 'Ignored: "dev" is not the production branch (main).'),
+        ({}, named(X_GitHub_Event="ping"), "The signature is right."),
+        ({}, named(X_Gitea_Event="issues", X_GitHub_Event="issues"), 'Ignored: the event "issues" is not a push.'),
+        ({}, named(X_Gogs_Event="release"), 'Ignored: the event "release" is not a push.'),
+        ({}, named(X_Gitlab_Event="Tag Push Hook"), 'Ignored: the event "Tag Push Hook" is not a push.'),
+        ({}, named(X_Event_Key="repo:push"), 'Ignored: X-Event-Key "repo:push" is no event of GitHub, Gitea, '),
+        ({}, named(X_Gitee_Event="Push Hook"), 'Ignored: X-Gitee-Event "Push Hook" is no event of GitHub, Gitea, '),
+        ({"ref": None, "after": None}, named(), "Ignored: this is not a push"),
+    ],
+)
+def test_what_is_ignored_says_why(api, project, change, headers, message):
+    answer = deliver(api, GITHUB | change, headers)
+    assert (answer.status, answer.ok, answer.content) == (200, True, {"updated_projects": 0})
+    assert answer.message.startswith(message)
+    assert version() == "old"
+
+
+def test_the_branches_that_would_count(api, project):
+    ProjectFactory(git_repo="octocat/Hello-World", webhook_secret=SECRET, production_branch="live")
+    ProjectFactory(git_repo="octocat/Hello-World", webhook_secret="another", production_branch="unknown")
+    answer = deliver(api, GITHUB | {"ref": "refs/heads/dev"})
+    assert answer.message == 'Ignored: "dev" is not the production branch (live or main).'
+
+
+def test_a_missing_signature_is_told_from_a_wrong_one(api, project):
+    assert "missing" in deliver(api, GITHUB, {"X-GitHub-Event": "push"}).message
+    assert "missing" not in deliver(api, GITHUB, lambda raw: github(raw, secret="wrong")).message
+
+
+@pytest.mark.parametrize("sent", ["s3cr3t\n", "\r\n s3cr3t\t", " s3cr3t ", "s3cr3t\u00a0"])
+def test_a_pasted_secret_has_no_blanks_at_its_ends(api, project, tracker_admin, sent):
+    url = f"/project/webhook_secret/{project.pk}"
+    api.login(tracker_admin)
+    assert api.post(url, {"webhook_secret": sent}).status == 200
+    assert api.get(url).content == {"webhook_secret": SECRET}
+    assert deliver(api, GITHUB).content == {"updated_projects": 1}

@@ -134,10 +134,15 @@ def shown(value: Any) -> str:
         case bool():
             return "true" if value else "false"
         case str():
-            return f'the text "{value[:40]}…"' if len(value) > 40 else f'the text "{value}"'
+            return f"the text {quoted(value)}"
         case int() | float():
             return str(value)
         case list():
             return "an array"
         case _:
             return "an object"
+
+
+def quoted(text: str) -> str:
+    """A text in quotation marks, cut where it is long."""
+    return f'"{text[:40]}…"' if len(text) > 40 else f'"{text}"'

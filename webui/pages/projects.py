@@ -10,7 +10,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from projects import services
-from projects.models import Project, random_secret
+from projects.models import Project
 from projects.roles import Role
 from tasks.queries import overview
 from tracker.api.errors import ApiError, BadInput
@@ -89,7 +89,8 @@ def secrets(request: HttpRequest, project_id: int) -> HttpResponse:
     if request.method == "POST":
         shown = request.POST.get("do") == "show"
         if request.POST.get("do") == "rotate":
-            return _save_secret(request, project, webhook_secret=random_secret())
+            services.rotate_webhook_secret(project=project)
+            return _secret_changed(request, project)
         if not shown:
             form = _posted_secret(request)
             if form.is_valid():
@@ -115,8 +116,17 @@ def _posted_secret(request: HttpRequest) -> Form:
     raise BadInput(_("Say which secret to change."))
 
 
-def _save_secret(request: HttpRequest, project: Project, **secret: str) -> HttpResponse:
-    Project.objects.filter(pk=project.pk).update(**secret)
+def _save_secret(
+    request: HttpRequest, project: Project, *, secret: str | None = None, webhook_secret: str | None = None
+) -> HttpResponse:
+    if webhook_secret is not None:
+        services.set_webhook_secret(project=project, secret=webhook_secret)
+    else:
+        Project.objects.filter(pk=project.pk).update(secret=secret)
+    return _secret_changed(request, project)
+
+
+def _secret_changed(request: HttpRequest, project: Project) -> HttpResponse:
     messages.success(request, _("The secret was changed. Show it to copy it."))
     return HttpResponseRedirect(f"/projects/{project.pk}/secrets/")
 

@@ -242,3 +242,9 @@ def test_rotate_the_webhook_secret(admin, secretive):
     rotated = Project.objects.get(pk=secretive.pk).webhook_secret
     assert rotated != "the-webhook-secret"
     assert len(rotated) > 40
+
+
+def test_a_pasted_webhook_secret_has_no_blanks_at_its_ends(admin, secretive):
+    admin.post(f"/projects/{secretive.pk}/secrets/", {"webhook_secret": " pasted \n"})
+    secretive.refresh_from_db()
+    assert secretive.webhook_secret == "pasted"

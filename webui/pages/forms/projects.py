@@ -133,7 +133,6 @@ class WebhookSecretForm(forms.Form):
     webhook_secret = forms.CharField(
         label=_("Webhook secret"),
         required=False,
-        strip=False,
         max_length=1000,
         widget=forms.TextInput({"class": "code", "spellcheck": "false", "autocomplete": "off"}),
         help_text=_("Give the same secret to the git host. Without a secret, no push is accepted."),
