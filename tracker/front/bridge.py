@@ -66,12 +66,15 @@ class WsgiBridge:
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         with tempfile.SpooledTemporaryFile(max_size=IN_MEMORY) as body:
             try:
-                await receive_body(scope, receive, body, limit=self._body_limit(scope["path"]))
+                is_read = await receive_body(scope, receive, body, limit=self._body_limit(scope["path"]))
             except Disconnected:
                 return
             body.seek(0)
             environ = environ_of(scope, body)
             response = await self._pool.run(run, self._application, environ)
+        if not is_read and waits_to_send(scope):
+            # It won't send the body that it announced, so that the next request would be taken for that.
+            response.headers.append((b"connection", b"close"))
         await respond(response, send)
 
 
@@ -86,15 +89,20 @@ def announced_length(scope: dict[str, Any]) -> int | None:
     return length
 
 
-async def receive_body(scope: dict[str, Any], receive: Receive, body: Body, *, limit: int) -> None:
-    """Write the body to a file. Raises Disconnected.
+def waits_to_send(scope: dict[str, Any]) -> bool:
+    """Whether the client sends its body only when it has been told to go on."""
+    return any(name == b"expect" and value.lower() == b"100-continue" for name, value in scope["headers"])
+
+
+async def receive_body(scope: dict[str, Any], receive: Receive, body: Body, *, limit: int) -> bool:
+    """Write the body to a file, and return whether the client was let send it. Raises Disconnected.
 
     A body that is announced as larger than `limit` is not read, and of a chunked one no more than is needed to see that
     it is: the application refuses both.
     """
     announced = announced_length(scope)
     if announced is not None and announced > limit:
-        return
+        return False
     length = 0
     more = announced != 0
     while more:
@@ -103,6 +111,7 @@ async def receive_body(scope: dict[str, Any], receive: Receive, body: Body, *, l
             raise Disconnected
         length += body.write(message.get("body", b""))
         more = message.get("more_body", False) and length <= limit
+    return True
 
 
 def environ_of(scope: dict[str, Any], body: Body) -> dict[str, Any]:
