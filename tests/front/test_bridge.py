@@ -46,7 +46,7 @@ EXPECT = b"Expect: 100-continue\r\n"
 
 def test_it_works():
     async def scenario(server):
-        reader, writer = await server.connect(post(3, b"abc"))
+        reader, _ = await server.connect(post(3, b"abc"))
         await head_of(reader)
         return await reader.readexactly(1)
 
@@ -55,10 +55,10 @@ def test_it_works():
 
 @pytest.mark.parametrize("sent", [b"", b"x" * 50], ids=["client that waits", "client that does not wait"])
 def test_refused_before_the_body_was_asked_for(sent):
-    """The client won't send it, or has already: either way, nothing on this connection is taken for the next request."""
+    """The client won't send it, or has already: either way, nothing that follows is taken for a request."""
 
     async def scenario(server):
-        reader, writer = await server.connect(post(50, sent, EXPECT))
+        reader, _ = await server.connect(post(50, sent, EXPECT))
         head = await head_of(reader)
         return head, await reader.read()
 
@@ -83,7 +83,7 @@ def test_a_body_that_is_taken_is_asked_for():
 
 def test_a_refused_body_that_is_sent_all_the_same_leaves_the_connection_usable():
     async def scenario(server):
-        reader, writer = await server.connect(post(50, b"x" * 50) + post(3, b"abc"))
+        reader, _ = await server.connect(post(50, b"x" * 50) + post(3, b"abc"))
         heads = [await head_of(reader)]
         await reader.readexactly(1)
         return [*heads, await head_of(reader)], await reader.readexactly(1)

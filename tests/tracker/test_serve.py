@@ -122,10 +122,10 @@ def postmaster(serve):
         return None
 
 
-def call(serve, method, path, body=None):
+def call(serve, method, path, body=None, headers=None):
     """The response's status and JSON, over a new connection."""
     with contextlib.closing(HTTPConnection(serve.host, timeout=PATIENCE_SECONDS)) as connection:
-        connection.request(method, path, body=None if body is None else json.dumps(body))
+        connection.request(method, path, body=None if body is None else json.dumps(body), headers=headers or {})
         response = connection.getresponse()
         return response.status, json.loads(response.read())
 
@@ -175,8 +175,21 @@ def test_says_where_it_listens_and_what_to_do_next(first):
     assert f"embedded PostgreSQL in {first.data / 'postgres'}" in lines[0]
     for step in ("# 1. Register a worker", "# 2. Lease a task", "# 3. Report it done"):
         assert sum(step in line for line in lines) == 1
+    assert sum("# Let it into the project hello" in line for line in lines) == 1
     assert "No public project" not in first.greeting
     assert (first.data / "stderr").read_text() == ""
+
+
+def test_the_sample_is_not_for_programs_that_work_on_every_project(first):
+    _, answer = call(first, "POST", "/worker/create", {"alias": "runner"})
+    identity = answer["content"]["worker"]
+    headers = {"X-Worker-ID": str(identity["id"]), "X-Secret": identity["secret"]}
+    _, answer = call(first, "GET", "/project/list")
+    (project,) = answer["content"]["projects"]
+    assert (project["name"], project["public"], project["hidden"]) == ("hello", False, False)
+    for path in (f"/task/get/{project['id']}", "/task/get"):
+        status, answer = call(first, "GET", path, headers=headers)
+        assert (status, answer["message"]) == (200, "No task available")
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
