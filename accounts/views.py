@@ -57,6 +57,8 @@ class LoginView(ApiView):
 class LogoutView(ApiView):
     """GET or POST /logout."""
 
+    # No HEAD: it would log out.
+    http_method_names = ["get", "post"]
     authentication_classes = [SessionAuthentication]
 
     @describe("Log out", status=204, errors={403: None})

@@ -15,7 +15,7 @@ from tracker.api.fields import INT32, INT64, Flag, Id, Rate, Text, WholeNumber
 from tracker.api.serializers import RequestSerializer
 
 NAME_HELP = "Unique, whatever its case: see Names."
-RATE_HELP = f"Tasks per second, {LOWEST_RATE:f} or more; 0: unlimited."
+RATE_HELP = f"Tasks per second, {LOWEST_RATE:f} or more; 0, or more than {HIGHEST_RATE:.0f}: unlimited, read back as 0."
 
 
 class _Settings(RequestSerializer):

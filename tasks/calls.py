@@ -21,6 +21,9 @@ from workers.access import require_submit_anywhere
 from workers.calls import Call
 from workers.identity import identified
 
+# Existing clients compare this text exactly; after any other text they would retry without a pause.
+NOTHING = "No task available"
+
 
 def submit(call: Call) -> Steps[Reply]:
     """POST /task/submit."""
@@ -88,19 +91,19 @@ def exchange(call: Call) -> Steps[Reply]:
     if leased.tasks:
         return Reply(content)
     content["reason"] = leased.reason
+    # What was reported counts, so this is a success.
     if leased.delay is not None:
         content["rate_limit_delay"] = leased.delay
-    return Reply(content, headers=retry_after(call, leased))
+    return Reply(content, message=NOTHING, headers=retry_after(call, leased))
 
 
 def lease_reply(call: Call, leased: queue.Leased, count: int | None) -> Reply:
     """The response to a lease: one task, or a list of tasks if a `count` was given."""
     if not leased.tasks:
-        # Existing clients compare this text exactly; after any other text they would retry without a pause.
         return Reply(
             {"reason": leased.reason},
             ok=False,
-            message="No task available",
+            message=NOTHING,
             headers=retry_after(call, leased),
         )
     tasks = tasks_content(leased)

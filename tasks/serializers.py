@@ -8,9 +8,22 @@ from rest_framework.fields import BooleanField, CharField, ChoiceField, FloatFie
 
 from projects.serializers import ProjectContent, project_content
 from tasks.queue import BATCH_LIMIT, BULK_LIMIT, LONGEST_WAIT, Leased, NewTask, Released, Report, Result
+from tracker.api.body import EmptyBody
 from tracker.api.description import Content
 from tracker.api.errors import BadInput, InvalidField
-from tracker.api.fields import INT16, INT32, Hash64, Id, LeaseId, Text, WholeNumber, WireField, WrongValue, shown
+from tracker.api.fields import (
+    INT16,
+    INT32,
+    Hash64,
+    Id,
+    LeaseId,
+    Text,
+    WholeNumber,
+    WireField,
+    WrongValue,
+    quoted,
+    shown,
+)
 from tracker.api.serializers import RequestSerializer
 
 Item = TypeVar("Item")
@@ -201,10 +214,18 @@ def _checked_items(body: Any, key: str, name: str, limit: int) -> list[Any]:
     """The items of a bulk call, whose body is an array or an object with an array under the key."""
     items = body.get(key) if type(body) is dict else body
     if type(items) is not list:
-        raise BadInput(f'The body must be an array of {name} or {{"{key}": […]}}, not {shown(items)}.')
+        found = body.what.removeprefix("the body is ") if isinstance(body, EmptyBody) else _found(body, key)
+        raise BadInput(f'The body must be an array of {name} or {{"{key}": […]}}, not {found}.')
     if not 0 < len(items) <= limit:
         raise InvalidField(key, f"must hold 1 to {limit} items, not {len(items)}.")
     return items
+
+
+def _found(body: Any, key: str) -> str:
+    """What a body has in place of the array."""
+    if type(body) is not dict:
+        return shown(body)
+    return f"{shown(body[key])} under {quoted(key)}" if key in body else f"an object without {quoted(key)}"
 
 
 def _each(parse: Callable[[Any], Item], items: list[Any]) -> list[Item]:

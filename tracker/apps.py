@@ -7,6 +7,7 @@ class TrackerConfig(AppConfig):
     default = True
 
     def ready(self) -> None:
-        from tracker.api.converters import IdConverter
+        from tracker.api.converters import IdConverter, NumberConverter
 
         register_converter(IdConverter, "id")
+        register_converter(NumberConverter, "number")

@@ -89,6 +89,8 @@ def permission_denied(request: HttpRequest, exception: Exception) -> HttpRespons
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     """handler404."""
+    if "//" in request.path:
+        return error_response(request, NotFound("There is nothing at this address: it has a doubled slash; write one."))
     return error_response(request, NotFound("There is nothing at this address; API paths have no slash at their end."))
 
 

@@ -44,6 +44,9 @@ class WorkerView(ApiView):
 class CallerView(ApiView):
     """An API view for a call as in `workers.calls`, which the event loop may answer as well."""
 
+    # No HEAD: it would lease a task.
+    http_method_names = ["get", "post"]
+
     # Who calls is found out by the call itself; here it only describes that it is a worker.
     authentication_classes = [WorkerAuthentication]
 
@@ -58,7 +61,7 @@ class CallerView(ApiView):
         call = Call(
             worker_id=request.META.get("HTTP_X_WORKER_ID"),
             secret=request.META.get("HTTP_X_SECRET"),
-            query=request.GET,
+            query=request.GET.dict(),
             read=lambda most: read_bytes(request, max_bytes=most),
             is_large=request.method == "POST" and is_large(request),
             max_body_bytes=self.max_body_bytes,

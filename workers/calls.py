@@ -10,7 +10,7 @@ from typing import Any
 from tracker.api.body import parse_body
 from tracker.api.envelope import Reply
 from tracker.api.errors import BadInput, NotIdentified, TooLarge, UnsupportedMedia
-from tracker.api.serializers import RequestSerializer, whole_number
+from tracker.api.serializers import RequestSerializer
 from tracker.steps import Steps
 from workers.identity import Credentials, credentials, identified
 
@@ -50,7 +50,7 @@ class Call:
 
     def query(self, serializer: type[RequestSerializer]) -> dict[str, Any]:
         """The query string, checked against a declaration of whole numbers. Raises BadInput."""
-        return serializer.parse({name: whole_number(value) for name, value in self._query.items()})
+        return serializer.parse_query(self._query)
 
 
 Handler = Callable[..., Steps[Reply]]

@@ -1,5 +1,7 @@
 """Reading the request body."""
 
+import gzip
+import zlib
 from io import BytesIO
 
 import pytest
@@ -68,6 +70,86 @@ def test_empty_body_lacks_required_fields(api, worker):
         answer = api.post("/project/request_access", body, worker=worker)
         assert answer.status == 400
         assert answer.message.startswith("project: ")
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        (b"", "project: is missing: the body is empty, send a JSON object."),
+        (b" \n", "project: is missing: the body is empty, send a JSON object."),
+        (b"null", "project: is missing: the body is null, send a JSON object."),
+        (b"{}", "project: is missing."),
+    ],
+)
+@pytest.mark.parametrize("path", ["/task/submit", "/task/exchange", "/project/request_access"])
+def test_an_empty_body_is_told_as_such(both_doors, worker, path, body, told):
+    answer = both_doors.post(path, body, worker=worker)
+    assert (answer.status, answer.message) == (400, told)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        (b"", "not empty."),
+        (b"null", "not null."),
+        (b"{}", 'not an object without "requests".'),
+        (b'{"requests": 5}', 'not 5 under "requests".'),
+        (b'"x"', 'not the text "x".'),
+    ],
+)
+def test_an_empty_bulk_is_told_as_such(both_doors, submitter, body, told):
+    answer = both_doors.post("/task/bulk_submit", body, worker=submitter)
+    assert answer.status == 400
+    assert answer.message.endswith(told)
+
+
+HALF = "half of a surrogate pair"
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("raw", "told"),
+    [
+        (gzip.compress(RAW), "compressed (gzip)"),
+        (zlib.compress(RAW), "compressed (deflate)"),
+        (RAW.decode().encode("utf-16"), "UTF-16"),
+        (RAW.decode().encode("utf-16-le"), "UTF-16"),
+        (RAW.decode().encode("utf-16-be"), "UTF-16"),
+        (RAW.decode().encode("utf-32"), "UTF-16 or UTF-32"),
+        (b"\xef\xbb\xbf" + RAW, "byte order mark"),
+        (b'{"alias": "\xe9"}', "the byte 0xE9 at position 11"),
+        (b'{"alias": "\xed\xa0\x80"}', "the byte 0xED"),
+        (b"alias=a", "it is a form"),
+        (b'{"alias": "\\ud800"}', HALF),
+        (b'{"alias": "a\\udc00b"}', HALF),
+        (b'{"alias": 1e400}', "alias: 1e400 is too large a number"),
+        (b'{"alias": -1e400}', "alias: -1e400 is too large a number"),
+        (b'{"alias": ' + b"9" * 400 + b"}", "alias: 99999999999999999999 is too large a number"),
+        (b'{"alias": NaN}', "alias: NaN is not JSON"),
+        (b'{"alias": -Infinity}', "alias: -Infinity is not JSON"),
+        (b'[{"alias": "a"}, {"alias": "\\ud800"}]', "Item 1: alias: "),
+        (b'["a", 1e400]', "Item 1: 1e400 is too large"),
+        (b"1e400", "The body: 1e400 is too large"),
+        (b'{"\\ud800": 1}', f'the key "\\ud800" holds {HALF}'),
+        (b'{"alias": "a",}', "The body is not JSON: trailing comma"),
+        (b"[" * 5000, "The body is not JSON: "),
+        (b'{"alias": 1e400, "x": "' + b"x" * 70_000 + b'"}', "The body is not JSON: "),
+    ],
+)
+def test_what_is_no_json_is_told_as_what_it_is(api, raw, told):
+    answer = api.post(URL, raw)
+    assert answer.status == 400
+    assert told in answer.message
+    assert not Worker.objects.exists()
+
+
+@pytest.mark.django_db
+def test_the_field_is_named_first(both_doors, submitter):
+    raw = b'{"project": 1, "recipe": "\\udfff"}'
+    answer = both_doors.post("/task/submit", raw, worker=submitter)
+    assert (answer.status, answer.message[:8]) == (400, "recipe: ")
 
 
 @pytest.mark.django_db

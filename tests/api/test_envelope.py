@@ -109,12 +109,6 @@ def test_forbidden(api, worker, project):
         "/worker",
         "/worker/get",
         "/worker/get/",
-        "/worker/get/one",
-        "/worker/get/-1",
-        "/worker/get/1.0",
-        "/worker/get/%D9%A1",
-        "/worker/get/1%00",
-        "/worker/get/1%0A",
         "/task/get/1/",
         "/log/fatal",
     ],
@@ -126,6 +120,54 @@ def test_unknown_path(api, method, path):
     assert "no slash" in answer.message
 
 
+@pytest.mark.parametrize("path", ["/worker//create", "/task//submit", "/api//task/get/1", "/worker//"])
+@pytest.mark.parametrize("method", ["get", "post"])
+def test_doubled_slash(both_doors, method, path):
+    answer = getattr(both_doors, method)(path)
+    assert answer.status == 404
+    assert "doubled slash" in answer.message
+
+
+def test_address_joined_to_a_base_with_a_slash(api):
+    # As the server passes it on: the test client would take what follows for a host.
+    answer = Answer(api.client.generic("POST", "/", b"{}", PATH_INFO="//worker/create"))
+    assert answer.status == 404
+    assert "doubled slash" in answer.message
+
+
+WRONG_IDS = ["one", "-1", "+1", "1.0", "1e3", ":project", "%D9%A1", "1%00", "1%0A", "%201", "null", "0x1"]
+WITH_IDS = [
+    *("get /task/get/{}", "get /worker/get/{}", "get /project/get/{}", "post /project/update/{}"),
+    *("get /project/monitoring/{}", "get /project/monitoring-between/{}", "get /project/assignees/{}"),
+    *("get /project/access_list/{}", "get /project/secret/{}", "post /project/webhook_secret/{}"),
+    *("post /project/accept_request/{}/1", "post /project/reject_request/1/{}", "post /project/hard_reset/{}"),
+    *("post /project/reset_failed_tasks/{}", "post /project/reclaim_assigned_tasks/{}"),
+    *("get /manager/list_for_project/{}", "post /manager/promote/{}", "post /manager/set_role_for_project/{}"),
+]
+
+
+@pytest.mark.parametrize("number", WRONG_IDS)
+def test_id_that_is_no_number(both_doors, worker, number):
+    for path in (f"/task/get/{number}", f"/api/task/get/{number}", f"/worker/get/{number}"):
+        answer = both_doors.get(path, worker=worker)
+        assert answer.status == 400
+        assert "whole number" in answer.message
+
+
+@pytest.mark.parametrize("call", WITH_IDS)
+def test_every_address_says_what_its_id_has_to_be(both_doors, call):
+    method, path = call.split()
+    answer = getattr(both_doors, method)(path.format("abc"))
+    assert answer.status == 400
+    name = answer.message.partition(":")[0]
+    assert name in ("project", "worker", "manager")
+    assert answer.message == f'{name}: the address must have a {name}\'s id here, a whole number, not "abc".'
+
+
+def test_a_wrong_method_is_told_before_a_wrong_id(api):
+    assert api.post("/task/get/abc").status == 405
+
+
 @pytest.mark.parametrize("path", ["/worker/get/{}", "/project/get/{}", "/api/worker/get/{}"])
 @pytest.mark.parametrize(
     "number",
@@ -135,7 +177,10 @@ def test_unknown_path(api, method, path):
     ],
 )
 def test_id_that_is_too_large(api, path, number):
-    assert api.get(path.format(number)).status == 404
+    answer = api.get(path.format(number))
+    assert answer.status == 404
+    assert answer.message.startswith("There is no ")
+    assert len(answer.message) < 100
 
 
 @pytest.mark.parametrize("number", ["9223372036854775807", "9223372036854775808", "99999999999999999999"])
@@ -163,7 +208,7 @@ def test_post_to_a_get_endpoint(api, worker, path):
     answer = api.post(path, {}, worker=worker)
     assert answer.status == 405
     assert answer.message == "POST is not allowed here; use GET."
-    assert answer.headers["Allow"] == "GET"
+    assert answer.headers["Allow"] == ("GET" if path.startswith("/task/get/") else "GET, HEAD")
 
 
 @pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND"])
@@ -172,16 +217,42 @@ def test_other_methods(api, method, path):
     answer = Answer(api.client.generic(method, path))
     assert answer.status == 405
     assert answer.message.startswith(f"{method} is not allowed")
-    assert answer.headers["Allow"] in ("GET", "POST")
+    assert answer.headers["Allow"] in ("GET, HEAD", "POST")
     assert not Worker.objects.exists()
 
 
-@pytest.mark.parametrize("path", ["/worker/create", "/project/list", "/worker/stats"])
-def test_head_is_refused(api, path):
+HEADS = ["/project/list", "/worker/stats", "/project/get/{}", "/worker/get/{}", "/project/monitoring/{}", "/account"]
+
+
+@pytest.mark.parametrize("path", [*HEADS, "/project/assignees/{}", "/api/project/list", "/api/schema", "/api/docs"])
+def test_head(api, worker, project, path):
+    path = path.format(worker.worker.pk if path.startswith("/worker/get") else project.pk)
+    response, same = api.client.head(path), api.client.get(path)
+    assert (response.status_code, response["Content-Type"]) == (200, same["Content-Type"])
+    assert response.content == b""
+
+
+def test_head_tells_what_get_would(api):
+    assert api.client.head("/project/get/1").status_code == 404
+    assert api.client.head("/project/get/abc").status_code == 400
+    assert api.client.head("/manager/list").status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("path", "allowed"),
+    [("/worker/create", "POST"), ("/logs", "POST"), ("/logout", "GET, POST"), ("/task/get", "GET"), ("/login", "POST")],
+)
+def test_head_of_what_has_an_effect(api, path, allowed):
     response = api.client.head(path)
     assert response.status_code == 405
-    assert response["Allow"] in ("GET", "POST")
+    assert response["Allow"] == allowed
     assert response["Content-Type"] == "application/json"
+    assert response.content == b""
+
+
+def test_head_does_not_log_out(api, manager):
+    api.login(manager).client.head("/logout")
+    assert api.get("/account").ok
 
 
 @pytest.mark.parametrize("method", ["head", "options"])

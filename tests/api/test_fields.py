@@ -3,7 +3,7 @@
 import pytest
 
 from tracker.api.errors import BadInput, InvalidField
-from tracker.api.fields import Flag, Hash64, Id, LeaseId, Text, WholeNumber, WrongValue, shown
+from tracker.api.fields import Flag, Hash64, Id, LeaseId, Rate, Text, WholeNumber, WrongValue, shown
 from tracker.api.serializers import RequestSerializer
 
 
@@ -244,3 +244,26 @@ def test_lease_refuses(value):
 )
 def test_values_are_shown_in_json_terms(value, text):
     assert shown(value) == text
+
+
+@pytest.mark.parametrize(
+    ("sent", "read"),
+    [(0, 0), (0.0, 0), (2, 2), (1e-6, 1e-6), (1e9, 1e9), (1e9 + 1, 0), (1.7976931348623157e308, 0), (2**63, 0)],
+)
+def test_rate_takes(sent, read):
+    rate = Rate(low=1e-6, high=1e9).parse(sent)
+    assert (type(rate), rate) == (float, read)
+
+
+@pytest.mark.parametrize("value", [-1, -1.7976931348623157e308, 1e-7, True, "1", [], None])
+def test_rate_refuses(value):
+    with pytest.raises(WrongValue, match="0 \\(unlimited\\)"):
+        Rate(low=1e-6, high=1e9).parse(value)
+
+
+def test_query():
+    assert Request.parse_query({"number": "5"})["number"] == 5
+    with pytest.raises(InvalidField, match=r'^number: must be a whole number from 0 to 9, not the text "x"\.$'):
+        Request.parse_query({"number": "x"})
+    with pytest.raises(BadInput, match=r'^"nmuber" is no parameter of this address; it takes Message and flag and '):
+        Request.parse_query({"nmuber": "5"})

@@ -96,7 +96,7 @@ def test_taken_name(as_manager):
         ("assign_rate", -0.5),
         ("assign_rate", True),
         ("assign_rate", "fast"),
-        ("submit_rate", 1e10),
+        ("submit_rate", 1e-7),
         ("motd", []),
         ("lease_seconds", 0),
         ("retention_days", -1),

@@ -162,3 +162,13 @@ def test_at_most_sixteen_assignees(api, project):
 
 def test_assignees_of_an_empty_project(api, project):
     assert api.get(f"/project/assignees/{project.pk}").content == {"assignees": []}
+
+
+@pytest.mark.parametrize(
+    ("path", "known"),
+    [("monitoring/{}?cuont=3", "count."), ("monitoring-between/{}?from=1&to=2&until=3", "from and to.")],
+)
+def test_unknown_parameter(api, project, path, known):
+    answer = api.get(f"/project/{path.format(project.pk)}")
+    assert answer.status == 400
+    assert answer.message.endswith(f"is no parameter of this address; it takes {known}")

@@ -139,3 +139,12 @@ def test_racing_updates_form_no_cycle(racing):
         refused = [outcome for outcome in outcomes if isinstance(outcome, Exception)]
         assert len(refused) == 1
         assert "cycle" in str(refused[0])
+
+
+@pytest.mark.parametrize("rate", [1.7976931348623157e308, 1e10, 2**62])
+def test_a_rate_beyond_all_bounds_is_unlimited(api, tracker_admin, rate):
+    project = ProjectFactory(assign_rate=1, submit_rate=1)
+    answer = api.login(tracker_admin).post(f"/project/update/{project.pk}", {"assign_rate": rate, "submit_rate": rate})
+    assert answer.status == 200
+    content = api.get(f"/project/get/{project.pk}").content
+    assert (content["assign_rate"], content["submit_rate"]) == (0, 0)

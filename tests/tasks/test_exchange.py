@@ -107,7 +107,9 @@ def test_releases_stand_when_the_lease_is_refused(exchange, project, change, rea
 def test_empty_project_with_a_rate_limit(exchange, project):
     project.assign_rate = 1.0
     project.save()
-    assert exchange().content == {"updated": 0, "results": [], "tasks": [], "reason": "empty"}
+    answer = exchange()
+    assert answer.content == {"updated": 0, "results": [], "tasks": [], "reason": "empty"}
+    assert (answer.ok, answer.message) == (True, "No task available")
 
 
 def test_paused_worker_may_report(exchange, project, worker):

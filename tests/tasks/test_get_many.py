@@ -171,3 +171,14 @@ def test_racing_batches(racing):
 
     outcomes = racing([drain] * 6)
     assert sorted(task_id for ids in outcomes for task_id in ids) == sorted(Task.objects.values_list("pk", flat=True))
+
+
+@pytest.mark.parametrize("query", ["cuont=3", "count=3&limit=1", "=3", "COUNT=3", "count=3&wait=0&x"])
+def test_unknown_parameter(api, project, worker, query):
+    task = TaskFactory(project=project)
+    for path in (f"/task/get/{project.pk}", "/task/get"):
+        answer = api.get(f"{path}?{query}", worker=worker)
+        assert answer.status == 400
+        assert answer.message.endswith("is no parameter of this address; it takes count and wait.")
+    task.refresh_from_db()
+    assert task.assignee is None

@@ -8,6 +8,7 @@ from django.conf import settings
 from django.http import HttpRequest
 
 from tracker.api.errors import BadInput, Busy, TooLarge, UnsupportedMedia
+from tracker.api.notjson import not_json
 
 LARGE_PARSE_SECONDS = 10.0
 _large_parse = threading.Lock()
@@ -17,15 +18,26 @@ class BrokenBody(BadInput):
     """The request body ended before its announced length, came too slowly or was not properly chunked."""
 
 
+class EmptyBody(dict[str, Any]):
+    """What an empty body and `null` count as: an object without fields. `why` goes on from "is missing"."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__()
+        self.what = what
+        self.why = f": {what}, send a JSON object"
+
+
 def read_json(request: HttpRequest, *, max_bytes: int) -> Any:
-    """Return the parsed body; `{}` if it is empty or `null`. Raises BadInput, Busy, TooLarge, UnsupportedMedia."""
+    """Return the parsed body as `parse_body` does. Raises BadInput, Busy, TooLarge, UnsupportedMedia."""
     return parse_body(read_bytes(request, max_bytes=max_bytes))
 
 
 def parse_body(raw: bytes) -> Any:
-    """Return the parsed body; `{}` if it is empty or `null`. Raises BadInput and Busy."""
-    body = parse_json(raw) if raw.strip() else None
-    return {} if body is None else body
+    """Return the parsed body; an EmptyBody if it is empty or `null`. Raises BadInput and Busy."""
+    if not raw.strip():
+        return EmptyBody("the body is empty")
+    body = parse_json(raw)
+    return EmptyBody("the body is null") if body is None else body
 
 
 def parse_json(raw: bytes | str) -> Any:
@@ -40,7 +52,7 @@ def parse_json(raw: bytes | str) -> Any:
     try:
         return orjson.loads(raw)
     except orjson.JSONDecodeError as error:
-        raise BadInput(f"The body is not JSON: {error}.") from error
+        raise not_json(raw, error) from error
     finally:
         if is_long:
             _large_parse.release()

@@ -123,12 +123,13 @@ def answer_for(error: Exception, context: dict[str, Any]) -> HttpResponse:
         case Http404():
             return NotFound().answer()
         case drf.MethodNotAllowed():
-            allowed = ", ".join(context["view"].allowed_methods)
+            allowed = context["view"].allowed_methods
+            named = [method for method in allowed if method != "HEAD"]
             answer = Envelope(
                 ok=False,
-                message=f"{request.method} is not allowed here; use {allowed}.",
+                message=f"{request.method} is not allowed here; use {' or '.join(named)}.",
                 status=405,
-                headers={"Allow": allowed},
+                headers={"Allow": ", ".join(allowed)},
             )
             if request.method == "HEAD":
                 answer.content = b""

@@ -64,16 +64,19 @@ class Hash64(WholeNumber):
 
 
 class Rate(WireField, serializers.FloatField):
-    """Tokens per second within [low, high], or 0 for unlimited. The only field that takes a fraction."""
+    """Tokens per second from `low`, or 0 for unlimited. The only field that takes a fraction.
+
+    More than `high` is unlimited, too: some clients send the largest number there is.
+    """
 
     def __init__(self, *, low: float, high: float, **options: Any) -> None:
-        super().__init__(min_value=0, max_value=high, **options)
+        super().__init__(min_value=0, **options)
         self.low, self.high = low, high
 
     def parse(self, value: Any) -> float:
-        if type(value) in (int, float) and (value == 0 or self.low <= value <= self.high):
-            return float(value)
-        raise WrongValue(f"must be 0 (unlimited) or a number from {self.low:f} to {self.high:.0f}, not {shown(value)}.")
+        if type(value) in (int, float) and (value == 0 or self.low <= value):
+            return float(value) if value <= self.high else 0.0
+        raise WrongValue(f"must be 0 (unlimited) or a number from {self.low:f}, not {shown(value)}.")
 
 
 class Flag(WireField, serializers.BooleanField):

@@ -1,12 +1,14 @@
 """The base class of request serializers, which declare the keys of a body and their values."""
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from rest_framework import serializers
 from rest_framework.fields import empty
 
+from tracker.api.body import EmptyBody
 from tracker.api.errors import BadInput, InvalidField
-from tracker.api.fields import WireField, WrongValue, shown
+from tracker.api.fields import WireField, WrongValue, quoted, shown
 
 
 class RequestSerializer(serializers.Serializer[Any]):
@@ -28,7 +30,7 @@ class RequestSerializer(serializers.Serializer[Any]):
     @classmethod
     def parse(cls, body: Any) -> dict[str, Any]:
         """Return the validated values by field name, with defaults. Raises BadInput, usually as InvalidField."""
-        if type(body) is not dict:
+        if type(body) is not dict and not isinstance(body, EmptyBody):
             raise BadInput(f"The body must be a JSON object, not {shown(body)}.")
         values = cls._defaults.copy()
         # Loops over the body's keys, not the fields, most of which are usually absent: a bulk does this 10,000 times.
@@ -41,9 +43,21 @@ class RequestSerializer(serializers.Serializer[Any]):
                 values[name] = value
         for name in cls._required:
             if values[name] is None:
-                raise InvalidField(name, "is missing.")
+                raise InvalidField(name, f"is missing{body.why if isinstance(body, EmptyBody) else ''}.")
         cls.check(values)
         return values
+
+    @classmethod
+    def parse_query(cls, query: Mapping[str, str]) -> dict[str, Any]:
+        """A query string's parameters, which are whole numbers, in the same way. Unknown ones are refused.
+
+        A misspelt one would silently do something else.
+        """
+        for name in query:
+            if name not in cls._known:
+                known = " and ".join(sorted(cls._known))
+                raise BadInput(f"{quoted(name)} is no parameter of this address; it takes {known}.")
+        return cls.parse({name: whole_number(value) for name, value in query.items()})
 
     @classmethod
     def check(cls, values: dict[str, Any]) -> None:

@@ -11,16 +11,17 @@ from rest_framework.views import APIView
 
 from tracker import db
 from tracker.api.body import read_bytes, read_json
+from tracker.api.converters import check_ids
 from tracker.api.description import describe
 from tracker.api.envelope import Envelope
-from tracker.api.serializers import RequestSerializer, whole_number
+from tracker.api.serializers import RequestSerializer
 
 
 class ApiView(APIView):
     """A DRF view that speaks only JSON: no content negotiation, and responses rendered by Envelope."""
 
-    # No HEAD: Django would call `get`, and a HEAD of /task/get must not lease a task. No OPTIONS either.
-    http_method_names = ["get", "post"]
+    # Django calls `get` for HEAD: a view whose `get` has an effect must leave it out. No OPTIONS.
+    http_method_names = ["get", "head", "post"]
     max_body_bytes = settings.MAX_BODY_BYTES
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
@@ -28,6 +29,7 @@ class ApiView(APIView):
         # Before authentication: a wrong method is refused for all callers.
         if request.method not in self.allowed_methods:
             self.http_method_not_allowed(request)
+        check_ids(kwargs)
         self.perform_authentication(request)
         self.check_permissions(request)
 
@@ -49,7 +51,7 @@ class ApiView(APIView):
 
     def query(self, serializer: type[RequestSerializer]) -> dict[str, Any]:
         """The query string, checked against a declaration of whole numbers. Raises BadInput."""
-        return serializer.parse({name: whole_number(str(value)) for name, value in self.request._request.GET.items()})
+        return serializer.parse_query(self.request._request.GET.dict())
 
 
 class RootView(ApiView):

@@ -10,6 +10,7 @@ from django.conf import settings
 from django.http.request import split_domain_port, validate_host
 from django.urls import Resolver404, get_resolver
 
+from tracker.api.converters import WrongId
 from tracker.api.envelope import Reply
 from tracker.api.errors import reply_for
 from tracker.front.database import Ended, Run
@@ -102,6 +103,8 @@ def route(method: bytes, address: bytes) -> Route | None:
         return None
     view: Any = getattr(match.func, "view_class", None)
     if not (isinstance(view, type) and issubclass(view, CallerView) and hasattr(view, method.decode().lower())):
+        return None
+    if any(isinstance(value, WrongId) for value in match.kwargs.values()):
         return None
     arguments = match.kwargs | match.func.view_initkwargs  # type: ignore[attr-defined]
     return Route(view, arguments, dict(parse_qsl(query, keep_blank_values=True)))
