@@ -136,7 +136,7 @@ class IsTrackerAdmin(BasePermission):
 def manager_of(request: Request) -> User:
     """The manager who is logged in. Raises NotIdentified."""
     if not isinstance(request.user, User):
-        raise NotIdentified("Log in as a manager first.")
+        raise NotIdentified("Log in as a manager first; /login sets the session cookie to send along.")
     return request.user
 
 

@@ -20,14 +20,20 @@ LEVELS = ", ".join(f"{level.value} {level.name.lower()}" for level in Level)
 class LogRequest(RequestSerializer):
     scope = Text(shortest=1, longest=1000, help_text="The part of the worker that reports it.")
     message = Text(shortest=1, longest=LONGEST_MESSAGE, also="Message")
-    timestamp = WholeNumber(low=1, high=INT64[1], help_text="Unix seconds.")
+    timestamp = WholeNumber(low=1, high=INT64[1], means="Unix seconds", help_text="Unix seconds.")
 
 
 class ListLogsRequest(RequestSerializer):
     level = WholeNumber(
-        low=Level.FATAL, high=Level.TRACE, default=Level.TRACE, help_text=f"This level and more severe ones: {LEVELS}."
+        low=Level.FATAL,
+        high=Level.TRACE,
+        default=Level.TRACE,
+        means=LEVELS,
+        help_text=f"This level and more severe ones: {LEVELS}.",
     )
-    since = WholeNumber(low=0, high=INT64[1], default=0, help_text="Unix seconds; older entries are left out.")
+    since = WholeNumber(
+        low=0, high=INT64[1], default=0, means="Unix seconds", help_text="Unix seconds; older entries are left out."
+    )
     limit = WholeNumber(low=1, high=LONGEST_PAGE, default=PAGE)
     before_timestamp = WholeNumber(
         low=1, high=INT64[1], required=False, help_text="With `before_id`, as returned by the previous page."

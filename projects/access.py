@@ -54,7 +54,9 @@ def require(viewer: "Viewer", project_id: int, role: Role) -> Project:
         return project
     if project is None or (project.hidden and Role.READ not in roles):
         raise NoSuchProject(f"There is no project {project_id}.")
-    raise Forbidden(f"This requires the role {role.name} in project {project_id}.")
+    raise Forbidden(
+        f"This requires the role {role.name} in project {project_id}; a manager with MANAGE_ACCESS there can give it."
+    )
 
 
 def known_chains(viewer: "Viewer", projects: Iterable[Project]) -> set[int]:

@@ -72,8 +72,8 @@ class MonitoringQuery(RequestSerializer):
 
 class MonitoringBetweenQuery(RequestSerializer):
     # Up to the end of the year 9999, the limit of Python's datetime. `from` is a keyword and no valid attribute name.
-    locals()["from"] = WholeNumber(low=0, high=253_402_300_799, help_text="Unix seconds.")
-    to = WholeNumber(low=0, high=253_402_300_799, help_text="Unix seconds.")
+    locals()["from"] = WholeNumber(low=0, high=253_402_300_799, means="Unix seconds", help_text="Unix seconds.")
+    to = WholeNumber(low=0, high=253_402_300_799, means="Unix seconds", help_text="Unix seconds.")
 
     @classmethod
     def check(cls, values: dict[str, Any]) -> None:
@@ -89,7 +89,7 @@ ROLES = ", ".join(f"{role.value} {role.name}" for role in Role)
 
 class SetRoleRequest(RequestSerializer):
     manager = Id()
-    role = WholeNumber(low=0, high=int(ALL_ROLES), help_text=f"The sum of {ROLES}; 0: none.")
+    role = WholeNumber(low=0, high=int(ALL_ROLES), means=f"a sum of {ROLES}", help_text=f"The sum of {ROLES}; 0: none.")
 
 
 class ProjectContent(Content):

@@ -8,6 +8,7 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 
 from projects.access import known_chains, require, set_roles
+from projects.lookup import NoSuchProject
 from projects.models import Project, random_secret
 from projects.roles import ALL_ROLES, Role
 from tracker import db, names
@@ -51,7 +52,7 @@ def create_project_for(*, manager: "User", chain_id: int = 0, **settings: Any) -
     if settings.get("public") and not manager.is_tracker_admin:
         raise OnlyTrackerAdmins
     # No chain leads to a new project yet, so there can't be a cycle.
-    chain = require(manager, chain_id, Role.EDIT) if chain_id else None
+    chain = _next_in_chain(manager, chain_id) if chain_id else None
     with transaction.atomic():
         with _named_fields():
             project = create_project(chain=chain, **settings)
@@ -69,7 +70,7 @@ def update_project(*, manager: "User", project: Project, chain_id: int | None = 
     if changes.get("public", project.public) != project.public and not manager.is_tracker_admin:
         raise OnlyTrackerAdmins
     if chain_id:
-        require(manager, chain_id, Role.EDIT)
+        _next_in_chain(manager, chain_id)
     if changes.get("name") == project.name:
         # Clients send all fields. A stored name stays valid, whatever the rules for new ones are.
         del changes["name"]
@@ -91,6 +92,15 @@ def update_project(*, manager: "User", project: Project, chain_id: int | None = 
                 )
         with _named_constraints():
             Project.objects.filter(pk=project.pk).update(**changes)
+
+
+def _next_in_chain(manager: "User", project_id: int) -> Project:
+    """The project that a manager wants as the next one. Raises NoSuchProject and Forbidden, which name the field."""
+    try:
+        return require(manager, project_id, Role.EDIT)
+    except (NoSuchProject, Forbidden) as error:
+        problem = str(error)
+        raise type(error)(f"chain: {problem[0].lower()}{problem[1:]}") from error
 
 
 def rotate_webhook_secret(*, project: Project) -> str:

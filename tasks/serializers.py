@@ -53,9 +53,12 @@ class SubmitRequest(RequestSerializer):
         values["hash64"] = hash_of(unique_string) if unique_string else values["hash64"] or None
 
 
+RESULTS = ", ".join(f"{one.value} {one.name}" for one in Result)
+
+
 class ReleaseRequest(RequestSerializer):
     task_id = Id()
-    result = WholeNumber(low=Result.OK, high=Result.SKIP, help_text="0 OK, 1 FAIL, 2 SKIP.")
+    result = WholeNumber(low=Result.OK, high=Result.SKIP, means=RESULTS, help_text=f"{RESULTS}.")
     verification = Hash64(default=0, help_text="A hash of the result, on which several workers may have to agree.")
     lease = LeaseId(required=False, help_text="The lease to end: the `lease` of the task from /task/get.")
 
@@ -235,7 +238,7 @@ def _each(parse: Callable[[Any], Item], items: list[Any]) -> list[Item]:
         for item in items:
             parsed.append(parse(item))
     except BadInput as error:
-        raise BadInput(f"Item {len(parsed)}: {error}") from error
+        raise BadInput(f"Item {len(parsed)}: {str(error).removeprefix('The body ')}") from error
     return parsed
 
 

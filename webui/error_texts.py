@@ -17,7 +17,7 @@ TEXTS = (
     _("There is no such manager."),
     _("There is no such project."),
     _("There is no such thing."),
-    _("There is nothing at this address; API paths have no slash at their end."),
+    _("There is nothing at this address; API paths have no slash at their end, and /api/docs lists them."),
     _("There is nothing at this address: it has a doubled slash; write one."),
     _("This address only accepts the form of a page; it can't be opened."),
     _("This conflicts with existing data."),

@@ -91,7 +91,10 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     """handler404."""
     if "//" in request.path:
         return error_response(request, NotFound("There is nothing at this address: it has a doubled slash; write one."))
-    return error_response(request, NotFound("There is nothing at this address; API paths have no slash at their end."))
+    return error_response(
+        request,
+        NotFound("There is nothing at this address; API paths have no slash at their end, and /api/docs lists them."),
+    )
 
 
 def server_error(request: HttpRequest) -> HttpResponse:

@@ -3,13 +3,14 @@
 from rest_framework.request import Request
 
 from accounts.authentication import IsTrackerAdmin, SessionAuthentication, manager_of
+from accounts.models import User
 from accounts.views import ManagerView
 from projects.access import require
 from projects.models import Project
 from projects.roles import Role
 from tracker.api.description import describe
 from tracker.api.envelope import Envelope
-from tracker.api.errors import NotFound
+from tracker.api.errors import NotFound, NotIdentified
 from tracker.api.fields import Text
 from tracker.api.throttle import throttled
 from tracker.api.views import ApiView
@@ -129,8 +130,10 @@ class ProjectSecretView(ApiView):
     def get(self, request: Request, project_id: int) -> Envelope:
         if isinstance(request.user, Worker):
             project = project_with_secret(worker=request.user, project_id=project_id)
+        elif isinstance(request.user, User):
+            project = require(request.user, project_id, Role.SECRET)
         else:
-            project = require(manager_of(request), project_id, Role.SECRET)
+            raise NotIdentified("Send the headers X-Worker-ID and X-Secret of a worker, or log in as a manager.")
         return Envelope({"secret": project.secret})
 
     @describe(

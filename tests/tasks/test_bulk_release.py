@@ -152,7 +152,7 @@ def test_chains(api, worker, lease):
         ({}, "The body must be an array of releases"),
         ({"releases": {}}, "The body must be an array of releases"),
         ("text", "The body must be an array of releases"),
-        ([{"task_id": 1, "result": 0}, 7], "Item 1: The body must be a JSON object"),
+        ([{"task_id": 1, "result": 0}, 7], "Item 1: must be a JSON object"),
         ([{"task_id": 1, "result": 0}, {"task_id": 1, "result": 3}], "Item 1: result: "),
         ([{"result": 0}], "Item 0: task_id: is missing"),
         ([{"task_id": 1, "result": 0, "lease": "x"}], "Item 0: lease: "),

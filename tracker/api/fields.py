@@ -32,17 +32,18 @@ class WireField(serializers.Field):
 
 
 class WholeNumber(WireField, serializers.IntegerField):
-    """A whole number within [low, high]."""
+    """A whole number within [low, high]. `means` says what the numbers stand for."""
 
-    def __init__(self, *, low: int, high: int, **options: Any) -> None:
+    def __init__(self, *, low: int, high: int, means: str = "", **options: Any) -> None:
         super().__init__(min_value=low, max_value=high, **options)
-        self.low, self.high = low, high
+        self.low, self.high, self.means = low, high, means
 
     def parse(self, value: Any) -> int:
         # `type`, since isinstance takes True for an int. orjson parses a number beyond 64 bits as a float.
         if type(value) is int and self.low <= value <= self.high:
             return value
-        raise WrongValue(f"must be a whole number from {self.low} to {self.high}, not {shown(value)}.")
+        means = f" ({self.means})" if self.means else ""
+        raise WrongValue(f"must be a whole number from {self.low} to {self.high}{means}, not {shown(value)}.")
 
 
 class Id(WholeNumber):
