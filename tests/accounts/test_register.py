@@ -3,11 +3,13 @@
 from functools import partial
 
 import pytest
+from django.conf import global_settings
 
 from accounts import services
 from accounts.models import User
 from tests.client import Api
 from tests.factories import UserFactory
+from tracker import settings as deployed
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("counters")]
 
@@ -126,3 +128,16 @@ def test_name_is_stored_in_unicodes_composed_form(api, name, stored):
 
 def test_decomposed_name_has_the_length_that_people_see(api):
     assert api.post(URL, BODY | {"username": "e\u0301" * 16}).content["manager"]["username"] == "é" * 16
+
+
+def test_only_a_slow_hash_of_the_password_is_stored(api, db, settings):
+    settings.PASSWORD_HASHERS = global_settings.PASSWORD_HASHERS
+    assert api.post("/register", {"username": "mia", "password": "correct horse 9"}).ok
+    stored = User.objects.get().password
+    assert stored.startswith("pbkdf2_sha256$")
+    assert "correct horse" not in stored
+
+
+def test_the_tracker_uses_djangos_hashers():
+    # The tests' own, quicker hasher is set in a fixture.
+    assert "PASSWORD_HASHERS" not in vars(deployed)

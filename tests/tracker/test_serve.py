@@ -180,6 +180,10 @@ def test_says_where_it_listens_and_what_to_do_next(first):
     assert (first.data / "stderr").read_text() == ""
 
 
+def test_only_its_owner_may_read_the_secret_key(first):
+    assert (first.data / "secret_key").stat().st_mode & 0o777 == 0o600
+
+
 def test_the_sample_is_not_for_programs_that_work_on_every_project(first):
     _, answer = call(first, "POST", "/worker/create", {"alias": "runner"})
     identity = answer["content"]["worker"]
