@@ -134,8 +134,9 @@ HALF = "half of a surrogate pair"
         (b"1e400", "The body: 1e400 is too large"),
         (b'{"\\ud800": 1}', f'the key "\\ud800" holds {HALF}'),
         (b'{"alias": "a",}', "The body is not JSON: trailing comma"),
-        (b"[" * 5000, "The body is not JSON: "),
-        (b'{"alias": 1e400, "x": "' + b"x" * 70_000 + b'"}', "The body is not JSON: "),
+        (b"[" * 5000, "The body is not JSON: it is nested too deeply; send a flatter object (line 1 column "),
+        (b'{"alias": 1e400, "x": "' + b"x" * 70_000 + b'"}', "a number is too large; send a smaller one (line 1"),
+        (b'{"alias": "\\ud800", "x": "' + b"x" * 70_000 + b'"}', "send both halves, or the character in UTF-8 (line 1"),
     ],
 )
 def test_what_is_no_json_is_told_as_what_it_is(api, raw, told):

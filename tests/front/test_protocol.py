@@ -41,6 +41,7 @@ def parsed(answer):
     """Status and envelope of a refusal."""
     head, _, body = answer.partition(b"\r\n\r\n")
     assert b"connection: close" in head.lower()
+    assert b"cache-control: no-store" in head.lower()
     return int(head.split()[1]), json.loads(body)
 
 

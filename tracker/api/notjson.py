@@ -25,9 +25,24 @@ _WIDE = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_LE, codecs.B
 _FORM = re.compile(rb"[\w.%+-]+=")
 
 
+# What the parser's words mean, where the field is not searched or not found.
+_WORDS = {
+    "surrogate": "a text holds half of a surrogate pair; send both halves, or the character in UTF-8",
+    "infinity": "a number is too large; send a smaller one",
+    "depth limit": "it is nested too deeply; send a flatter object",
+}
+
+
 def not_json(raw: bytes | str, error: orjson.JSONDecodeError) -> BadInput:
     """The error to raise for a body that orjson has refused."""
-    return _wrong_bytes(raw) or _wrong_value(raw) or BadInput(f"The body is not JSON: {error}.")
+    known = _wrong_bytes(raw) or _wrong_value(raw)
+    if known is not None:
+        return known
+    where = f"line {error.lineno} column {error.colno}"
+    for word, problem in _WORDS.items():
+        if word in error.msg:
+            return BadInput(f"The body is not JSON: {problem} ({where}).")
+    return BadInput(f"The body is not JSON: {error}.")
 
 
 def _wrong_bytes(raw: bytes | str) -> BadInput | None:
