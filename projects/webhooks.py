@@ -171,6 +171,9 @@ def _has_signature(webhook_secret: str, body: bytes, headers: Mapping[str, str])
     for header, algorithm in _SIGNATURE_HEADERS:
         sent = headers.get(header)
         if sent is not None:
+            if sent.startswith("sha256="):
+                # Some hosts send it in the header that GitHub has for SHA-1.
+                algorithm = "sha256"
             expected = hmac.new(secret, body, getattr(hashlib, algorithm)).hexdigest()
             return hmac.compare_digest(sent.removeprefix(f"{algorithm}=").lower().encode(), expected.encode())
     token = headers.get(_TOKEN_HEADER)

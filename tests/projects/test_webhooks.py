@@ -332,6 +332,14 @@ def test_what_is_ignored_says_why(api, project, change, headers, message):
     assert version() == "old"
 
 
+def test_a_host_that_is_not_understood_is_told_so_by_its_signature(api, project):
+    headers = lambda raw: {"X-Event-Key": "repo:push", "X-Hub-Signature": f"sha256={sign(raw)}"}  # noqa: E731
+    answer = deliver(api, {"push": {"changes": []}, "repository": GITHUB["repository"]}, headers)
+    assert answer.status == 200
+    assert answer.message.startswith('Ignored: X-Event-Key "repo:push" is no event of GitHub, ')
+    assert version() == "old"
+
+
 def test_the_branches_that_would_count(api, project):
     ProjectFactory(git_repo="octocat/Hello-World", webhook_secret=SECRET, production_branch="live")
     ProjectFactory(git_repo="octocat/Hello-World", webhook_secret="another", production_branch="unknown")
