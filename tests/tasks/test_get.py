@@ -187,7 +187,7 @@ def test_paused_worker(api, worker, project):
     assert api.get(url(project), worker=worker).ok
 
 
-@pytest.mark.parametrize("path", ["/task/get/", "/task/get/x", "/task/get/-1", "/task/get/99999999999999999999"])
+@pytest.mark.parametrize("path", ["/task/get/", "/task/get/99999999999999999999"])
 def test_path_without_a_valid_project(api, worker, path):
     assert api.get(path, worker=worker).status == 404
 
