@@ -12,7 +12,7 @@ from benchmarks.server import BenchmarkError, Tracker, run
 from tracker.postgres.server import DATABASE, USER, binaries
 
 # A lease without a task leaves no row for \gset, which aborts pgbench.
-LEASE = r"SELECT id AS task FROM queue_lease(:worker, :digest, :project, 1) WHERE id IS NOT NULL \gset"
+LEASE = r"SELECT id AS task FROM queue_lease_bounded(:worker, :digest, :project, 1) WHERE id IS NOT NULL \gset"
 RELEASE = "SELECT outcome FROM queue_release(:worker, :digest, :task, 0, 1);"
 SUBMIT = "SELECT outcome, id FROM queue_submit(:worker, :digest, :project, :recipe, 0, 0, 0, NULL, 0);"
 
@@ -22,12 +22,12 @@ SELECT array_agg(id) AS tasks, array_agg(0) AS results, array_agg(1) AS verifica
        array_agg(NULL::uuid) AS leases
 FROM {call} WHERE id IS NOT NULL \gset
 """
-LEASE_MANY = _KEPT.format(call="queue_lease(:worker, :digest, :project, :size)")
+LEASE_MANY = _KEPT.format(call="queue_lease_bounded(:worker, :digest, :project, :size)")
 RELEASE_MANY = (
     "SELECT outcome, missing FROM queue_release_many(:worker, :digest, :tasks, :results, :verifications, :leases);"
 )
 EXCHANGE = _KEPT.format(
-    call="queue_exchange(:worker, :digest, :project, :size, :tasks, :results, :verifications, :leases)"
+    call="queue_exchange_bounded(:worker, :digest, :project, :size, :tasks, :results, :verifications, :leases)"
 )
 
 # Each client makes the arrays once, in its first transaction.

@@ -33,6 +33,9 @@ LOWEST_RATE, HIGHEST_RATE = 1e-6, 1e9
 LONGEST_RETENTION_DAYS = 36_500
 
 
+#: Bytes in UTF-8: each leased task comes with it.
+LONGEST_MOTD = 10_000
+
 #: The secret for the workers of a project in which nobody has set one.
 NO_SECRET = "{}"  # noqa: S105
 
@@ -48,6 +51,12 @@ def check_rate(rate: float) -> None:
         raise ValidationError(f"must be 0 (unlimited) or a number of tasks per second, not {rate}.")
     if rate > HIGHEST_RATE or 0 < rate < LOWEST_RATE:
         raise ValidationError(f"must be 0 (unlimited) or from {LOWEST_RATE:f} to {HIGHEST_RATE:.0f}, not {rate}.")
+
+
+def check_motd(motd: str) -> None:
+    """Raise ValidationError for a message that is too long to be sent with each task."""
+    if len(motd.encode()) > LONGEST_MOTD:
+        raise ValidationError("must be at most 10,000 bytes long in UTF-8; link to a page that says more.")
 
 
 class ProjectQuerySet(models.QuerySet["Project"]):
@@ -95,7 +104,7 @@ class Project(models.Model):
         default="",
         help_text="pushes to it set the version; empty: the repository's default branch, or master, or main",
     )
-    motd = models.TextField("message of the day", blank=True, default="")
+    motd = models.TextField("message of the day", blank=True, default="", validators=[check_motd])
     public = models.BooleanField(default=False, help_text="every worker may lease")
     hidden = models.BooleanField(default=False, help_text="nobody without a role or a grant learns that it exists")
     paused = models.BooleanField(default=False, help_text="no task is leased")
@@ -115,6 +124,11 @@ class Project(models.Model):
         default=3600,
         validators=[MinValueValidator(1)],
         help_text="how long a lease lasts for tasks whose own max_assign_time is 0",
+    )
+    max_leases = models.PositiveIntegerField(
+        default=0,
+        db_default=0,
+        help_text="how many tasks a worker may hold at once, 0 = 1,000 if the project is public, else 10,000",
     )
     retention_days = models.PositiveIntegerField(
         default=7,

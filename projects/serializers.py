@@ -8,13 +8,14 @@ from rest_framework.fields import BooleanField, FloatField, IntegerField
 from accounts.models import User
 from accounts.serializers import ManagerContent, manager_content
 from projects.lookup import ProjectFields
-from projects.models import HIGHEST_RATE, LONGEST_RETENTION_DAYS, LOWEST_RATE, Project, Snapshot
+from projects.models import HIGHEST_RATE, LONGEST_MOTD, LONGEST_RETENTION_DAYS, LOWEST_RATE, Project, Snapshot
 from projects.roles import ALL_ROLES, Role
 from tracker.api.description import Content
 from tracker.api.fields import INT32, INT64, Flag, Id, Rate, Text, WholeNumber
 from tracker.api.serializers import RequestSerializer
 
 NAME_HELP = "Unique, whatever its case: see Names."
+MAX_LEASES_HELP = "How many tasks a worker may hold at once; 0: 1,000 if the project is public, else 10,000."
 RATE_HELP = f"Tasks per second, {LOWEST_RATE:f} or more; 0, or more than {HIGHEST_RATE:.0f}: unlimited, read back as 0."
 
 
@@ -26,7 +27,7 @@ class _Settings(RequestSerializer):
         longest=200, required=False, help_text="Pushes to it set `version`; empty: the default branch."
     )
     priority = WholeNumber(low=0, high=INT32[1], required=False, help_text="Higher is leased from first.")
-    motd = Text(required=False, help_text="A message of the day.")
+    motd = Text(required=False, help_text=f"A message of the day, of at most {LONGEST_MOTD} bytes in UTF-8.")
     public = Flag(required=False, help_text="Every worker may lease. Only a tracker admin may change this.")
     hidden = Flag(
         required=False, help_text="Only managers with READ and workers with a grant know of it. Excludes `public`."
@@ -46,6 +47,7 @@ class _Settings(RequestSerializer):
     lease_seconds = WholeNumber(
         low=1, high=INT32[1], required=False, help_text="Duration of a lease if the task's max_assign_time is 0."
     )
+    max_leases = WholeNumber(low=0, high=INT32[1], required=False, help_text=MAX_LEASES_HELP)
     retention_days = WholeNumber(
         low=0, high=LONGEST_RETENTION_DAYS, required=False, help_text="How many days closed tasks are kept."
     )
@@ -111,6 +113,7 @@ class ProjectContent(Content):
 
 
 class ProjectTwiceContent(ProjectContent):
+    max_leases = IntegerField(help_text=MAX_LEASES_HELP)
     project = ProjectContent(help_text="The same fields again.")
 
 

@@ -74,6 +74,8 @@ def update_project(*, manager: "User", project: Project, chain_id: int | None = 
     if changes.get("name") == project.name:
         # Clients send all fields. A stored name stays valid, whatever the rules for new ones are.
         del changes["name"]
+    if changes.get("motd") == project.motd:
+        del changes["motd"]
     _check_columns(changes)
     if chain_id == 0 and project.chain_id and not known_chains(manager, [project]):
         chain_id = None

@@ -44,7 +44,7 @@ class GetProjectView(ApiView):
     def get(self, request: Request, project_id: int) -> Envelope:
         project = visible_project(request, project_id)
         content = project_content(project, known=access.known_chains(viewer_of(request), [project]))
-        return Envelope({**content, "project": content})
+        return Envelope({**content, "max_leases": project.max_leases, "project": content})
 
 
 class ListProjectsView(ApiView):

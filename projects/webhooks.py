@@ -9,10 +9,9 @@ import hmac
 import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
-from urllib.parse import parse_qs
 
 from projects.models import Project
-from tracker.api.body import parse_json
+from tracker.api.body import first_field, parse_json
 from tracker.api.errors import BadInput, Forbidden, InvalidField
 from tracker.api.fields import quoted, shown
 
@@ -110,10 +109,7 @@ def receive(*, body: bytes, headers: Mapping[str, str]) -> Received:
 
 def _read(body: bytes) -> Push:
     """The push in a body: JSON, or a form with JSON in it, as GitHub can be configured to send. Raises BadInput."""
-    raw: bytes | str = body
-    if body.startswith(b"payload="):
-        raw = parse_qs(body.decode(errors="replace"), keep_blank_values=True)["payload"][0]
-    payload = parse_json(raw)
+    payload = parse_json(first_field(body) if body.startswith(b"payload=") else body)
     repository = _text(payload, "project", "path_with_namespace") or _text(payload, "repository", "full_name")
     if repository is None or "\0" in repository or len(repository) > _LONGEST_REPOSITORY:
         raise BadInput(

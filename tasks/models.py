@@ -107,6 +107,8 @@ class Task(models.Model):
                 condition=READY & ~Q(voters=[]),
             ),
             models.Index(fields=["project", "lease_expires"], name="task_leased", condition=LEASED),
+            # For counting the leases of one worker.
+            models.Index(fields=["project", "assignee", "lease_expires"], name="task_held", condition=LEASED),
             models.Index(fields=["project", "id"], name="task_failed", condition=Q(status=2)),
             # For counting and listing the tasks that await further verifications.
             models.Index(fields=["project", "id"], name="task_awaiting", condition=Q(status=1) & ~Q(voters=[])),

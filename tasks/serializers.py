@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
+from django.conf import settings
 from rest_framework.fields import BooleanField, CharField, ChoiceField, FloatField, IntegerField, ListField, UUIDField
 
 from projects.serializers import ProjectContent, project_content
@@ -29,9 +30,34 @@ from tracker.api.serializers import RequestSerializer
 Item = TypeVar("Item")
 
 
+class Recipe(Text):
+    """The recipe of a task, of at most MAX_RECIPE_BYTES bytes in UTF-8."""
+
+    def parse(self, value: Any) -> str:
+        recipe = super().parse(value)
+        problem = problem_with_recipe(recipe)
+        if problem is not None:
+            raise WrongValue(problem)
+        return recipe
+
+
+def problem_with_recipe(recipe: str) -> str | None:
+    """What is wrong with the length of a recipe; None if nothing is."""
+    most = settings.MAX_RECIPE_BYTES
+    # A character has at most four bytes; most recipes need not be encoded to see that they are short.
+    if 4 * len(recipe) <= most or (size := len(recipe.encode())) <= most:
+        return None
+    return f"must be at most {most} bytes long in UTF-8, not {size}; put what is longer where workers can fetch it."
+
+
 class SubmitRequest(RequestSerializer):
     project = Id()
-    recipe = Text(shortest=1, help_text="What to do, in a form that your workers understand.")
+    recipe = Recipe(
+        shortest=1,
+        help_text=(
+            f"What to do, in a form that your workers understand. At most {settings.MAX_RECIPE_BYTES} bytes in UTF-8."
+        ),
+    )
     max_retries = WholeNumber(
         low=0, high=INT32[1], default=0, help_text="FAILs after which the task is FAILED; 0 means 1."
     )
@@ -71,9 +97,12 @@ WAIT = WholeNumber(
 )
 
 
+LEASE_COUNT = f"Lease up to this many, as long as they have no more than {settings.MAX_BATCH_BYTES} bytes together"
+
+
 class LeaseQuery(RequestSerializer):
     count = WholeNumber(
-        low=1, high=BATCH_LIMIT, required=False, help_text="Lease up to this many, returned as `tasks`, not `task`."
+        low=1, high=BATCH_LIMIT, required=False, help_text=LEASE_COUNT + ", returned as `tasks`, not `task`."
     )
     wait = WAIT
 
@@ -93,7 +122,7 @@ class Reports(WireField, ListField):
 
 class ExchangeRequest(RequestSerializer):
     project = Id()
-    count = WholeNumber(low=1, high=BATCH_LIMIT, help_text="Lease up to this many.")
+    count = WholeNumber(low=1, high=BATCH_LIMIT, help_text=LEASE_COUNT + ".")
     releases = Reports(required=False, help_text="What to report before leasing.")
     wait = WAIT
 
@@ -112,7 +141,7 @@ BULK_SUBMIT = _array_or("requests", _items("SubmitRequest", BULK_LIMIT))
 BULK_RELEASE = _array_or("releases", _items("ReleaseRequest", BATCH_LIMIT))
 
 # Why no task was leased.
-REASONS = ["empty", "project_paused", "no_access", "verified_all"]
+REASONS = ["empty", "project_paused", "no_access", "verified_all", "too_many_leases"]
 
 
 class TaskContent(Content):

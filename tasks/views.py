@@ -105,7 +105,7 @@ class GetAnyTaskView(CallerView):
         ),
         query=LeaseQuery,
         content=LeasedContent,
-        refusal={"reason": ChoiceField(["empty"])},
+        refusal={"reason": ChoiceField(["empty", "too_many_leases"])},
         errors={403: None, 429: None},
     )
     def get(self, request: Request) -> Envelope:

@@ -156,6 +156,9 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
 MAX_BODY_BYTES = env.whole_number("MAX_BODY_BYTES", 1024 * 1024, low=1024)
 MAX_WEBHOOK_BODY_BYTES = env.whole_number("MAX_WEBHOOK_BODY_BYTES", 5 * 1024 * 1024, low=1024)
 MAX_BULK_BODY_BYTES = env.whole_number("MAX_BULK_BODY_BYTES", 16 * 1024 * 1024, low=1024)
+# Maximum bytes, in UTF-8, of a recipe, and of the tasks of one lease, of which one always comes.
+MAX_RECIPE_BYTES = env.whole_number("MAX_RECIPE_BYTES", 256 * 1024, low=1)
+MAX_BATCH_BYTES = env.whole_number("MAX_BATCH_BYTES", 16 * 1024 * 1024, low=1024)
 
 # Django reads a form completely before a view sees it; webui.middleware.limited_forms refuses larger ones before.
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BULK_BODY_BYTES

@@ -28,6 +28,7 @@ TEXTS = (
     _('"unassigned" is reserved; choose another.'),
     _("a project can't be public and hidden at once."),
     _("a project with this name already exists; choose another."),
+    _("must be at most 10,000 bytes long in UTF-8; link to a page that says more."),
     _("must be one line of visible characters, without control, format or direction characters."),
     _("must not begin or end with a blank."),
     _("must not mix letters of different scripts, such as Latin and Cyrillic, which look alike."),

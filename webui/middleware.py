@@ -3,12 +3,14 @@
 from collections.abc import Callable
 
 from django.conf import settings
+from django.core.exceptions import SuspiciousOperation
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, UnreadablePostError
+from django.http.multipartparser import MultiPartParserError
 from django.middleware.locale import LocaleMiddleware
 from django.utils import translation
 
-from tracker.api.body import BrokenBody, announced_bytes
-from tracker.api.errors import ApiError, TooLarge, database_away, is_database_away
+from tracker.api.body import BrokenBody, announced_bytes, parsing
+from tracker.api.errors import ApiError, BadInput, Busy, TooLarge, database_away, is_database_away
 from webui.errors import MethodNotAllowed, error_response, to_login
 
 # Everything is loaded from this origin. Inline styles are allowed, since the colours of charts are computed.
@@ -69,21 +71,30 @@ class PageLocaleMiddleware(LocaleMiddleware):
 
 
 def limited_forms(get_response: GetResponse) -> GetResponse:
-    """Middleware: read the form posted to a page, with the API's limits on its size."""
+    """Middleware: read the form posted to a page, with the API's limits on its size.
+
+    Only a form with files may be large: they go to temporary files, while a field takes many times its size in memory.
+    """
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
         if request.method != "POST" or not request.path.endswith("/"):
             return get_response(request)
-        is_upload = request.path.endswith("/console/")
+        is_upload = request.path.endswith("/console/") and request.content_type == "multipart/form-data"
         most = settings.MAX_BULK_BODY_BYTES + settings.MAX_BODY_BYTES if is_upload else settings.MAX_BODY_BYTES
         announced = announced_bytes(request) or 0
         if announced > most:
             return error_response(request, TooLarge())
         try:
-            # Views then find it parsed.
-            _ = request.POST
+            with parsing(announced):
+                # Views then find it parsed.
+                _ = request.POST
         except UnreadablePostError:
             return error_response(request, BrokenBody())
+        except Busy as error:
+            return error_response(request, error)
+        except (SuspiciousOperation, MultiPartParserError):
+            # Too many fields or files, or one that is too long for the memory.
+            return error_response(request, BadInput())
         return get_response(request)
 
     return middleware

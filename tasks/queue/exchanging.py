@@ -40,9 +40,9 @@ def exchange(
 
 
 EXCHANGE = """
-SELECT * FROM queue_exchange(
+SELECT * FROM queue_exchange_bounded(
     %(worker)s, %(digest)s, %(project)s, %(count)s,
     %(task_id)s::bigint[], %(result)s::int[], %(verification)s::bigint[], %(lease)s::uuid[],
-    %(after_priority)s, %(after_id)s
+    %(after_priority)s, %(after_id)s, %(most_bytes)s, %(allowed)s
 )
 """

@@ -1,14 +1,18 @@
 """Leasing tasks."""
 
 import time
+from dataclasses import dataclass, field
 from typing import Any
 
+from django.conf import settings
 from django.db import DatabaseError
 
 from projects.lookup import NoSuchProject, ProjectFields
 from projects.models import Project, RateBucket
 from tasks.queue.calls import identity, refuse
 from tasks.queue.frontier import Frontier
+from tasks.queue.functions.lease import OVERHEAD
+from tasks.queue.holding import Allowances
 from tasks.queue.types import Leased, LeasedTask, WorkerPaused
 from tasks.queue.waiting import waited
 from tracker import db
@@ -18,9 +22,10 @@ from workers.identity import Caller
 from workers.models import Worker
 
 _frontier = Frontier()
+_allowances = Allowances()
 
 # Offsets in a row of LEASE: where the project's columns begin, the task's, and those that only EXCHANGE has.
-_PROJECT, _TASK, _MORE = 4, 17, 28
+_PROJECT, _TASK, _MORE = 6, 19, 30
 
 _PROJECTS_AT_ONCE = 8
 
@@ -33,14 +38,17 @@ def lease(*, worker: Caller, project: Project) -> Steps[LeasedTask | None]:
 
 
 @stepwise
-def lease_many(*, worker: Caller, project_id: int, count: int, wait: float = 0.0) -> Steps[Leased]:
+def lease_many(
+    *, worker: Caller, project_id: int, count: int, wait: float = 0.0, most_bytes: int | None = None
+) -> Steps[Leased]:
     """Lease up to `count` of the project's tasks. If there is none, wait for one, for at most so many seconds.
 
-    Raises UnknownWorker, NoSuchProject (also if the project is hidden from the worker), WorkerPaused and RateLimited.
+    A batch ends early where its tasks have `most_bytes`, by default MAX_BATCH_BYTES. Raises UnknownWorker,
+    NoSuchProject (also if the project is hidden from the worker), WorkerPaused and RateLimited.
     """
 
     def attempt() -> Steps[Leased]:
-        return try_lease(worker, project_id, count)
+        return try_lease(worker, project_id, count, most_bytes=most_bytes)
 
     if wait:
         leased = yield from waited(attempt, worker=worker, project_id=project_id, count=count, seconds=wait)
@@ -68,52 +76,76 @@ def lease_anywhere(*, worker: Worker, count: int, wait: float = 0.0) -> Steps[Le
     return (yield from attempt())
 
 
+@dataclass
+class _Gathered:
+    """What a lease from any project has got so far: the tasks with their bytes, and why it got none of others."""
+
+    tasks: list[LeasedTask] = field(default_factory=list)
+    bytes: int = 0
+    refusals: list[RateLimited] = field(default_factory=list)
+    reasons: set[str | None] = field(default_factory=set)
+
+
 def _lease_anywhere(worker: Worker, count: int) -> Steps[Leased]:
-    tasks: list[LeasedTask] = []
-    refusals: list[RateLimited] = []
+    gathered = _Gathered()
     tried: list[int] = []
-    while len(tasks) < count:
+    while len(gathered.tasks) < count:
         values = {"worker": worker.pk, "tried": tried, "limit": _PROJECTS_AT_ONCE}
         found = yield Query(PROJECTS_WITH_WORK, values)
         if not found:
             break
         tried += [project_id for (project_id,) in found]
-        if not (yield from _lease_from(tried[-len(found) :], worker, count, tasks, refusals)):
+        if not (yield from _lease_from(tried[-len(found) :], worker, count, gathered)):
             break
-    if refusals and not tasks:
-        raise min(refusals, key=lambda error: error.delay)
-    return Leased(tasks, None if tasks else "empty")
+    if gathered.tasks:
+        return Leased(gathered.tasks)
+    if gathered.refusals:
+        raise min(gathered.refusals, key=lambda error: error.delay)
+    return Leased([], "too_many_leases" if "too_many_leases" in gathered.reasons else "empty")
 
 
-def _lease_from(
-    projects: list[int], worker: Worker, count: int, tasks: list[LeasedTask], refusals: list[RateLimited]
-) -> Steps[bool]:
+def _lease_from(projects: list[int], worker: Worker, count: int, gathered: _Gathered) -> Steps[bool]:
     """Lease from one project after the other until there are `count` tasks. Returns whether to go on with others."""
     for project_id in projects:
+        left, left_bytes = count - len(gathered.tasks), settings.MAX_BATCH_BYTES - gathered.bytes
         try:
-            leased = yield from lease_many.steps(worker=worker, project_id=project_id, count=count - len(tasks))
+            leased = yield from lease_many.steps(
+                worker=worker, project_id=project_id, count=left, most_bytes=left_bytes
+            )
         except RateLimited as error:
-            refusals.append(error)
+            gathered.refusals.append(error)
         except NoSuchProject:
             # It was deleted or hidden in the meantime.
             continue
         except (ApiError, DatabaseError):
             # The worker already holds the tasks leased so far, so it has to learn of them.
-            if not tasks:
+            if not gathered.tasks:
                 raise
             return False
         else:
-            tasks += leased.tasks
-        if len(tasks) == count:
-            return False
+            gathered.tasks += leased.tasks
+            gathered.reasons.add(leased.reason)
+            if leased.filled or len(gathered.tasks) == count:
+                return False
+            gathered.bytes += sum(map(_bytes_of, leased.tasks))
+            if gathered.bytes >= settings.MAX_BATCH_BYTES:
+                return False
     return True
 
 
-def try_lease(worker: Caller, project_id: int, count: int) -> Steps[Leased]:
-    """Lease now; every refusal is a reason."""
+def _bytes_of(task: LeasedTask) -> int:
+    """The task's part in a batch, as queue_lease_bounded reckons it."""
+    project = task.project
+    texts = task.recipe, project.name, project.clone_url, project.git_repo, project.version, project.motd
+    return OVERHEAD + sum(len(text.encode()) for text in texts)
+
+
+def try_lease(worker: Caller, project_id: int, count: int, *, most_bytes: int | None = None) -> Steps[Leased]:
+    """Lease now; every refusal is a reason. `most_bytes` instead of MAX_BATCH_BYTES."""
     # A batch is worth a statement, and a connection, of its own.
     group = LEASES if count == 1 else None
-    leased, _ = yield from run_lease(LEASE, worker, project_id, count, {}, group=group)
+    values = {} if most_bytes is None else {"most_bytes": most_bytes}
+    leased, _ = yield from run_lease(LEASE, worker, project_id, count, values, group=group)
     return leased
 
 
@@ -129,22 +161,24 @@ def run_lease(
     """Run a statement that leases. Returns the tasks or the reason, and the last row's columns from _MORE on."""
     after_priority, after_id = _frontier.after(project_id)
     place = {"project": project_id, "count": count, "after_priority": after_priority, "after_id": after_id}
+    limits = {"most_bytes": settings.MAX_BATCH_BYTES, "allowed": _allowances.of(worker.pk, project_id)}
     began = time.monotonic()
-    *rows, last = yield Query(statement, {**identity(worker), **values, **place}, again=True, group=group)
+    *rows, last = yield Query(statement, {**identity(worker), **limits, **values, **place}, again=True, group=group)
     seconds = time.monotonic() - began
-    outcome, delay, pages, last_fresh = last[:_PROJECT]
+    outcome, delay, pages, last_fresh, allowed, counted = last[:_PROJECT]
     project = ProjectFields(*last[_PROJECT:_TASK])
     tasks = [LeasedTask._make((*row[_TASK:_MORE], project)) for row in rows]
     tasks.sort(key=lambda task: (-task.priority, task.id))
     if pages is not None and (last_fresh is not None or not tasks):
         reached = next(((task.priority, task.id) for task in tasks if task.id == last_fresh), None)
         _frontier.note(project_id, place=reached, pages=pages, seconds=seconds)
-    return Leased(tasks, None if tasks else outcome, delay), last[_MORE:]
+    _allowances.note(worker.pk, project_id, allowed=allowed, pages=counted or 0, seconds=seconds, taken=len(tasks))
+    return Leased(tasks, None if tasks else outcome, delay, filled=outcome == "filled"), last[_MORE:]
 
 
 LEASE = """
-SELECT * FROM queue_lease(
-    %(worker)s, %(digest)s, %(project)s, %(count)s, %(after_priority)s, %(after_id)s
+SELECT * FROM queue_lease_bounded(
+    %(worker)s, %(digest)s, %(project)s, %(count)s, %(after_priority)s, %(after_id)s, false, %(most_bytes)s, %(allowed)s
 )
 """
 
@@ -154,13 +188,15 @@ LEASES = Group(
 SELECT call.position, leased.*
 FROM unnest(
     %(position)s::int[], %(worker)s::bigint[], %(digest)s::bytea[], %(project)s::bigint[], %(count)s::int[],
-    %(after_priority)s::int[], %(after_id)s::bigint[]
-) AS call (position, worker, digest, project, count, after_priority, after_id)
-CROSS JOIN LATERAL queue_lease(
-    call.worker, call.digest, call.project, call.count, call.after_priority, call.after_id
+    %(after_priority)s::int[], %(after_id)s::bigint[], %(most_bytes)s::bigint[], %(allowed)s::bigint[]
+) AS call (position, worker, digest, project, count, after_priority, after_id, most_bytes, allowed)
+CROSS JOIN LATERAL queue_lease_bounded(
+    call.worker, call.digest, call.project, call.count, call.after_priority, call.after_id, false,
+    call.most_bytes, call.allowed
 ) AS leased
 """,
-    order=lambda values: values["project"],
+    # A lease may lock the project's bucket and, after that, its worker in the project.
+    order=lambda values: (values["project"], values["worker"]),
 )
 
 # The next projects to try for a worker that takes tasks from any: those that it may lease from and that have a task to

@@ -59,15 +59,16 @@ class LeasedTask(NamedTuple):
 class Leased(NamedTuple):
     """The leased tasks, in the order of leasing, or the reason why there are none.
 
-    `reason` is empty, verified_all, project_paused or no_access; after an exchange also worker_paused or rate_limited.
-    With rate_limited, `delay` is the number of seconds to wait. `waited`: it waited for a task for as long as it was
-    asked to.
+    `reason` is empty, verified_all, project_paused, no_access or too_many_leases; after an exchange also worker_paused
+    or rate_limited. With rate_limited, `delay` is the number of seconds to wait. `waited`: it waited for a task for as
+    long as it was asked to. `filled`: there are more tasks, but these have as many bytes as a batch may have.
     """
 
     tasks: list[LeasedTask]
     reason: str | None = None
     delay: float | None = None
     waited: bool = False
+    filled: bool = False
 
 
 class Report(NamedTuple):

@@ -98,6 +98,7 @@ def test_taken_name(as_manager):
         ("assign_rate", "fast"),
         ("submit_rate", 1e-7),
         ("motd", []),
+        ("motd", "x" * 10_001),
         ("lease_seconds", 0),
         ("retention_days", -1),
     ],

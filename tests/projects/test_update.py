@@ -53,6 +53,28 @@ def test_it_works(as_manager, mine):
     assert stored(mine) == before | changes | {"name_key": "new"}
 
 
+def test_message_of_the_day_is_bounded(as_manager, mine):
+    """Each task comes with it. A longer one from before stays, also when it is sent back, until it is changed."""
+    assert update(as_manager, mine, motd="€" * 3_333).ok
+    answer = update(as_manager, mine, motd="€" * 3_334, paused=True)
+    assert answer.status == 400
+    assert answer.message.startswith("motd: must be at most 10,000 bytes")
+    assert stored(mine)["paused"] is False
+    Project.objects.filter(pk=mine.pk).update(motd="x" * 20_000)
+    assert update(as_manager, mine, motd="x" * 20_000, paused=True).ok
+    assert update(as_manager, mine, motd="x" * 19_999).status == 400
+    assert (stored(mine)["motd"], stored(mine)["paused"]) == ("x" * 20_000, True)
+
+
+def test_leases_of_a_worker(as_manager, mine):
+    assert update(as_manager, mine, max_leases=7).ok
+    assert as_manager.get(f"/project/get/{mine.pk}").content["max_leases"] == 7
+    for value in (-1, 2**31, "5", True):
+        answer = update(as_manager, mine, max_leases=value)
+        assert (answer.status, answer.message.partition(":")[0]) == (400, "max_leases")
+    assert stored(mine)["max_leases"] == 7
+
+
 def test_fields_that_are_not_sent_stay(as_manager, mine):
     before = stored(mine)
     assert update(as_manager, mine, paused=True).ok

@@ -2,13 +2,15 @@
 
 import hashlib
 import hmac
-from urllib.parse import urlencode
+import tracemalloc
+from urllib.parse import quote_plus, urlencode
 
 import orjson
 import pytest
 
 from projects.models import Project
 from tests.factories import ProjectFactory, TaskFactory
+from tracker.api import body
 
 pytestmark = pytest.mark.django_db
 
@@ -232,6 +234,34 @@ def test_refuses(api, project, raw, problem):
     assert answer.status == 400
     assert problem in answer.message
     assert version() == "old"
+
+
+def test_a_form_of_many_fields_costs_little(api, project):
+    """Only the first is looked at, and its escapes are undone in parts."""
+    form = b"payload=" + quote_plus(orjson.dumps(GITHUB | {"filler": "Ü%+& " * 50_000})).encode()
+    tracemalloc.start()
+    try:
+        answer = deliver(api, form + b"&a" * 1_000_000)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert answer.content == {"updated_projects": 1}
+    assert version() == AFTER
+    assert peak < 10 * (len(form) + 2_000_000)
+
+
+@pytest.mark.parametrize("shift", range(4))
+def test_no_escape_is_cut_in_two(shift):
+    raw = b"x" * shift + "Ü€".encode() * 50_000
+    assert body.first_field(b"payload=" + quote_plus(raw).encode() + b"&a=b") == raw
+    assert body.first_field(b"payload=%" + b"%4" * 70_000 + b"%") == b"%" + b"%4" * 70_000 + b"%"
+
+
+def test_one_large_form_at_a_time(api, project, settings, monkeypatch):
+    settings.MAX_BODY_BYTES = 100
+    monkeypatch.setattr(body, "LARGE_PARSE_SECONDS", 0.01)
+    with body._large_parse:
+        assert deliver(api, b"payload=" + b"%7B" * 100).status == 503
 
 
 def test_projects_without_a_repository_match_nothing(api):

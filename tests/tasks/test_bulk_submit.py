@@ -171,6 +171,14 @@ def test_large_body_needs_submit_in_some_project(api, worker, submitter, item, s
     assert api.post(URL, batch, worker=submitter).content["created"] == 20
 
 
+def test_recipes_are_bounded(api, submitter, item, settings):
+    settings.MAX_RECIPE_BYTES = 10
+    answer = api.post(URL, [item(1), item(2) | {"recipe": "x" * 11}], worker=submitter)
+    assert answer.status == 400
+    assert answer.message.startswith("Item 1: recipe: must be at most 10 bytes")
+    assert not Task.objects.exists()
+
+
 def test_one_large_body_at_a_time(api, submitter, item, settings, monkeypatch):
     settings.MAX_BODY_BYTES = 100
     monkeypatch.setattr(body, "LARGE_PARSE_SECONDS", 0.01)

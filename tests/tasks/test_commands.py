@@ -241,6 +241,14 @@ def test_error_names_the_line_and_stores_nothing(submit, content, name, line, pr
     assert not Task.objects.exists()
 
 
+def test_recipes_are_bounded(submit, settings):
+    settings.MAX_RECIPE_BYTES = 10
+    for name, line in (("a.txt", "x" * 11), ("a.jsonl", '{"recipe": "xxxxxxxxxxx"}')):
+        with pytest.raises(CommandError, match="line 1: recipe: must be at most 10 bytes"):
+            submit(line, name=name)
+    assert not Task.objects.exists()
+
+
 @pytest.mark.parametrize(
     "argument", ["--priority=40000", "--max-retries=-1", f"--max-assign-time={2**31}", "--verification-count=-1"]
 )

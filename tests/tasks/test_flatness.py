@@ -11,9 +11,10 @@ import psycopg2
 import pytest
 from django.db import connection, transaction
 
+from projects.models import Project
 from tasks import queue
 from tasks.models import Task
-from tasks.queue import frontier
+from tasks.queue import frontier, holding
 from tests.factories import SOMEBODY, ProjectFactory, expire, grant, register
 from tests.processes import eventually
 from tracker import db
@@ -211,11 +212,13 @@ class TestDeadEntries:
     def clock(self, monkeypatch):
         clock = Clock()
         monkeypatch.setattr("tasks.queue.leasing._frontier", frontier.Frontier(clock))
+        monkeypatch.setattr("tasks.queue.leasing._allowances", holding.Allowances(clock))
         return clock
 
     @pytest.fixture
     def worn(self, caller, project, clock):
         """The queue after so many leases that none of their traces could be removed."""
+        Project.objects.filter(pk=project.pk).update(max_leases=2 * MANY)
         fill(project)
         with old_snapshot():
             with connection.cursor() as cursor:

@@ -20,6 +20,16 @@ def body(project):
     return {"project": project.pk, "recipe": "test recipe"}
 
 
+@pytest.mark.parametrize("recipe", ["x" * 101, "€" * 34, "🚀" * 26])
+def test_recipe_is_bounded(both_doors, submitter, body, settings, recipe):
+    settings.MAX_RECIPE_BYTES = 100
+    answer = both_doors.post(URL, body | {"recipe": recipe}, worker=submitter)
+    assert answer.status == 400
+    assert answer.message.startswith("recipe: must be at most 100 bytes long in UTF-8, not 10")
+    assert not Task.objects.exists()
+    assert both_doors.post(URL, body | {"recipe": recipe[:-1]}, worker=submitter).ok
+
+
 def test_it_works(api, submitter, project):
     answer = api.post(
         URL,

@@ -159,6 +159,16 @@ def test_a_worker_that_is_deleted_meanwhile(worker, project):
     assert [type(one) for one in meanwhile([waiting(worker, project)], change)] == [UnknownWorker]
 
 
+@pytest.mark.parametrize("anywhere", [False, True])
+def test_nobody_waits_at_its_limit(anywhere, worker):
+    project = ProjectFactory(max_leases=1)
+    TaskFactory.create_batch(2, project=project)
+    queue.lease(worker=worker.worker, project=project)
+    anything = queue.lease_anywhere.steps(worker=worker.worker, count=1, wait=LONG)
+    (leased,) = meanwhile([anything if anywhere else waiting(worker, project)])
+    assert (leased.reason, leased.waited) == ("too_many_leases", False)
+
+
 def test_nobody_waits_without_access(worker):
     project = ProjectFactory(public=False)
     (leased,) = meanwhile([waiting(worker, project)])

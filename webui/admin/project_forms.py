@@ -75,6 +75,8 @@ class ProjectAdminForm(forms.ModelForm):
         if is_stored_name(self.cleaned_data.get("name"), self.initial.get("name")):
             # A stored name stays valid, whatever the rules for new ones are.
             given.discard("name")
+        if "motd" not in self.changed_data:
+            given.discard("motd")
         try:
             self.instance.clean_fields(exclude={one.name for one in Project._meta.fields} - given)
         except ValidationError as error:

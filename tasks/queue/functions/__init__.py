@@ -22,7 +22,7 @@ import hashlib
 from typing import Any
 
 from tasks.queue.functions.bucket import CHARGE, WAIT
-from tasks.queue.functions.lease import LEASE, LOCK_VOTED
+from tasks.queue.functions.lease import FITTING, LEASE, LOCK_VOTED
 from tasks.queue.functions.release import EXCHANGE, RELEASE, RELEASE_MANY, SETTLE
 from tasks.queue.functions.submit import STORE_MANY, SUBMIT, SUBMIT_MANY
 
@@ -30,11 +30,12 @@ ALL = {
     "queue_wait": WAIT,
     "queue_charge": CHARGE,
     "queue_lock_voted": LOCK_VOTED,
-    "queue_lease": LEASE,
+    "queue_fitting": FITTING,
+    "queue_lease_bounded": LEASE,
     "queue_settle": SETTLE,
     "queue_release": RELEASE,
     "queue_release_many": RELEASE_MANY,
-    "queue_exchange": EXCHANGE,
+    "queue_exchange_bounded": EXCHANGE,
     "queue_submit": SUBMIT,
     "queue_store_many": STORE_MANY,
     "queue_submit_many": SUBMIT_MANY,

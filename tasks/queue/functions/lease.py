@@ -1,16 +1,29 @@
-"""queue_lease, and its helper for tasks that other workers have verified."""
+"""queue_lease_bounded, and its helpers: for tasks that other workers have verified, and for batches of many bytes."""
 
-from tasks.queue.functions.parts import FIRST, FRESH, IDENTIFIED, IN_ORDER, SALT, VOTED
+from tasks.queue.functions.parts import FIRST, FRESH, IDENTIFIED, IN_ORDER, SALT, SETTINGS, VOTED
 
 # The columns that a lease returns: a row per task, in any order, followed by one with the outcome, the project, and the
 # id of the last leased task that nobody had verified. `assign_time` is in Unix seconds.
 COLUMNS = """
-    outcome text, delay float8, visited bigint, last_fresh bigint,
+    outcome text, delay float8, visited bigint, last_fresh bigint, allowed bigint, counted bigint,
     project_id bigint, project_priority int, name varchar, clone_url varchar, git_repo varchar, version varchar,
     motd text, public bool, hidden bool, chain_id bigint, paused bool, assign_rate float8, submit_rate float8,
     id bigint, priority smallint, assignee_id bigint, retries int, max_retries int, status smallint, recipe text,
     max_assign_time int, verification_count smallint, assign_time bigint, lease text
 """
+
+# How many bytes a task has apart from its recipe and its project's texts.
+OVERHEAD = 700
+
+# A worker's calls wait for each other when so many of the size could exceed its limit.
+TOGETHER = 10
+
+# How many leases a worker may hold at once in a project that doesn't set it itself.
+MOST_LEASES_IN_PUBLIC, MOST_LEASES = 1_000, 10_000
+_MOST_LEASES = f"""
+           CASE WHEN project.max_leases > 0 THEN project.max_leases
+                WHEN project.public THEN {MOST_LEASES_IN_PUBLIC} ELSE {MOST_LEASES} END
+""".strip()
 
 # Leases up to `_wanted` tasks of a project, highest priority first, then oldest. If there are not enough, tasks whose
 # lease has expired follow.
@@ -20,15 +33,24 @@ COLUMNS = """
 # session's old snapshot, each lease would have to skip all of them. `visited` is the number of pages of the index that
 # were read; frontier.py uses it to choose the position.
 #
+# A worker may hold so many leases of a project at once: `max_leases`, or what its kind of project allows. They are
+# counted in the index task_held, not beyond the limit. `allowed` is how many more it could have had, and `counted` the
+# number of pages of the index that were read; holding.py uses them to pass `_allowed`, and then nothing is counted.
+# Near the limit, a worker's calls wait for each other, or together they would exceed it.
+#
+# The tasks of a batch, each with the project, have at most `_most_bytes`; but there is always one. The outcome is
+# `filled` if there would have been more.
+#
 # `chain_id` is null as well if the next project of the chain is hidden from the worker.
 #
 # Unless `_durable`, the commit does not wait for the disk, which is most of what a lease would wait for. If a crash of
 # the database loses a lease, the task is leased twice, which at-least-once delivery allows. The setting lasts until
 # the end of the transaction, so nothing that must not be lost may share a transaction with it.
 LEASE = f"""
-CREATE OR REPLACE FUNCTION queue_lease(
+CREATE OR REPLACE FUNCTION queue_lease_bounded(
     _worker bigint, _digest bytea, _project bigint, _wanted int,
-    _after_priority int = NULL, _after_id bigint = NULL, _durable bool = false
+    _after_priority int = NULL, _after_id bigint = NULL, _durable bool = false,
+    _most_bytes bigint = {16 * 1024 * 1024}, _allowed bigint = NULL
 ) RETURNS TABLE ({COLUMNS})
 {IN_ORDER}
 AS $$
@@ -38,15 +60,22 @@ DECLARE
     _worker_paused bool;
     _granted bool;
     _seconds int;
+    _most_leases bigint;
+    _alone bool := false;
     _any_voted bool;
     _ids bigint[] := '{{}}';
     _fresh bigint[] := '{{}}';
+    _more bigint[];
+    _bytes bigint := 0;
+    _more_bytes bigint;
+    _each bigint;
+    _filled bool := false;
 BEGIN
     IF NOT _durable THEN
         PERFORM set_config('synchronous_commit', 'off', true);
     END IF;
 
-    SELECT worker.paused, coalesce(access.assign OR access.submit, false), project.lease_seconds,
+    SELECT worker.paused, coalesce(access.assign OR access.submit, false), project.lease_seconds, {_MOST_LEASES},
            project.id, project.priority, project.name, project.clone_url, project.git_repo, project.version,
            project.motd, project.public, project.hidden,
            CASE WHEN project.chain_id IS NOT NULL THEN (
@@ -60,7 +89,7 @@ BEGIN
            project.paused, project.assign_rate,
            project.submit_rate,
            coalesce((SELECT true FROM tasks_task AS task WHERE {VOTED} {FIRST} LIMIT 1), false)
-    INTO _worker_paused, _granted, _seconds,
+    INTO _worker_paused, _granted, _seconds, _most_leases,
          project_id, project_priority, name, clone_url, git_repo, version,
          motd, public, hidden, chain_id, paused, assign_rate,
          submit_rate,
@@ -84,20 +113,38 @@ BEGIN
             delay := NULL;
         END IF;
     END IF;
+    IF outcome IS NULL AND _allowed IS NULL THEN
+        counted := pg_stat_get_xact_blocks_fetched('task_held'::regclass);
+        LOOP
+            SELECT _most_leases - count(*) INTO allowed FROM (
+                SELECT FROM tasks_task AS task
+                WHERE task.project_id = _project AND task.assignee_id = _worker AND task.lease_expires > now()
+                LIMIT _most_leases
+            ) AS held;
+            EXIT WHEN _alone OR allowed <= 0 OR allowed >= {TOGETHER} * _wanted;
+            PERFORM pg_advisory_xact_lock(hashint8(_project), hashint8(_worker));
+            _alone := true;
+        END LOOP;
+        counted := pg_stat_get_xact_blocks_fetched('task_held'::regclass) - counted;
+        IF allowed <= 0 THEN
+            outcome := 'too_many_leases';
+        END IF;
+    END IF;
     IF outcome IS NOT NULL THEN
         RETURN NEXT;
         RETURN;
     END IF;
+    _wanted := least(_wanted, coalesce(_allowed, allowed));
 
     IF _any_voted THEN
         _ids := queue_lock_voted(_worker, _project, _wanted, _after_priority, _after_id, true, '{{}}');
     END IF;
     IF _after_id IS NULL THEN
         IF cardinality(_ids) < _wanted THEN
-            _fresh := ARRAY(
-                SELECT task.id FROM tasks_task AS task WHERE {FRESH}
+            SELECT coalesce(array_agg(first.id), '{{}}'), coalesce(sum(first.bytes), 0) INTO _fresh, _bytes FROM (
+                SELECT task.id, octet_length(task.recipe) AS bytes FROM tasks_task AS task WHERE {FRESH}
                 {FIRST} LIMIT _wanted - cardinality(_ids) FOR UPDATE SKIP LOCKED
-            );
+            ) AS first;
         END IF;
         _ids := _ids || _fresh;
         IF cardinality(_ids) < _wanted AND _any_voted THEN
@@ -105,17 +152,20 @@ BEGIN
         END IF;
     ELSE
         IF cardinality(_ids) < _wanted THEN
-            _fresh := ARRAY(
-                SELECT task.id FROM tasks_task AS task WHERE {FRESH}
+            SELECT coalesce(array_agg(first.id), '{{}}'), coalesce(sum(first.bytes), 0) INTO _fresh, _bytes FROM (
+                SELECT task.id, octet_length(task.recipe) AS bytes FROM tasks_task AS task WHERE {FRESH}
                   AND task.priority = _after_priority AND task.id > _after_id
                 {FIRST} LIMIT _wanted - cardinality(_ids) FOR UPDATE SKIP LOCKED
-            );
+            ) AS first;
         END IF;
         IF cardinality(_ids) + cardinality(_fresh) < _wanted THEN
-            _fresh := _fresh || ARRAY(
-                SELECT task.id FROM tasks_task AS task WHERE {FRESH} AND task.priority < _after_priority
+            SELECT coalesce(array_agg(first.id), '{{}}'), coalesce(sum(first.bytes), 0) INTO _more, _more_bytes FROM (
+                SELECT task.id, octet_length(task.recipe) AS bytes FROM tasks_task AS task WHERE {FRESH}
+                  AND task.priority < _after_priority
                 {FIRST} LIMIT _wanted - cardinality(_ids) - cardinality(_fresh) FOR UPDATE SKIP LOCKED
-            );
+            ) AS first;
+            _fresh := _fresh || _more;
+            _bytes := _bytes + _more_bytes;
         END IF;
         _ids := _ids || _fresh;
     END IF;
@@ -128,6 +178,23 @@ BEGIN
         );
     END IF;
 
+    IF cardinality(_ids) > 1 THEN
+        _each := {OVERHEAD} + octet_length(name) + octet_length(clone_url) + octet_length(git_repo)
+            + octet_length(version) + octet_length(motd);
+        IF cardinality(_ids) > cardinality(_fresh) THEN
+            SELECT sum(octet_length(task.recipe)) INTO _bytes FROM tasks_task AS task WHERE task.id = ANY (_ids);
+        END IF;
+        IF _bytes + cardinality(_ids) * _each > _most_bytes THEN
+            _more := queue_fitting(_ids, _each, _most_bytes);
+            _filled := cardinality(_more) < cardinality(_ids);
+            _ids := _more;
+            _fresh := ARRAY(
+                SELECT one.id FROM unnest(_fresh) WITH ORDINALITY AS one (id, place)
+                WHERE one.id = ANY (_ids) ORDER BY one.place
+            );
+        END IF;
+    END IF;
+
     RETURN QUERY
     UPDATE tasks_task AS task
     SET assignee_id = _worker,
@@ -137,7 +204,7 @@ BEGIN
             secs => CASE WHEN task.max_assign_time > 0 THEN task.max_assign_time ELSE _seconds END
         )
     WHERE task.id = ANY (_ids)
-    RETURNING NULL::text, NULL::float8, NULL::bigint, NULL::bigint,
+    RETURNING NULL::text, NULL::float8, NULL::bigint, NULL::bigint, NULL::bigint, NULL::bigint,
               NULL::bigint, NULL::int, NULL::varchar, NULL::varchar, NULL::varchar, NULL::varchar,
               NULL::text, NULL::bool, NULL::bool, NULL::bigint, NULL::bool, NULL::float8, NULL::float8,
               task.id, task.priority, task.assignee_id, task.retries, task.max_retries, task.status, task.recipe,
@@ -146,7 +213,12 @@ BEGIN
     IF cardinality(_ids) > 0 AND assign_rate > 0 THEN
         PERFORM queue_charge(_project, 'assign', assign_rate, cardinality(_ids));
     END IF;
-    outcome := CASE WHEN cardinality(_ids) > 0 THEN 'leased' WHEN _any_voted THEN 'verified_all' ELSE 'empty' END;
+    outcome := CASE
+        WHEN _filled THEN 'filled'
+        WHEN cardinality(_ids) > 0 THEN 'leased'
+        WHEN _any_voted THEN 'verified_all'
+        ELSE 'empty'
+    END;
     last_fresh := _fresh[cardinality(_fresh)];
     visited := pg_stat_get_xact_blocks_fetched('task_fresh'::regclass) - _pages;
     RETURN NEXT;
@@ -260,6 +332,31 @@ BEGIN
         );
     END LOOP;
     RETURN _locked;
+END
+$$
+"""
+
+# The first of these tasks in the order of leasing, as many as have `_most_bytes` together, with `_each` bytes more for
+# each; at least one.
+FITTING = f"""
+CREATE OR REPLACE FUNCTION queue_fitting(_ids bigint[], _each bigint, _most_bytes bigint) RETURNS bigint[]
+{SETTINGS}
+SET enable_sort = on
+SET jit = off
+AS $$
+BEGIN
+    RETURN ARRAY(
+        SELECT first.id FROM (
+            SELECT task.id, row_number() OVER in_order AS place,
+                   sum(octet_length(task.recipe) + _each) OVER in_order AS bytes
+            FROM tasks_task AS task
+            WHERE task.id = ANY (_ids)
+            WINDOW in_order AS (
+                ORDER BY task.assignee_id IS NOT NULL, task.priority DESC, task.id ROWS UNBOUNDED PRECEDING
+            )
+        ) AS first
+        WHERE first.place = 1 OR first.bytes <= _most_bytes
+    );
 END
 $$
 """

@@ -191,10 +191,11 @@ $$
 # Releases tasks, then leases others. A refused lease leaves the releases as they are, unless the project does not exist
 # for the worker. `missing` is as above, in the last row; null if nothing was done.
 EXCHANGE = f"""
-CREATE OR REPLACE FUNCTION queue_exchange(
+CREATE OR REPLACE FUNCTION queue_exchange_bounded(
     _worker bigint, _digest bytea, _project bigint, _wanted int,
     _tasks bigint[], _results int[], _verifications bigint[], _leases uuid[],
-    _after_priority int = NULL, _after_id bigint = NULL
+    _after_priority int = NULL, _after_id bigint = NULL,
+    _most_bytes bigint = {16 * 1024 * 1024}, _allowed bigint = NULL
 ) RETURNS TABLE ({COLUMNS}, missing int[])
 {SETTINGS}
 AS $$
@@ -216,7 +217,9 @@ BEGIN
     _missing := queue_settle(_worker, _tasks, _results, _verifications, _leases);
     RETURN QUERY
     SELECT leased.*, CASE WHEN leased.outcome IS NOT NULL THEN _missing END
-    FROM queue_lease(_worker, _digest, _project, _wanted, _after_priority, _after_id, true) AS leased;
+    FROM queue_lease_bounded(
+        _worker, _digest, _project, _wanted, _after_priority, _after_id, true, _most_bytes, _allowed
+    ) AS leased;
 END
 $$
 """

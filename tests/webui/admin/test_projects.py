@@ -24,11 +24,13 @@ def fields(project=None, **changes):
         "assign_rate": 0,
         "submit_rate": 0,
         "lease_seconds": 3600,
+        "max_leases": 0,
         "retention_days": 7,
         "chain": "",
     }
     if project is not None:
-        defaults |= {name: getattr(project, name) for name in ("name", "priority", "lease_seconds", "retention_days")}
+        kept = ("name", "priority", "lease_seconds", "max_leases", "retention_days")
+        defaults |= {name: getattr(project, name) for name in kept}
         defaults |= {"public": "on"} if project.public else {}
         initial = {f"initial-{name}": value for name, value in defaults.items()}
         initial["initial-public"] = "True" if project.public else "False"
@@ -186,6 +188,8 @@ def test_only_tracker_admins_create_public_projects(scoped, admin):
         ({"assign_rate": "nan"}, "assign_rate"),
         ({"lease_seconds": "0"}, "lease_seconds"),
         ({"retention_days": str(10**7)}, "retention_days"),
+        ({"max_leases": "-1"}, "max_leases"),
+        ({"motd": "x" * 10_001}, "motd"),
         ({"public": "on", "hidden": "on"}, "hidden"),
     ],
 )

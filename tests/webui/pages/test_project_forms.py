@@ -9,7 +9,15 @@ from tests.factories import ProjectFactory
 
 pytestmark = pytest.mark.django_db
 
-FIELDS = {"name": "Render", "priority": 0, "assign_rate": 0, "submit_rate": 0, "lease_seconds": 60, "retention_days": 7}
+FIELDS = {
+    "name": "Render",
+    "priority": 0,
+    "assign_rate": 0,
+    "submit_rate": 0,
+    "lease_seconds": 60,
+    "max_leases": 0,
+    "retention_days": 7,
+}
 
 
 def errors(response):
@@ -59,6 +67,8 @@ def test_errors_are_shown_at_their_field(admin, project):
         ("assign_rate", "inf"),
         ("lease_seconds", 0),
         ("retention_days", 10**6),
+        ("max_leases", "-1"),
+        ("motd", "€" * 3_334),
     ):
         assert field in errors(admin.post("/projects/new/", FIELDS | {field: value})), (field, value)
     assert Project.objects.count() == 1
@@ -72,6 +82,16 @@ def test_edit(browser, manager, project):
     project.refresh_from_db()
     # Only a tracker admin may change `public`, so it stays.
     assert (project.name, project.lease_seconds, project.public) == ("New name", 60, True)
+
+
+def test_a_long_message_of_the_day_stays_until_it_is_changed(browser, manager, project):
+    Project.objects.filter(pk=project.pk).update(motd="x" * 20_000)
+    client = browser(manager, project, Role.EDIT)
+    sent = FIELDS | {"motd": "x" * 20_000, "initial-motd": "x" * 20_000, "max_leases": 5}
+    assert client.post(edit_url(project), sent).status_code == 302
+    project.refresh_from_db()
+    assert (len(project.motd), project.max_leases) == (20_000, 5)
+    assert "motd" in errors(client.post(edit_url(project), sent | {"motd": "y" * 20_000}))
 
 
 def test_edit_refused_changes_nothing(browser, manager, project):

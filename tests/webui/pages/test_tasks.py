@@ -8,6 +8,7 @@ from tasks import queue
 from tasks.models import ClosedTotal, Task
 from tasks.serializers import hash_of
 from tests.factories import ProjectFactory, TaskFactory, register
+from tracker.api import body
 
 pytestmark = pytest.mark.django_db
 
@@ -64,6 +65,37 @@ def test_submit_refused(client, project, fields):
     assert response.status_code == 400
     assert set(response.context["task_form"].errors) == set(fields)
     assert not Task.objects.exists()
+
+
+def test_recipes_are_bounded(client, project, settings):
+    settings.MAX_RECIPE_BYTES = 10
+    response = client.post(f"/projects/{project.pk}/console/", TASK | {"recipe": "x" * 11})
+    assert "at most 10 bytes" in str(response.context["task_form"].errors["recipe"])
+    assert "line 1: recipe" in str(upload(client, project, b"x" * 11).context["file_form"].errors)
+    assert not Task.objects.exists()
+
+
+def test_a_large_form_needs_a_file(client, project, settings):
+    """A field takes many times its size in memory."""
+    settings.MAX_BODY_BYTES = 1000
+    address = f"/projects/{project.pk}/console/"
+    sent = {"content_type": "application/x-www-form-urlencoded"}
+    assert client.post(address, "recipe=" + "%41" * 400, **sent).status_code == 413
+    assert upload(client, project, b"x" * 2000).status_code == 302
+
+
+def test_one_large_form_at_a_time(client, project, settings, monkeypatch):
+    settings.MAX_BODY_BYTES = 1000
+    monkeypatch.setattr(body, "LARGE_PARSE_SECONDS", 0.01)
+    with body._large_parse:
+        assert upload(client, project, b"x" * 2000).status_code == 503
+    assert not Task.objects.exists()
+
+
+@pytest.mark.parametrize("path", ["/accounts/login/", "/admin/projects/project/add/"])
+def test_forms_have_few_fields(client, path):
+    response = client.post(path, b"&a" * 2000, content_type="application/x-www-form-urlencoded")
+    assert response.status_code == 400
 
 
 def upload(client, project, content, **fields):

@@ -7,7 +7,7 @@ from django.utils.translation import gettext_lazy as _
 from projects.models import Project
 from tasks.files import TaskFile
 from tasks.queue import NewTask, store_many
-from tasks.serializers import hash_of
+from tasks.serializers import hash_of, problem_with_recipe
 from tracker.api.fields import INT16, INT32
 from webui.pages.forms.projects import Lines
 
@@ -53,6 +53,13 @@ class TaskForm(forms.Form):
         strip=False,
         help_text=_("Two tasks of the project can't have the same name. Empty: no name."),
     )
+
+    def clean_recipe(self) -> str:
+        recipe: str = self.cleaned_data["recipe"]
+        if problem_with_recipe(recipe) is not None:
+            too_long = _("The recipe is too long: it may have at most %(number)s bytes in UTF-8.")
+            raise forms.ValidationError(too_long % {"number": settings.MAX_RECIPE_BYTES})
+        return recipe
 
     def submit(self, project: Project) -> tuple[int, int]:
         """Store the task. Returns the number of created tasks and the number of duplicates."""
