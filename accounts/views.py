@@ -10,7 +10,7 @@ from accounts import services, sessions
 from accounts.authentication import IsManager, IsTrackerAdmin, SessionAuthentication, manager_of, refuse_foreign_link
 from accounts.models import User
 from accounts.serializers import LoginRequest, ManagerContent, RegisterRequest, manager_content
-from tracker.api import throttle
+from tracker.api import paging, throttle
 from tracker.api.description import describe
 from tracker.api.envelope import Envelope
 from tracker.api.views import ApiView
@@ -92,10 +92,16 @@ class AccountView(ApiView):
 class ListManagersView(ManagerView):
     """GET /manager/list."""
 
-    @describe("All active managers", content={"managers": ManagerContent(many=True)})
+    @describe(
+        "All active managers",
+        query=paging.PageQuery,
+        content={"managers": ManagerContent(many=True), **paging.next_page()},
+    )
     def get(self, request: Request) -> Envelope:
-        managers = User.objects.filter(is_active=True).order_by("username")
-        return Envelope({"managers": [manager_content(manager) for manager in managers]})
+        page = self.query(paging.PageQuery)
+        managers = paging.behind(User.objects.filter(is_active=True), key="username", after=page["after"])
+        shown, following = paging.cut(list(managers[: page["limit"] + 1]), limit=page["limit"])
+        return Envelope({"managers": [manager_content(manager) for manager in shown]} | following)
 
 
 class PromoteView(ManagerView):

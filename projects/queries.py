@@ -1,10 +1,18 @@
 """Read-only queries about projects."""
 
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from django.conf import settings
 
 from projects.models import Project, Snapshot
 from tracker import db
+from tracker.api import paging
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import AnonymousUser
+
+    from accounts.models import User
 
 MOST_SNAPSHOTS = 10_000
 
@@ -21,6 +29,26 @@ def snapshots_between(project: Project, *, begin: int, end: int) -> list[Snapsho
     """The snapshots between two Unix times, both included, newest first; MOST_SNAPSHOTS at most."""
     times = datetime.fromtimestamp(begin, UTC), datetime.fromtimestamp(end, UTC)
     return list(Snapshot.objects.filter(project=project, taken__range=times).order_by("-taken")[:MOST_SNAPSHOTS])
+
+
+def projects_page(
+    viewer: "User | AnonymousUser", *, after: int | None, limit: int
+) -> tuple[list[Project], dict[str, Any]]:
+    """The projects that the viewer may know of, by name, from behind one on, and what is said of the next page.
+
+    A page ends early, too, where its projects' texts have more than MAX_BATCH_BYTES. Raises NotInTheList.
+    """
+    # Without the secrets, which may be long.
+    visible = Project.objects.visible_to(viewer).defer("secret", "webhook_secret")
+    projects: list[Project] = []
+    left = settings.MAX_BATCH_BYTES
+    for project in paging.behind(visible, key="name", after=after)[: limit + 1].iterator(chunk_size=100):
+        texts = project.name, project.motd, project.clone_url, project.git_repo, project.version
+        left -= sum(len(text.encode()) for text in texts)
+        if projects and (left < 0 or len(projects) == limit):
+            return projects, {"after": projects[-1].pk}
+        projects.append(project)
+    return projects, {}
 
 
 class Point(NamedTuple):

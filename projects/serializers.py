@@ -12,6 +12,7 @@ from projects.models import HIGHEST_RATE, LONGEST_MOTD, LONGEST_RETENTION_DAYS, 
 from projects.roles import ALL_ROLES, Role
 from tracker.api.description import Content
 from tracker.api.fields import INT32, INT64, Flag, Id, Rate, Text, WholeNumber
+from tracker.api.paging import PageQuery
 from tracker.api.serializers import RequestSerializer
 
 NAME_HELP = "Unique, whatever its case: see Names."
@@ -66,6 +67,11 @@ class CreateProjectRequest(_Settings):
 
 class UpdateProjectRequest(_Settings):
     name = Text(shortest=1, longest=200, required=False, help_text=NAME_HELP)
+
+
+class ProjectsQuery(PageQuery):
+    # Projects are longer than the entries of other lists.
+    limit = WholeNumber(low=1, high=1000, default=1000)
 
 
 class MonitoringQuery(RequestSerializer):

@@ -20,6 +20,7 @@ from projects.serializers import (
     MonitoringBetweenQuery,
     MonitoringQuery,
     ProjectContent,
+    ProjectsQuery,
     ProjectTwiceContent,
     SetRoleRequest,
     SnapshotContent,
@@ -29,6 +30,7 @@ from projects.serializers import (
     project_content,
     snapshot_content,
 )
+from tracker.api import paging
 from tracker.api.description import describe
 from tracker.api.envelope import Envelope
 from tracker.api.fields import Id, Text
@@ -54,13 +56,19 @@ class ListProjectsView(ApiView):
 
     @describe(
         "All projects by name",
-        details="Hidden projects only for managers with READ.",
-        content={"projects": ProjectContent(many=True)},
+        details=(
+            "Hidden projects only for managers with READ. A page ends after 1,000 projects, and earlier if their texts "
+            "are very long; then `after` says that there are more."
+        ),
+        query=ProjectsQuery,
+        content={"projects": ProjectContent(many=True), **paging.next_page()},
     )
     def get(self, request: Request) -> Envelope:
-        projects = Project.objects.visible_to(viewer_of(request)).order_by("name")
-        known = {project.pk for project in projects}
-        return Envelope({"projects": [project_content(project, known=known) for project in projects]})
+        viewer, page = viewer_of(request), self.query(ProjectsQuery)
+        projects, following = queries.projects_page(viewer, **page)
+        is_whole = not following and page["after"] is None
+        known = {project.pk for project in projects} if is_whole else access.known_chains(viewer, projects)
+        return Envelope({"projects": [project_content(project, known=known) for project in projects]} | following)
 
 
 class CreateProjectView(ManagerView):
@@ -125,11 +133,16 @@ class WebhookSecretView(ManagerView):
 class ListProjectManagersView(ManagerView):
     """GET /manager/list_for_project/:id."""
 
-    @describe("Managers with roles in a project", content={"managers": ManagerRoleContent(many=True)})
+    @describe(
+        "Managers with roles in a project",
+        query=paging.PageQuery,
+        content={"managers": ManagerRoleContent(many=True), **paging.next_page()},
+    )
     def get(self, request: Request, project_id: int) -> Envelope:
         project = visible_project(request, project_id)
-        content = [manager_role_content(manager, role) for manager, role in access.managers_of(project)]
-        return Envelope({"managers": content})
+        managers = {manager.pk: (manager, role) for manager, role in access.managers_of(project)}
+        page, following = paging.sliced(list(managers), **self.query(paging.PageQuery))
+        return Envelope({"managers": [manager_role_content(*managers[pk]) for pk in page]} | following)
 
 
 class SetRoleView(ManagerView):

@@ -26,6 +26,7 @@ from tasks.serializers import (
     SubmittedContent,
     WorkerStatsContent,
 )
+from tracker.api import paging
 from tracker.api.description import describe
 from tracker.api.envelope import Envelope
 from tracker.api.views import ApiView
@@ -165,9 +166,16 @@ class ExchangeView(CallerView):
 class WorkerStatsView(ApiView):
     """GET /worker/stats. It is in this app rather than in workers, since it counts tasks."""
 
-    @describe("All workers, and how many tasks each has closed", content={"stats": WorkerStatsContent(many=True)})
+    @describe(
+        "All workers, and how many tasks each has closed",
+        query=paging.PageQuery,
+        content={"stats": WorkerStatsContent(many=True), **paging.next_page()},
+    )
     def get(self, request: Request) -> Envelope:
-        return Envelope({"stats": [one._asdict() for one in queries.worker_stats()]})
+        page = self.query(paging.PageQuery)
+        found = queries.worker_stats(after=page["after"], limit=page["limit"] + 1)
+        shown, following = paging.cut(found, limit=page["limit"], key="id")
+        return Envelope({"stats": [one._asdict() for one in shown]} | following)
 
 
 class AssigneesView(ApiView):

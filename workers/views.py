@@ -8,6 +8,7 @@ from accounts.views import ManagerView
 from projects.access import require
 from projects.models import Project
 from projects.roles import Role
+from tracker.api import paging
 from tracker.api.description import describe
 from tracker.api.envelope import Envelope
 from tracker.api.errors import NotFound, NotIdentified
@@ -154,12 +155,14 @@ class AccessListView(ManagerView):
     @describe(
         "Workers with access or a pending request",
         details="Needs MANAGE_ACCESS. Pending requests come first.",
-        content={"accesses": AccessContent(many=True)},
+        query=paging.PageQuery,
+        content={"accesses": AccessContent(many=True), **paging.next_page()},
         errors={403: None},
     )
     def get(self, request: Request, project_id: int) -> Envelope:
         project = require(manager_of(request), project_id, Role.MANAGE_ACCESS)
-        return Envelope({"accesses": [access_content(access) for access in queries.accesses_of(project)]})
+        page, following = queries.accesses_page(project, **self.query(paging.PageQuery))
+        return Envelope({"accesses": [access_content(access) for access in page]} | following)
 
 
 class AcceptRequestView(ManagerView):

@@ -1,10 +1,13 @@
 """Short queries about tasks."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from projects.models import Project
 from tasks.models import READY_TASKS, Task
 from tracker import db
+from tracker.api.paging import NotInTheList
+from workers.models import Worker
 
 
 class WorkerStats(NamedTuple):
@@ -30,9 +33,15 @@ class ProjectStatus(NamedTuple):
     oldest: float | None
 
 
-def worker_stats() -> list[WorkerStats]:
-    """All workers, those with the most closed tasks first."""
-    return [WorkerStats(*row) for row in db.rows(WORKER_STATS)]
+def worker_stats(*, limit: int, after: int | None = None, workers: Sequence[int] | None = None) -> list[WorkerStats]:
+    """The workers, of all or of these, with the most closed tasks, the most first; from behind one of them on.
+
+    Raises NotInTheList.
+    """
+    if after is not None and not Worker.objects.filter(pk=after).exists():
+        raise NotInTheList
+    values = {"limit": limit, "after": after, "workers": None if workers is None else db.array(workers)}
+    return [WorkerStats(*row) for row in db.rows(WORKER_STATS, values)]
 
 
 def assignees(project: Project) -> list[tuple[str, int]]:
@@ -102,10 +111,16 @@ WITH closed AS (
         SELECT worker_id, count FROM tasks_closedentry
     ) AS closings
     GROUP BY worker_id
+), last AS (
+    SELECT coalesce((SELECT count FROM closed WHERE worker_id = %(after)s::bigint), 0) AS count
 )
 SELECT id, alias, coalesce(closed.count, 0) AS closed_task_count, paused
 FROM workers_worker LEFT JOIN closed ON closed.worker_id = workers_worker.id
+WHERE (%(workers)s::bigint[] IS NULL OR id = ANY (%(workers)s::bigint[]))
+  AND (%(after)s::bigint IS NULL
+       OR (-coalesce(closed.count, 0), id) > (SELECT -last.count, %(after)s::bigint FROM last))
 ORDER BY closed_task_count DESC, id
+LIMIT %(limit)s
 """
 
 PROJECT_STATUSES = """

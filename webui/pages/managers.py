@@ -1,6 +1,7 @@
 """The list of managers, and making a manager a tracker admin or revoking it."""
 
 from django.contrib import messages
+from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.utils.translation import gettext as _
@@ -11,13 +12,16 @@ from accounts.models import User
 from tracker.api.errors import Forbidden
 from webui.pages.common import require_login
 
+MANAGERS_PER_PAGE = 200
+
 
 @require_safe
 def managers(request: HttpRequest) -> HttpResponse:
     """/managers/: everybody with an active account."""
     require_login(request)
     found = User.objects.filter(is_active=True).order_by("-is_superuser", "username")
-    return render(request, "managers/list.html", {"managers": found})
+    page = Paginator(found, MANAGERS_PER_PAGE).get_page(request.GET.get("page"))
+    return render(request, "managers/list.html", {"page": page})
 
 
 @require_POST
