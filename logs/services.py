@@ -7,6 +7,7 @@ from django.conf import settings
 from django.db.models.functions import Now
 
 from logs.models import Level, LogEntry
+from tracker import db
 from tracker.api.errors import RateLimited
 from tracker.api.throttle import parsed_rate
 from tracker.steps import Query, Steps, stepwise
@@ -21,46 +22,64 @@ _BATCH = 10_000
 def record(*, worker: Caller, level: Level, scope: str, message: str, timestamp: int) -> Steps[None]:
     """Write an entry to the log file and, if its level is kept, to the database. `timestamp` in Unix seconds.
 
-    Raises UnknownWorker, and RateLimited if the worker has sent more than LOG_RATE entries.
+    Raises UnknownWorker, and RateLimited if the worker has sent more than LOG_RATE entries or LOG_BYTES_RATE bytes.
     """
     most, seconds = parsed_rate(settings.LOG_RATE)
+    most_bytes, bytes_seconds = parsed_rate(settings.LOG_BYTES_RATE)
     entry = {"scope": scope, "message": message, "timestamp": timestamp}
     values = {"worker": worker.pk, "digest": worker.secret_digest, "level": level, "kept": level.is_kept, **entry}
-    counter = {"key": f"log {worker.pk}", "most": most, "seconds": seconds}
-    rows = yield Query(RECORD, values | counter)
+    keys, limits = [f"log {worker.pk}", f"log bytes {worker.pk}"], [most, most_bytes]
+    counters = {
+        "keys": db.array(keys),
+        "limits": db.array(limits),
+        "amounts": db.array([1, len(scope.encode()) + len(message.encode())]),
+        "seconds": db.array([seconds, bytes_seconds]),
+    }
+    rows = yield Query(RECORD, values | counters)
     if not rows:
         raise UnknownWorker
-    ((alias, count, left),) = rows
-    if most is not None and count > most:
-        delay = max(float(left), 1.0)
-        raise RateLimited(delay=delay, message=f"Too many log entries from this worker; wait {delay:.0f} seconds.")
+    alias = rows[0][0]
+    for _alias, key, left in rows:
+        if key is not None:
+            what = "log entries" if key == keys[0] else "bytes of log entries"
+            delay = max(float(left), 1.0)
+            raise RateLimited(delay=delay, message=f"Too many {what} from this worker; wait {delay:.0f} seconds.")
     fields = {"level": level.name.lower(), "worker": worker.pk, "worker_alias": alias, **entry}
     del fields["message"]
     logger.log(logging.INFO, "%s", message, extra={"fields": fields})
 
 
-# Finds out who calls, counts the entry, and stores it, unless there have been too many.
+# Finds out who calls, counts the entry and its bytes, and stores it, unless there have been too many. Returns the limits
+# that are exceeded, or one row without a key.
 RECORD = """
 WITH caller AS (
     SELECT id, alias FROM workers_worker WHERE id = %(worker)s AND secret_digest = %(digest)s
+), limited AS (
+    SELECT * FROM unnest(%(keys)s::text[], %(limits)s::bigint[], %(amounts)s::bigint[], %(seconds)s::int[])
+        AS limited (key, most, amount, seconds)
+    WHERE most IS NOT NULL
 ), counted AS (
     INSERT INTO tracker_counter AS counter (key, value, expires)
-    SELECT %(key)s::text, 1, now() + make_interval(secs => %(seconds)s::int)
-    FROM caller
-    WHERE %(most)s::int IS NOT NULL
+    SELECT limited.key, limited.amount, now() + make_interval(secs => limited.seconds)
+    FROM caller, limited
+    ORDER BY limited.key
     ON CONFLICT (key) DO UPDATE SET
-        value = CASE WHEN counter.expires > now() THEN counter.value + 1 ELSE 1 END,
+        value = CASE WHEN counter.expires > now() THEN counter.value + excluded.value ELSE excluded.value END,
         expires = CASE WHEN counter.expires > now() THEN counter.expires ELSE excluded.expires END
-    RETURNING value, expires
+    RETURNING key, value, expires
+), exceeded AS (
+    SELECT counted.key, counted.expires FROM counted JOIN limited ON limited.key = counted.key
+    WHERE counted.value > limited.most
 ), stored AS (
     INSERT INTO logs_logentry (worker_id, level, scope, message, timestamp)
     SELECT id, %(level)s::int, %(scope)s::text, %(message)s::text, %(timestamp)s::bigint
     FROM caller
-    WHERE %(kept)s::bool AND coalesce((SELECT value <= %(most)s::int FROM counted), true)
+    WHERE %(kept)s::bool AND NOT EXISTS (SELECT FROM exceeded)
 )
-SELECT caller.alias, counted.value, extract(epoch FROM counted.expires - now())::float
+SELECT caller.alias, exceeded.key, extract(epoch FROM exceeded.expires - now())::float
 FROM caller
-LEFT JOIN counted ON true
+LEFT JOIN exceeded ON true
+ORDER BY exceeded.key DESC
 """
 
 

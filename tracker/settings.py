@@ -262,8 +262,10 @@ LOGIN_RATE = env.rate("LOGIN_RATE", "20/m")
 LOGIN_NAME_RATE = env.rate("LOGIN_NAME_RATE", "200/m")
 REGISTER_RATE = env.rate("REGISTER_RATE", "20/h")
 WORKER_CREATE_RATE = env.rate("WORKER_CREATE_RATE", "100/h")
-# Log entries per worker.
+WORKER_CREATE_DAILY_RATE = env.rate("WORKER_CREATE_DAILY_RATE", "1000/d")
+# Log entries per worker, and their bytes (8 MiB a minute).
 LOG_RATE = env.rate("LOG_RATE", "1000/m")
+LOG_BYTES_RATE = env.rate("LOG_BYTES_RATE", "8388608/m")
 # Seconds that a worker should wait after "No task available".
 EMPTY_RETRY_AFTER = env.whole_number("EMPTY_RETRY_AFTER", 2, low=1, high=86_400)
 

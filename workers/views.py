@@ -42,6 +42,7 @@ class CreateWorkerView(ApiView):
         errors={403: None, 429: None},
     )
     @throttled("worker_create", rate_setting="WORKER_CREATE_RATE")
+    @throttled("worker_create_daily", rate_setting="WORKER_CREATE_DAILY_RATE")
     def post(self, request: Request) -> Envelope:
         fields = self.parsed(AliasRequest)
         worker, secret = services.create_worker(alias=fields["alias"])

@@ -219,3 +219,29 @@ def test_limit_per_worker(api, worker, other_worker, settings):
     assert answer.json["rate_limit_delay"] > 0
     assert api.post("/log/error", BODY, worker=other_worker).status == 200
     assert LogEntry.objects.count() == 2
+
+
+@pytest.mark.usefixtures("counters")
+def test_bytes_per_worker(both_doors, worker, other_worker, settings, lines):
+    settings.LOG_BYTES_RATE = "100/d"
+    body = BODY | {"scope": "s", "message": "€" * 30}
+    assert both_doors.post("/log/error", body | {"message": "€" * 33}, worker=worker).status == 200
+    answer = both_doors.post("/log/error", body, worker=worker)
+    assert answer.status == 429
+    assert answer.message.startswith("Too many bytes of log entries from this worker; wait 8")
+    assert answer.json["rate_limit_delay"] > 80_000
+    assert both_doors.post("/log/error", body, worker=other_worker).status == 200
+    assert LogEntry.objects.count() == len(lines()) == 2
+
+
+@pytest.mark.usefixtures("counters")
+def test_no_limits(api, worker, settings):
+    settings.LOG_BYTES_RATE = settings.LOG_RATE = ""
+    assert api.post("/log/error", BODY, worker=worker).status == 200
+
+
+@pytest.mark.usefixtures("counters")
+def test_says_which_limit(api, worker, settings):
+    settings.LOG_RATE = "1/m"
+    api.post("/log/error", BODY, worker=worker)
+    assert api.post("/log/error", BODY, worker=worker).message.startswith("Too many log entries from this worker")

@@ -128,3 +128,15 @@ def test_at_once(racing):
     answers = racing([lambda: Api().post(URL, {"alias": "a"})] * 8)
     assert [answer.status for answer in answers] == [200] * 8
     assert len({answer.content["worker"]["id"] for answer in answers}) == 8
+
+
+@pytest.mark.usefixtures("counters")
+def test_limit_per_day(settings):
+    """Per network, where IPv6 is concerned, and beside the one per hour."""
+    settings.WORKER_CREATE_DAILY_RATE = "2/d"
+    for address in ("2001:db8::1", "2001:db8::2"):
+        assert Api(address=address).post("/worker/create", {}).status == 200
+    answer = Api(address="2001:db8::3").post("/worker/create", {})
+    assert (answer.status, Worker.objects.count()) == (429, 2)
+    assert answer.json["rate_limit_delay"] > 0
+    assert Api(address="2001:db8:0:1::1").post("/worker/create", {}).status == 200
