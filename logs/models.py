@@ -27,6 +27,10 @@ class Level(models.IntegerChoices):
         return self.name.lower() in settings.LOG_KEEP_LEVELS
 
 
+# A difference between a worker's clock and the database's that is shown.
+MUCH_SECONDS = 300
+
+
 class LogEntry(models.Model):
     """A worker's log entry, of a level in LOG_KEEP_LEVELS."""
 
@@ -42,12 +46,16 @@ class LogEntry(models.Model):
     class Meta:
         default_permissions = ()
         indexes = [
-            models.Index(F("timestamp").desc(), F("id").desc(), name="logentry_newest"),
-            models.Index(fields=["received"], name="logentry_received"),
+            models.Index(F("received").desc(), F("id").desc(), name="logentry_by_receipt"),
         ]
 
     def __str__(self) -> str:
         return self.message
+
+    @property
+    def is_off(self) -> bool:
+        """Whether the worker's time differs much from that when the entry was received."""
+        return abs(self.timestamp - self.received.timestamp()) > MUCH_SECONDS
 
     @property
     def time(self) -> datetime | None:

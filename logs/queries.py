@@ -1,15 +1,31 @@
 """Read-only queries about log entries."""
 
+from datetime import datetime
 from typing import NamedTuple
 
-from django.db.models import Q
+from django.conf import settings
 
 from logs.models import Level, LogEntry
 from tracker import db, keyset
 from tracker.keyset import Cursor
+from tracker.steps import Rows
 
 # How many entries a page examines at most.
 BOUND = 100_000
+# The end of the year 9999, the limit of Python's datetime.
+LATEST = 253_402_300_799
+
+
+# Clocks of workers may be wrong by so much: entries whose `timestamp` is later than they were received are found by
+# `since` up to there.
+WRONG_BY_SECONDS = 86_400
+
+
+class LogPage(NamedTuple):
+    """The entries of a page, and the id of the one behind which the next page begins; None at the end."""
+
+    entries: list[LogEntry]
+    before_id: int | None = None
 
 
 def newest(
@@ -20,27 +36,38 @@ def newest(
     before_timestamp: int | None = None,
     before_id: int | None = None,
     worker_id: int | None = None,
-) -> list[LogEntry]:
-    """The newest entries of this level or more severe, from `since` (Unix seconds) on, newest first.
+    most_bytes: int | None = None,
+) -> LogPage:
+    """The last entries of this level or more severe, the last received first.
 
-    `before_timestamp` and `before_id` together are the cursor: the timestamp and id of the last entry of the previous
-    page. With `worker_id`, only entries of that worker.
+    Of those whose `timestamp` is `since` (Unix seconds) or later. `before_id` is the cursor, the id of the last entry
+    of the previous page; `before_timestamp`, its timestamp, is not needed. With `worker_id`, only entries of that
+    worker. The page ends early where its entries have more than `most_bytes`, by default MAX_BATCH_BYTES.
     """
-    entries = LogEntry.objects.filter(level__lte=level, timestamp__gte=since)
-    if before_timestamp is not None and before_id is not None:
-        # The first condition is redundant, but lets the index scan start at the cursor.
-        entries = entries.filter(timestamp__lte=before_timestamp).filter(
-            Q(timestamp__lt=before_timestamp) | Q(timestamp=before_timestamp, id__lt=before_id)
-        )
-    if worker_id is not None:
-        entries = entries.filter(worker=worker_id)
-    return list(entries.select_related("worker").order_by("-timestamp", "-id")[:limit])
+    criteria = LogCriteria(
+        level=level,
+        workers=None if worker_id is None else [worker_id],
+        since=max(min(since, LATEST) - WRONG_BY_SECONDS, 0),
+        told_since=since,
+    )
+    after: Cursor | None = None
+    if before_id is not None:
+        place = db.one(PLACE, {"id": before_id})
+        if place is None:
+            return LogPage([])
+        after = [place[0], before_id]
+    found = find(
+        criteria, after=after, limit=limit, most_bytes=settings.MAX_BATCH_BYTES if most_bytes is None else most_bytes
+    )
+    rows = LogEntry.objects.select_related("worker").in_bulk(found.ids)
+    return LogPage([rows[pk] for pk in found.ids if pk in rows], found.following[1] if found.following else None)
 
 
 class LogCriteria(NamedTuple):
-    """What to search for. None is no condition; times are Unix seconds by the workers' clocks.
+    """What to search for. None is no condition; `since` and `until` are Unix seconds, when an entry was received.
 
-    `level` includes more severe levels. `scope` and `text` are substrings of the scope and the message.
+    `level` includes more severe levels. `scope` and `text` are substrings of the scope and the message. `told_since` is
+    by the workers' clocks.
     """
 
     level: int | None = None
@@ -49,6 +76,7 @@ class LogCriteria(NamedTuple):
     since: int | None = None
     until: int | None = None
     text: str | None = None
+    told_since: int | None = None
 
 
 class FoundEntries(NamedTuple):
@@ -62,40 +90,59 @@ class FoundEntries(NamedTuple):
     looked: int | None = None
 
 
-def find(criteria: LogCriteria, *, after: Cursor | None, limit: int, bound: int = BOUND) -> FoundEntries:
-    """The next page of matching entries. Raises BadCursor."""
-    timestamp, entry = (2**63 - 1, 2**63 - 1) if after is None else keyset.values(after, int, int)
+def find(
+    criteria: LogCriteria, *, after: Cursor | None, limit: int, bound: int = BOUND, most_bytes: int | None = None
+) -> FoundEntries:
+    """The next page of matching entries, the last received first. Raises BadCursor."""
+    received, entry = (None, 0) if after is None else keyset.values(after, datetime, int)
     values = criteria._asdict() | {
         "scope": db.containing(criteria.scope),
         "text": db.containing(criteria.text),
-        "after": timestamp,
+        "after": received,
         "after_id": entry,
         "bound": bound,
         "skip": 0,
         "limit": limit + 1,
     }
     rows = db.rows(FIND, values)
-    ids = [row[1] for row in rows]
-    if len(rows) > limit:
-        return FoundEntries(ids[:limit], list(rows[limit - 1]))
-    anything = {"level": None, "scope": None, "workers": None, "text": None}
+    kept = len(rows[:limit]) if most_bytes is None else _fitting(rows[:limit], most_bytes)
+    ids = [row[1] for row in rows[:kept]]
+    if len(rows) > kept:
+        return FoundEntries(ids, list(rows[kept - 1][:2]))
+    anything = {"level": None, "scope": None, "workers": None, "text": None, "told_since": None}
     last = db.one(FIND, values | anything | {"skip": bound - 1, "limit": 1})
-    return FoundEntries(ids, list(last), bound) if last else FoundEntries(ids)
+    return FoundEntries(ids, list(last[:2]), bound) if last else FoundEntries(ids)
 
 
+def _fitting(rows: Rows, most_bytes: int) -> int:
+    """How many of these rows have so many bytes together; at least one, if there is any."""
+    for number, row in enumerate(rows):
+        most_bytes -= row[2]
+        if most_bytes < 0:
+            return max(number, 1)
+    return len(rows)
+
+
+# Uses the index logentry_by_receipt.
 FIND = """
-SELECT timestamp, id
+SELECT received, id, bytes
 FROM (
-    SELECT timestamp, id, level, scope, message, worker_id FROM logs_logentry
-    WHERE (timestamp, id) < (%(after)s, %(after_id)s)
-      AND timestamp >= coalesce(%(since)s::bigint, 0)
-      AND timestamp <= coalesce(%(until)s::bigint, 9223372036854775807)
-    ORDER BY timestamp DESC, id DESC
+    SELECT received, id, level, scope, message, worker_id, timestamp,
+           octet_length(scope) + octet_length(message) AS bytes
+    FROM logs_logentry
+    WHERE (received, id) < (coalesce(%(after)s::timestamptz, 'infinity'), %(after_id)s::bigint)
+      AND received >= to_timestamp(coalesce(%(since)s::bigint, 0))
+      AND received <= coalesce(to_timestamp(%(until)s::bigint), 'infinity')
+    ORDER BY received DESC, id DESC
     LIMIT %(bound)s
 ) AS looked
 WHERE (%(level)s::int IS NULL OR level <= %(level)s)
   AND (%(workers)s::bigint[] IS NULL OR worker_id = ANY (%(workers)s::bigint[]))
   AND (%(scope)s::text IS NULL OR scope ILIKE %(scope)s)
   AND (%(text)s::text IS NULL OR message ILIKE %(text)s)
+  AND (%(told_since)s::bigint IS NULL OR timestamp >= %(told_since)s)
 OFFSET %(skip)s LIMIT %(limit)s
 """
+
+# When an entry was received; of one that has been deleted, the one before it.
+PLACE = "SELECT received FROM logs_logentry WHERE id <= %(id)s ORDER BY id DESC LIMIT 1"

@@ -49,8 +49,8 @@ def record(*, worker: Caller, level: Level, scope: str, message: str, timestamp:
     logger.log(logging.INFO, "%s", message, extra={"fields": fields})
 
 
-# Finds out who calls, counts the entry and its bytes, and stores it, unless there have been too many. Returns the limits
-# that are exceeded, or one row without a key.
+# Finds out who calls, counts the entry and its bytes, and stores it, unless there have been too many. Returns the
+# limits that are exceeded, or one row without a key.
 RECORD = """
 WITH caller AS (
     SELECT id, alias FROM workers_worker WHERE id = %(worker)s AND secret_digest = %(digest)s

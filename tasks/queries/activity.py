@@ -53,7 +53,7 @@ CROSS JOIN LATERAL (
 ) AS held
 """
 
-# Uses the indexes task_leased, closedtask_by_time and logentry_received (these two newest first), and for the totals
+# Uses the indexes task_leased, closedtask_by_time and logentry_by_receipt (these two newest first), and for the totals
 # their unique index on project and worker.
 ACTIVITY = """
 WITH part AS (

@@ -1,8 +1,13 @@
 """POST /logs."""
 
+import time
+from datetime import timedelta
+
 import orjson
 import pytest
+from django.db.models.functions import Now
 
+from logs import queries
 from logs.models import Level, LogEntry
 
 pytestmark = pytest.mark.django_db
@@ -76,17 +81,43 @@ def test_level_is_a_threshold(reader, entry, threshold):
     assert {log["level"] for log in answer.content["logs"]} == set(range(1, threshold + 1))
 
 
-@pytest.mark.parametrize(("since", "shown"), [(0, ["3", "2", "1"]), (2, ["3", "2"]), (3, ["3"]), (4, [])])
+@pytest.mark.parametrize(("since", "shown"), [(0, ["3", "1", "2"]), (2, ["3", "2"]), (3, ["3"]), (4, [])])
 def test_since(reader, entry, since, shown):
     for timestamp in (2, 1, 3):
         entry(str(timestamp), timestamp=timestamp)
     assert messages(reader.post(URL, {"level": 7, "since": since})) == shown
 
 
-def test_newest_first(reader, entry):
-    for message, timestamp in (("b", 20), ("d", 40), ("a", 10), ("c", 30), ("d later", 40)):
+def test_last_received_first(reader, entry):
+    """Whatever the workers' clocks say: a time in the future pins nothing to the top."""
+    for message, timestamp in (("b", 20), ("d", 40), ("a", 2**63 - 1), ("c", 30), ("e", 40)):
         entry(message, timestamp=timestamp)
-    assert messages(reader.post(URL, {})) == ["d later", "d", "c", "b", "a"]
+    assert messages(reader.post(URL, {})) == ["e", "c", "a", "d", "b"]
+    LogEntry.objects.filter(message="b").update(received=Now() + timedelta(seconds=1))
+    assert messages(reader.post(URL, {})) == ["b", "e", "c", "a", "d"]
+
+
+def test_since_looks_only_at_entries_received_about_then(reader, entry):
+    """One whose time is far in the future counts as long as the others that came with it."""
+    entry("future", timestamp=2**62)
+    assert messages(reader.post(URL, {"since": int(time.time()) + 3600})) == ["future"]
+    LogEntry.objects.update(received=Now() - timedelta(days=2))
+    assert messages(reader.post(URL, {"since": int(time.time())})) == []
+    assert messages(reader.post(URL, {"since": 2**63 - 1})) == []
+
+
+def test_long_messages_come_a_few_at_a_time(reader, entry, settings):
+    settings.MAX_BATCH_BYTES = 1000
+    expected = [entry("€" * size).message for size in (100, 200, 100, 1000, 1)][::-1]
+    assert walk(reader) == (expected, 4)
+
+
+def test_a_search_ends_somewhere(reader, worker, entry, monkeypatch):
+    """A page looks at so many entries at most; the next one goes on behind them."""
+    monkeypatch.setattr(queries.find, "__kwdefaults__", {"bound": 5, "most_bytes": None})
+    wanted = entry("wanted", level=Level.ERROR).message
+    fill(worker, 12)
+    assert walk(reader, level=Level.ERROR.value) == ([wanted], 3)
 
 
 def test_worker_that_was_deleted(reader, worker, entry):
@@ -104,13 +135,13 @@ def test_worker_that_was_renamed(reader, worker, entry):
 
 
 def fill(worker, count):
-    """Create entries with few different timestamps, in no particular order; returns their messages, newest first."""
+    """Create entries with few different timestamps; returns their messages, the last received first."""
     rows = [
         LogEntry(worker=worker.worker, level=Level.INFO, scope="s", message=str(n), timestamp=1 + n * 7 % 5)
         for n in range(count)
     ]
     LogEntry.objects.bulk_create(rows)
-    return [row.message for row in sorted(rows, key=lambda row: (row.timestamp, row.pk), reverse=True)]
+    return [row.message for row in reversed(rows)]
 
 
 def test_default_limit(reader, worker):
@@ -146,7 +177,7 @@ def test_pages(reader, worker, limit):
     expected = fill(worker, 23)
     seen, pages = walk(reader, limit=limit)
     assert seen == expected
-    assert pages == 23 // limit + 1
+    assert pages == -(-23 // limit)
 
 
 def test_pages_keep_to_level_and_since(reader, worker, entry):
@@ -232,8 +263,8 @@ def test_not_public_by_default(settings):
 def test_number_of_queries_does_not_depend_on_the_entries(reader, worker, entry, django_assert_num_queries):
     entry()
     reader.post(URL, {})
-    with django_assert_num_queries(3):
+    with django_assert_num_queries(5):
         reader.post(URL, {})
     fill(worker, 20)
-    with django_assert_num_queries(3):
+    with django_assert_num_queries(5):
         assert len(messages(reader.post(URL, {}))) == 21

@@ -76,11 +76,11 @@ class LogEntryAdmin(TrackerModelAdmin):
         except InvalidField as error:
             self.message_user(request, str(error), messages.ERROR)
             return Page([])
-        few = queryset.only("id", "level", "timestamp", "worker__alias").annotate(
+        few = queryset.only("id", "level", "timestamp", "received", "worker__alias").annotate(
             message_start=Left("message", SHOWN), scope_start=Left("scope", 100)
         )
         stopped = found.looked is not None and found.following is not None
-        down_to = moment(found.following[0]) if stopped and found.following else ""
+        down_to = written(found.following[0]) if stopped and found.following else ""
         return Page(rows_by_id(few, found.ids), found.following, found.looked, down_to)
 
     def name_of(self, obj: LogEntry) -> str:
@@ -91,8 +91,11 @@ class LogEntryAdmin(TrackerModelAdmin):
         return written(entry.received)
 
     @admin.display(description=_("time"))
-    def when(self, entry: LogEntry) -> str:
-        return moment(entry.timestamp)
+    def when(self, entry: LogEntry) -> SafeString:
+        """When it was received and, where it differs much, the worker's time."""
+        if not entry.is_off:
+            return format_html("{}", written(entry.received))
+        return format_html("{}<br>{} {}", written(entry.received), _("by the worker's clock:"), moment(entry.timestamp))
 
     @admin.display(description=_("level"))
     def level_mark(self, entry: LogEntry) -> SafeString:

@@ -14,6 +14,7 @@ from tracker.keyset import BadCursor
 from webui.pages.common import require_login
 
 ENTRIES_PER_PAGE = 100
+BYTES_PER_PAGE = 2 * 1024 * 1024
 
 
 @require_safe
@@ -24,10 +25,12 @@ def logs(request: HttpRequest) -> HttpResponse:
     level = Level(_number(request, "level", Level.FATAL, Level.TRACE) or Level.TRACE)
     before = _before(request)
     worker_id = _number(request, "worker")
-    entries = queries.newest(level=level, since=0, limit=ENTRIES_PER_PAGE, worker_id=worker_id, **before)
+    entries, before_id = queries.newest(
+        level=level, since=0, limit=ENTRIES_PER_PAGE, worker_id=worker_id, most_bytes=BYTES_PER_PAGE, **before
+    )
     older = ""
-    if len(entries) == ENTRIES_PER_PAGE:
-        last = {"level": level.value, "before": entries[-1].timestamp, "before_id": entries[-1].pk}
+    if before_id is not None:
+        last = {"level": level.value, "before": entries[-1].timestamp if entries else 1, "before_id": before_id}
         older = "?" + urlencode(last | ({"worker": worker_id} if worker_id else {}))
     content = {
         "entries": entries,

@@ -31,8 +31,9 @@ def ids(rows):
 
 
 def log(**columns):
-    defaults = {"level": Level.INFO, "scope": "build", "message": "done", "timestamp": int(NOON.timestamp())}
-    return LogEntry.objects.create(**defaults | columns)
+    defaults = {"level": Level.INFO, "scope": "build", "message": "done", "received": NOON}
+    columns = defaults | columns
+    return LogEntry.objects.create(**{"timestamp": int(columns["received"].timestamp())} | columns)
 
 
 @pytest.mark.parametrize(
@@ -50,13 +51,12 @@ def log(**columns):
     ],
 )
 def test_find_log_entries(admin, query, found):
-    stamp = int(NOON.timestamp())
     entries = {
         "grave": log(level=Level.ERROR, message="at 100% of it"),
         "warned": log(level=Level.WARN, scope="upload"),
         "mine": log(worker=register("mine").worker),
-        "late": log(timestamp=stamp + 7200),
-        "early": log(timestamp=stamp - 7200),
+        "late": log(received=NOON + timedelta(hours=2)),
+        "early": log(received=NOON - timedelta(hours=2)),
     }
     assert set(ids(admin.rows(f"{LOGS}?{query}"))) == {entries[name].pk for name in found}
 
@@ -67,10 +67,15 @@ def test_pagination_of_the_log(admin, monkeypatch, bound, query):
     from webui.admin.logs import LogEntryAdmin
 
     monkeypatch.setattr(LogEntryAdmin, "list_per_page", 2)
-    monkeypatch.setattr(queries.find, "__kwdefaults__", {"bound": bound})
+    monkeypatch.setattr(queries.find, "__kwdefaults__", {"bound": bound, "most_bytes": None})
     # Several with the same second.
     entries = [
-        log(timestamp=100 + n // 3, level=Level.ERROR if n % 2 else Level.INFO, message="odd" if n % 2 else "even")
+        log(
+            received=NOON + timedelta(seconds=n // 3),
+            timestamp=100 - n,
+            level=Level.ERROR if n % 2 else Level.INFO,
+            message="odd" if n % 2 else "even",
+        )
         for n in range(9)
     ]
     wanted = {"": entries, "level=3": entries[1::2], "q=even": entries[::2]}[query]
@@ -89,6 +94,13 @@ def test_every_manager_reads_the_log(manager):
     browser = Browser(manager)
     assert ids(browser.rows(LOGS)) == [entry.pk]
     browser.get(f"{LOGS}{entry.pk}/change/")
+
+
+def test_a_wrong_clock_is_shown(admin):
+    right = log(timestamp=int(NOON.timestamp()) + 200)
+    wrong = log(timestamp=int(NOON.timestamp()) + 9_999_999)
+    assert ids(admin.rows(LOGS)) == [wrong.pk, right.pk]
+    assert admin.get(LOGS).count("by the worker&#x27;s clock:") == 1
 
 
 def test_an_out_of_range_time_is_shown_as_a_number(admin):
@@ -133,7 +145,7 @@ def test_pagination_of_closed_tasks(admin, project, monkeypatch, bound, query):
     from webui.admin.closed_tasks import ClosedTaskAdmin
 
     monkeypatch.setattr(ClosedTaskAdmin, "list_per_page", 2)
-    monkeypatch.setattr(closed.find, "__kwdefaults__", {"bound": bound})
+    monkeypatch.setattr(closed.find, "__kwdefaults__", {"bound": bound, "most_bytes": None})
     other = ProjectFactory()
     mine = [close(project, closed=NOON + timedelta(seconds=n // 3)) for n in range(7)]
     others = [close(other, closed=NOON + timedelta(seconds=n)) for n in range(3)]
