@@ -324,7 +324,8 @@ LOGGING: dict[str, Any] = {
         "django": {"handlers": [], "level": "WARNING", "propagate": True},
         # Clients are told what they did wrong; 4xx responses are of no interest to the operator.
         "django.request": {"level": "ERROR"},
-        "django.security.DisallowedHost": {"level": "CRITICAL"},
+        # Wrong hosts, too many fields, forms without a token, forged cookies: a stranger could fill the log with them.
+        "django.security": {"level": "CRITICAL"},
         "tracker": {"level": "INFO"},
         "worker_log": {"handlers": ["file"], "level": 1, "propagate": False},
     },
