@@ -43,6 +43,7 @@ FOR_PROGRAMS = (
     "No project that you may know of has this repository as its git_repo; for a hidden one, the signature is wrong.",
     "Send the body as plain JSON, without a Content-Encoding.",
     "Send the headers X-Worker-ID and X-Secret of a registered worker.",
+    "after: is not or no longer in the list; begin again without it.",
     "The request body ended before its announced length, came too slowly or was not properly chunked.",
     "The request body is too large.",
     "This worker is paused; a tracker admin can resume it.",

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from projects.models import Project
 from tasks.models import READY_TASKS, Task
 from tracker import db
-from tracker.api.paging import NotInTheList
+from tracker.api.paging import LONGEST_PAGE, NotInTheList
 from workers.models import Worker
 
 
@@ -33,7 +33,9 @@ class ProjectStatus(NamedTuple):
     oldest: float | None
 
 
-def worker_stats(*, limit: int, after: int | None = None, workers: Sequence[int] | None = None) -> list[WorkerStats]:
+def worker_stats(
+    *, limit: int = LONGEST_PAGE, after: int | None = None, workers: Sequence[int] | None = None
+) -> list[WorkerStats]:
     """The workers, of all or of these, with the most closed tasks, the most first; from behind one of them on.
 
     Raises NotInTheList.

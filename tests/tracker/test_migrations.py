@@ -125,7 +125,10 @@ def test_queue_is_vacuumed_early(table):
 @pytest.mark.django_db
 @pytest.mark.parametrize(
     "index",
-    ["task_fresh", "task_voted", "task_voters", "task_leased", "task_failed", "task_hash_unique", "closedtask_by_time"],
+    [
+        *("task_fresh", "task_voted", "task_voters", "task_leased", "task_held", "task_failed"),
+        *("task_hash_unique", "closedtask_by_time"),
+    ],
 )
 def test_index_of_the_queue_exists_and_is_valid(index):
     found = db.one(

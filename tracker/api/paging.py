@@ -23,10 +23,10 @@ class PageQuery(RequestSerializer):
 
 
 class NotInTheList(InvalidField):
-    """The entry behind which a page should begin."""
+    """after: is not or no longer in the list; begin again without it."""
 
     def __init__(self) -> None:
-        super().__init__("after", "is not or no longer in the list; begin again without it.")
+        super().__init__(*str(self.__doc__).split(": ", 1))
 
 
 def next_page() -> dict[str, Field]:
