@@ -51,5 +51,6 @@ FOR_PROGRAMS = (
     "The signature is missing; give the git host the project's webhook secret.",
     "The signature was not made with the project's webhook secret; give the git host the same secret.",
     "There is no worker with this X-Worker-ID and X-Secret.",
+    "Too many calls are waiting already; call again without `wait`, or later.",
     "Too many requests; wait for rate_limit_delay seconds.",
 )
