@@ -22,7 +22,7 @@ demo: $(VENV)/.run  ## watch six workers drain a queue; needs no server and leav
 	@exec $(BIN)/python -m demo
 
 test: $(VENV)/.dev  ## run the tests, in JOBS=2 processes; PYTEST_ARGS=tests/tasks runs some of them
-	@exec $(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(PYTEST_ARGS)
+	@exec $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 bench: $(VENV)/.run  ## compare the tracker's speed with its database's own limit; takes about 25 minutes
 	@exec $(BIN)/python -m benchmarks $(BENCH_ARGS)

@@ -107,7 +107,8 @@ class LoopApi(Api):
     def _send(self, method: str, path: str, body: bytes, headers: dict[str, str], content_type: str) -> Any:
         sent = {"Host": "testserver", "Content-Length": str(len(body))} | headers
         fields = [(name.lower().encode(), value.encode("latin-1")) for name, value in sent.items()]
-        found = self.calls.find(method.encode(), path.encode(), fields)
+        size = sum(len(name) + len(value) for name, value in fields)
+        found = self.calls.find(method.encode(), path.encode(), fields, size)
         if found is None:
             return super()._send(method, path, body, headers, content_type)
         replies: list[Reply] = []

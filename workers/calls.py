@@ -5,6 +5,7 @@ has received.
 """
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any
 
 from tracker.api.body import parse_body
@@ -49,8 +50,13 @@ class Call:
         return parse_body(self._read(self._max_body_bytes))
 
     def query(self, serializer: type[RequestSerializer]) -> dict[str, Any]:
-        """The query string, checked against a declaration of whole numbers. Raises BadInput."""
-        return serializer.parse_query(self._query)
+        """The query string, checked against a declaration of whole numbers; not to be changed. Raises BadInput."""
+        return _parsed_query(serializer, tuple(self._query.items()))
+
+
+@lru_cache(maxsize=1024)
+def _parsed_query(serializer: type[RequestSerializer], parameters: tuple[tuple[str, str], ...]) -> dict[str, Any]:
+    return serializer.parse_query(dict(parameters))
 
 
 Handler = Callable[..., Steps[Reply]]

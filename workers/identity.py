@@ -1,6 +1,7 @@
 """A worker's credentials: its id and secret, from the headers X-Worker-ID and X-Secret."""
 
 import hmac
+from functools import lru_cache
 from typing import NamedTuple, Protocol
 
 from tracker.api.errors import NotIdentified
@@ -13,6 +14,7 @@ from workers.services import digest
 _NO_DIGEST = bytes(32)
 
 _ID_DIGITS = 19
+_LONGEST_SECRET = 100
 
 
 class UnknownWorker(NotIdentified):
@@ -44,7 +46,12 @@ def credentials(number: str | None, secret: str | None) -> Credentials | None:
         raise NotIdentified("Send both headers, X-Worker-ID and X-Secret.")
     if not (number.isascii() and number.isdigit() and len(number) <= _ID_DIGITS and 0 < int(number) <= INT64[1]):
         raise NotIdentified("X-Worker-ID: must be the whole number that /worker/create returned as `id`.")
-    return Credentials(int(number), digest(secret))
+    # A longer one is wrong, and would fill the memory if it were remembered.
+    hashed = _digest(secret) if len(secret) <= _LONGEST_SECRET else digest(secret)
+    return Credentials(int(number), hashed)
+
+
+_digest = lru_cache(maxsize=4096)(digest)
 
 
 @stepwise

@@ -1,6 +1,6 @@
 """The calls of workers that the event loop answers itself: without a thread, and without a Django request."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, unquote
@@ -23,6 +23,8 @@ _ADDRESSES = "tracker.worker_urls"
 # Larger bodies go to the pool of threads: parsing one would keep all other clients of this process waiting.
 LARGEST_BODY = 64 * 1024
 LONGEST_ADDRESS = 1024
+LONGEST_HOST = 255
+REMEMBERED_BYTES = 2048
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -59,17 +61,18 @@ class WorkerCalls:
     def __init__(self, run: Callable[[Steps[Any], Ended], Run | None]) -> None:
         self._run = run
 
-    def find(self, method: bytes, address: bytes, headers: Headers) -> Found | None:
-        """The call that a request is; None for all that Django answers."""
+    def find(self, method: bytes, address: bytes, headers: Headers, size: int) -> Found | None:
+        """The call that a request is; None for all that Django answers. `size` is that of the headers in bytes."""
         if len(address) > LONGEST_ADDRESS:
             return None
-        found = route(method, address)
-        if found is None:
+        # A worker sends the same heads over and over. Larger ones are not remembered: they might fill the memory.
+        found = (_remembered if size <= REMEMBERED_BYTES else _found)(method, address, tuple(headers))
+        if found is None or len(found.heads.host) > LONGEST_HOST or not is_ours(found.heads.host):
             return None
-        heads = _heads(headers)
-        if heads is None or heads.length > found.view.max_body_bytes or not is_ours(heads.host):
+        length = found.heads.length
+        if length and length > min(LARGEST_BODY, settings.MAX_BODY_BYTES, found.route.view.max_body_bytes):
             return None
-        return Found(method, address, found, heads)
+        return found
 
     def answer(self, found: Found, body: bytes, done: Callable[[Reply], None]) -> Run | None:
         """Answer a call whose body is there; `done` is called once, perhaps before this returns."""
@@ -90,6 +93,14 @@ class WorkerCalls:
             done(reply)
 
         return self._run(answer(view.handler, call, **arguments), ended)
+
+
+def _found(method: bytes, address: bytes, headers: tuple[tuple[bytes, bytes], ...]) -> Found | None:
+    found, heads = route(method, address), _heads(headers)
+    return None if found is None or heads is None else Found(method, address, found, heads)
+
+
+_remembered = lru_cache(maxsize=2048)(_found)
 
 
 @lru_cache(maxsize=4096)
@@ -117,7 +128,7 @@ def is_ours(host: str) -> bool:
     return bool(domain) and validate_host(domain, settings.ALLOWED_HOSTS)
 
 
-def _heads(headers: Headers) -> Heads | None:
+def _heads(headers: Iterable[tuple[bytes, bytes]]) -> Heads | None:
     """The headers that matter; None where Django has to look at the request."""
     worker_id = secret = None
     host, length = "", 0
@@ -133,5 +144,4 @@ def _heads(headers: Headers) -> Heads | None:
                 length = int(value)
             case b"transfer-encoding" | b"content-encoding" | b"expect":
                 return None
-    is_large = length > min(LARGEST_BODY, settings.MAX_BODY_BYTES)
-    return None if is_large else Heads(worker_id, secret, host, length)
+    return Heads(worker_id, secret, host, length)

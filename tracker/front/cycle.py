@@ -8,6 +8,8 @@ from tracker.api.envelope import HEADERS, Reply
 _STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n" for status in HTTPStatus}
 # With what Django's middleware adds for others.
 _HEAD = "".join(f"{name}: {value}\r\n" for name, value in HEADERS.items()) + "X-Content-Type-Options: nosniff\r\n"
+# What most replies begin with.
+_USUAL_HEAD = f"{_STATUS_LINES[200]}{_HEAD}Content-Length: ".encode()
 
 
 class _NoEvent:
@@ -52,6 +54,8 @@ class CallCycle:
 
 def encoded(reply: Reply, fields: bytes, *, keep_alive: bool) -> bytes:
     """The reply as HTTP, with some more header fields."""
+    if reply.status == 200 and not reply.headers and keep_alive:
+        return b"%s%d\r\n%s\r\n%s" % (_USUAL_HEAD, len(reply.body), fields, reply.body)
     own = "".join([f"{name}: {value}\r\n" for name, value in reply.headers.items()])
     end = "" if keep_alive else "Connection: close\r\n"
     head = f"{_STATUS_LINES[reply.status]}{_HEAD}{own}{end}Content-Length: {len(reply.body)}\r\n"

@@ -133,7 +133,8 @@ class FrontProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         self.phase, self.head_bytes, self.headers_bytes = HEAD, 0, 0
         self.deadline = self.loop.time() + self.limits.head_seconds
-        super().on_message_begin()
+        # What uvicorn does besides is only needed for requests that an application answers.
+        self.url, self.headers, self.expect_100_continue = b"", [], False
 
     def on_url(self, url: bytes) -> None:
         super().on_url(url)
@@ -143,7 +144,10 @@ class FrontProtocol(HttpToolsProtocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         self.headers_bytes += len(name) + len(value)
         if self.headers_bytes <= self.limits.head_bytes:
-            super().on_header(name, value)
+            name = name.lower()
+            if name == b"expect" and value.lower() == b"100-continue":
+                self.expect_100_continue = True
+            self.headers.append((name, value))
         elif not self.has_ended:
             self.refuse(431, f"The request's head is larger than {self.limits.head_bytes} bytes.")
 
@@ -159,17 +163,25 @@ class FrontProtocol(HttpToolsProtocol):
             return
         self.deadline = self.loop.time() + self.limits.body_seconds + self._announced() / self.limits.body_rate
         if not self._is_call():
+            self._begin_scope()
             super().on_headers_complete()
             self.cycle.transport = _Exit(self)  # type: ignore[assignment]
         if self.stopping:
             self.cycle.keep_alive = False
+
+    def _begin_scope(self) -> None:
+        """Have uvicorn prepare the request for an application, as it does at the beginning of one."""
+        url, headers, expects = self.url, self.headers, self.expect_100_continue
+        super().on_message_begin()
+        self.url, self.expect_100_continue = url, expects
+        self.headers += headers
 
     def _forwarded(self) -> list[str]:
         return [value.decode("latin-1") for name, value in self.headers if name == b"x-forwarded-for"]
 
     def _is_call(self) -> bool:
         """If the request is a worker's call, make it the connection's current or next one."""
-        found = self.calls and self.calls.find(self.parser.get_method(), self.url, self.headers)
+        found = self.calls and self.calls.find(self.parser.get_method(), self.url, self.headers, self.headers_bytes)
         if not found:
             return False
         keep_alive = self.parser.get_http_version() != "1.0" and self.parser.should_keep_alive()
@@ -207,7 +219,7 @@ class FrontProtocol(HttpToolsProtocol):
 
     def date(self) -> bytes:
         """The header Date, which uvicorn renews every second, and its other ones."""
-        return b"".join([b"%s: %s\r\n" % field for field in self.server_state.default_headers])
+        return _lines(self.server_state.default_headers)
 
     def _announced(self) -> int:
         """The length of the body; of a chunked one, the largest possible."""
@@ -316,6 +328,17 @@ class FrontProtocol(HttpToolsProtocol):
     def close_if_idle(self) -> None:
         if self.phase == IDLE and (self.cycle is None or self.cycle.response_complete):
             self.transport.close()
+
+
+_last_lines: tuple[Any, bytes] = (None, b"")
+
+
+def _lines(fields: list[tuple[bytes, bytes]]) -> bytes:
+    """Header fields as they are sent. The same list as the last time is known by heart."""
+    global _last_lines
+    if _last_lines[0] is not fields:
+        _last_lines = fields, b"".join([b"%s: %s\r\n" % field for field in fields])
+    return _last_lines[1]
 
 
 class _Exit:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import os
 import resource
 import signal
@@ -110,6 +111,8 @@ class FrontWorker(UvicornWorker):
 
     async def _serve(self) -> None:
         _allow_open_files()
+        # What has been loaded stays; looking through it for garbage again and again would delay calls.
+        gc.freeze()
         FrontProtocol.limits = Limits(
             head_seconds=settings.CLIENT_HEAD_SECONDS,
             body_seconds=settings.CLIENT_BODY_SECONDS,
