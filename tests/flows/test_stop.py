@@ -84,11 +84,22 @@ def begin(folder):
     return subprocess.Popen(command, env=server.env, start_new_session=True, text=True, **output)
 
 
+@pytest.fixture(autouse=True, scope="module")
+def hang_up_is_not_ignored():
+    """As it is where the tests were started with nohup: then so it is in a tracker that is only just starting."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
 def stop_after(seconds, folder, chance):
     with begin(folder) as process:
-        time.sleep(seconds)
-        number = send(process, chance)
-        code = assert_ends(process, folder)
+        try:
+            time.sleep(seconds)
+            number = send(process, chance)
+            code = assert_ends(process, folder)
+        finally:
+            process.kill()
         # Until its handlers are there, Python ends as the signal does by default.
         assert code in (0, -number, 128 + number)
         assert "Traceback" not in process.stderr.read()
