@@ -161,7 +161,7 @@ def run_lease(
     """Run a statement that leases. Returns the tasks or the reason, and the last row's columns from _MORE on."""
     after_priority, after_id = _frontier.after(project_id)
     place = {"project": project_id, "count": count, "after_priority": after_priority, "after_id": after_id}
-    limits = {"most_bytes": settings.MAX_BATCH_BYTES, "allowed": _allowances.of(worker.pk, project_id)}
+    limits = {"most_bytes": settings.MAX_BATCH_BYTES, "allowed": _allowances.of(worker.pk, project_id, count)}
     began = time.monotonic()
     *rows, last = yield Query(statement, {**identity(worker), **limits, **values, **place}, again=True, group=group)
     seconds = time.monotonic() - began

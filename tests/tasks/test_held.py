@@ -146,4 +146,34 @@ class TestSlowCounting:
         for worker_id in range(12):
             allowances.note(worker_id, 1, allowed=5, pages=9, seconds=0.0, taken=1)
         assert len(allowances._known) <= 5
-        assert allowances.of(11, 1) == 4
+        assert allowances.of(11, 1, 1) == 4
+
+
+class TestPlenty:
+    """Far from the limit, a few leases are not counted."""
+
+    @pytest.fixture
+    def clock(self):
+        return Clock()
+
+    @pytest.fixture
+    def allowances(self, clock):
+        allowances = holding.Allowances(clock)
+        allowances.note(1, 1, allowed=holding.PLENTY + 1, pages=1, seconds=0.0, taken=1)
+        return allowances
+
+    def test_it_works(self, allowances):
+        assert allowances.of(1, 1, 1) == holding.FREE
+        allowances.note(1, 1, allowed=None, pages=0, seconds=0.0, taken=5)
+        assert allowances.of(1, 1, holding.FREE - 5) == holding.FREE - 5
+        # Of more, as many as there may be have to be counted.
+        assert allowances.of(1, 1, holding.FREE - 4) is None
+        assert allowances.of(1, 1, 1) is None
+
+    def test_not_for_long(self, allowances, clock):
+        clock.now += holding.LONGEST_SECONDS
+        assert allowances.of(1, 1, 1) is None
+
+    def test_not_near_the_limit(self, allowances):
+        allowances.note(2, 1, allowed=holding.PLENTY, pages=1, seconds=0.0, taken=1)
+        assert allowances.of(2, 1, 1) is None

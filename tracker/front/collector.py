@@ -1,9 +1,10 @@
 """Queries of one kind that wait at the same moment go in one statement: one round trip, one commit.
 
-Nothing is waited for on purpose. A query is sent at once if a lane is free; those that arrive while all lanes are busy
-go together in the next statement.
+Nothing is waited for on purpose. A query is sent at once if nothing of its kind is under way; those that arrive
+meanwhile go together in the next statement, of which there may be LANES at a time.
 """
 
+import asyncio
 from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable
 from typing import NamedTuple
@@ -36,11 +37,11 @@ class Collector:
 
     def query(self, query: Query, done: Done) -> None:
         """Run the query, alone or with others."""
+        self._waiting.setdefault(query.values["worker"], deque()).append(_Waiting(query, done))
         if self._free_lanes:
             self._free_lanes -= 1
-            self._run(query, _Lane(self, done))
-        else:
-            self._waiting.setdefault(query.values["worker"], deque()).append(_Waiting(query, done))
+            # Soon, not now: what has arrived with it comes along.
+            asyncio.get_running_loop().call_soon(self.go_on)
 
     def go_on(self) -> None:
         """Use a lane whose statement has ended for those that wait, if any."""
