@@ -85,11 +85,16 @@ def begin(folder):
 
 
 @pytest.fixture(autouse=True, scope="module")
-def hang_up_is_not_ignored():
-    """As it is where the tests were started with nohup: then so it is in a tracker that is only just starting."""
-    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+def signals_are_not_ignored():
+    """As they are where the tests were started with nohup or in the background.
+
+    A tracker that is only just starting would ignore them, too, and never end.
+    """
+    defaults = {signal.SIGHUP: signal.SIG_DFL, signal.SIGINT: signal.default_int_handler}
+    before = {number: signal.signal(number, handler) for number, handler in defaults.items()}
     yield
-    signal.signal(signal.SIGHUP, before)
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 def stop_after(seconds, folder, chance):
