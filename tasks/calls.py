@@ -91,9 +91,9 @@ def exchange(call: Call) -> Steps[Reply]:
     if leased.tasks:
         return Reply(content)
     content["reason"] = leased.reason
-    # What was reported counts, so this is a success.
     if leased.delay is not None:
         content["rate_limit_delay"] = leased.delay
+    # What was reported counts, so this is a success.
     return Reply(content, message=NOTHING, headers=retry_after(call, leased))
 
 

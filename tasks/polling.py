@@ -13,7 +13,7 @@ from collections.abc import Callable
 from django.conf import settings
 
 POLLS_PER_SECOND = 25.0
-# Of the turns that are remembered; above, forgotten ones are looked for.
+# With more turns than this, those that have passed are forgotten.
 _CLEAN_AT = 1_000
 
 

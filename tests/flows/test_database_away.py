@@ -4,6 +4,7 @@ import http.client
 import json
 import random
 import threading
+import time
 from collections import Counter
 from urllib.parse import urlsplit
 
@@ -123,16 +124,21 @@ def test_the_database_is_stopped_and_started_again(database, tracker, headers):
 def test_connections_end_at_any_moment(database, tracker, headers):
     """Every call is answered, and with nothing but its answer or 503."""
     seen: Counter[tuple[str, int]] = Counter()
-    ended: list[int] = []
-    over = threading.Event()
+    noticed, over = threading.Event(), threading.Event()
 
     def run(seed):
         chance, caller = random.Random(seed), Caller(tracker.address, headers)
-        for _ in range(CALLS):
+        number, deadline = 0, time.monotonic() + PATIENCE_SECONDS
+        # On some machines, it takes more calls until one is hit.
+        while number < CALLS or (not noticed.is_set() and time.monotonic() < deadline):
+            number += 1
             method, path, body = chance.choice([*CALLS_OF_THE_API, *(("GET", page, None) for page in PAGES)])
             # Logging in would give the session that all share another key.
             own = {"Cookie": ""} if path == "/login" else {}
-            seen[path, caller.call(method, path, body, own)[0]] += 1
+            status, *_ = caller.call(method, path, body, own)
+            seen[path, status] += 1
+            if status == 503:
+                noticed.set()
         caller.close()
 
     def kill():
@@ -145,7 +151,6 @@ def test_connections_end_at_any_moment(database, tracker, headers):
                     others = [pid for (pid,) in cursor.fetchall()]
                     for pid in chance.sample(others, min(2, len(others))):
                         cursor.execute("SELECT pg_terminate_backend(%s)", (pid,))
-                        ended.append(pid)
         session.close()
 
     killer = threading.Thread(target=kill)
@@ -156,9 +161,9 @@ def test_connections_end_at_any_moment(database, tracker, headers):
         thread.join()
     over.set()
     killer.join()
-    assert sum(seen.values()) == CALLS * CALLERS
+    assert sum(seen.values()) >= CALLS * CALLERS
     assert {status for _path, status in seen} <= {200, 404, 503}, seen
-    assert ended
+    assert noticed.is_set()
     caller = Caller(tracker.address, headers)
     eventually(lambda: caller.call("GET", "/project/list")[0] == 200)
     caller.close()

@@ -22,7 +22,7 @@ from tracker import db
 pytestmark = pytest.mark.django_db(transaction=True)
 
 # Pages of the table of tasks and its indexes that a call may visit; MANY tasks fill twice as many.
-FEW = 160
+FEW = 150
 MANY = 20_000
 
 FILL = """

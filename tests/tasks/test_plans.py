@@ -78,7 +78,7 @@ def test_uses_indexes(values, statement, indexes, analysed):
 
 def test_jit_is_off_where_sorting_is_disabled():
     """Up to PostgreSQL 17, a disabled plan node that can't be avoided costs enough to trigger JIT compilation."""
-    (settings,) = db.one("SELECT proconfig FROM pg_proc WHERE proname = 'queue_lock_voted'")
+    (settings,) = db.one("SELECT proconfig FROM pg_proc WHERE proname = 'queue_lock_verified'")
     assert {"enable_sort=off", "jit=off"} <= set(settings)
 
 

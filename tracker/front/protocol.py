@@ -295,6 +295,7 @@ class FrontProtocol(HttpToolsProtocol):
             self.cycle.message_event.set()
         self.pipeline.clear()
         self.linger()
+        self._hurry()
 
     def linger(self) -> None:
         """Close once the client has read the last response and stopped sending, or soon after.

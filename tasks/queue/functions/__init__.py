@@ -10,9 +10,9 @@ All functions have these in common:
   version of the row is checked again, so every condition that guards a transition is on the row itself.
 - `now()` is the time at the start of the call.
 - Locks are taken in this order: the token bucket for submits, released tasks (by id), hashes of stored tasks (by hash),
-  the token bucket for leases. A lease never waits for a task: it skips locked ones. One deadlock is still possible,
-  since an INSERT also waits for the transaction that is deleting the task with the same hash. So a bulk call may have
-  to be repeated; see tracker.db.rows_again.
+  the token bucket for leases, the worker's leases of the project (an advisory lock). A lease never waits for a task: it
+  skips locked ones. One deadlock is still possible, since an INSERT also waits for the transaction that is deleting the
+  task with the same hash. So a bulk call may have to be repeated; see tracker.db.rows_again.
 - Names that begin with _ are parameters and variables, others are columns.
 
 A change needs a migration that installs the functions again and contains the new DIGEST.
@@ -22,14 +22,14 @@ import hashlib
 from typing import Any
 
 from tasks.queue.functions.bucket import CHARGE, WAIT
-from tasks.queue.functions.lease import FITTING, LEASE, LOCK_VOTED
+from tasks.queue.functions.lease import FITTING, LEASE, LOCK_VERIFIED
 from tasks.queue.functions.release import EXCHANGE, RELEASE, RELEASE_MANY, SETTLE
 from tasks.queue.functions.submit import STORE_MANY, SUBMIT, SUBMIT_MANY
 
 ALL = {
     "queue_wait": WAIT,
     "queue_charge": CHARGE,
-    "queue_lock_voted": LOCK_VOTED,
+    "queue_lock_verified": LOCK_VERIFIED,
     "queue_fitting": FITTING,
     "queue_lease_bounded": LEASE,
     "queue_settle": SETTLE,

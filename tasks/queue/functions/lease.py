@@ -25,6 +25,21 @@ _MOST_LEASES = f"""
                 WHEN project.public THEN {MOST_LEASES_IN_PUBLIC} ELSE {MOST_LEASES} END
 """.strip()
 
+_EXPIRED = """task.project_id = _project AND task.assignee_id IS NOT NULL AND task.lease_expires <= now()
+              AND _worker <> ALL (task.voters)"""
+
+
+def _lock(condition: str, order: str) -> str:
+    """Statements that lock the first tasks with this condition, as many as are still wanted: `_more`."""
+    return f"""SELECT coalesce(array_agg(first.id), '{{}}'), coalesce(sum(first.size), 0) INTO _more, _size FROM (
+                SELECT task.id, octet_length(task.recipe) AS size FROM tasks_task AS task
+                WHERE {condition}
+                {order} LIMIT _wanted - cardinality(_ids) FOR UPDATE SKIP LOCKED
+            ) AS first;
+            _ids := _ids || _more;
+            _bytes := _bytes + _size;"""
+
+
 # Leases up to `_wanted` tasks of a project, highest priority first, then oldest. If there are not enough, tasks whose
 # lease has expired follow.
 #
@@ -67,7 +82,7 @@ DECLARE
     _fresh bigint[] := '{{}}';
     _more bigint[];
     _bytes bigint := 0;
-    _more_bytes bigint;
+    _size bigint;
     _each bigint;
     _filled bool := false;
 BEGIN
@@ -137,53 +152,37 @@ BEGIN
     _wanted := least(_wanted, coalesce(_allowed, allowed));
 
     IF _any_voted THEN
-        _ids := queue_lock_voted(_worker, _project, _wanted, _after_priority, _after_id, true, '{{}}');
+        SELECT locked.ids, locked.bytes INTO _ids, _bytes
+        FROM queue_lock_verified(_worker, _project, _wanted, _after_priority, _after_id, true, '{{}}') AS locked;
     END IF;
     IF _after_id IS NULL THEN
         IF cardinality(_ids) < _wanted THEN
-            SELECT coalesce(array_agg(first.id), '{{}}'), coalesce(sum(first.bytes), 0) INTO _fresh, _bytes FROM (
-                SELECT task.id, octet_length(task.recipe) AS bytes FROM tasks_task AS task WHERE {FRESH}
-                {FIRST} LIMIT _wanted - cardinality(_ids) FOR UPDATE SKIP LOCKED
-            ) AS first;
+            {_lock(FRESH, FIRST)}
+            _fresh := _more;
         END IF;
-        _ids := _ids || _fresh;
         IF cardinality(_ids) < _wanted AND _any_voted THEN
-            _ids := _ids || queue_lock_voted(_worker, _project, _wanted - cardinality(_ids), NULL, NULL, false, _ids);
+            SELECT _ids || locked.ids, _bytes + locked.bytes INTO _ids, _bytes
+            FROM queue_lock_verified(
+                _worker, _project, _wanted - cardinality(_ids), NULL, NULL, false, _ids
+            ) AS locked;
         END IF;
     ELSE
         IF cardinality(_ids) < _wanted THEN
-            SELECT coalesce(array_agg(first.id), '{{}}'), coalesce(sum(first.bytes), 0) INTO _fresh, _bytes FROM (
-                SELECT task.id, octet_length(task.recipe) AS bytes FROM tasks_task AS task WHERE {FRESH}
-                  AND task.priority = _after_priority AND task.id > _after_id
-                {FIRST} LIMIT _wanted - cardinality(_ids) FOR UPDATE SKIP LOCKED
-            ) AS first;
+            {_lock(f"{FRESH} AND task.priority = _after_priority AND task.id > _after_id", FIRST)}
+            _fresh := _more;
         END IF;
-        IF cardinality(_ids) + cardinality(_fresh) < _wanted THEN
-            SELECT coalesce(array_agg(first.id), '{{}}'), coalesce(sum(first.bytes), 0) INTO _more, _more_bytes FROM (
-                SELECT task.id, octet_length(task.recipe) AS bytes FROM tasks_task AS task WHERE {FRESH}
-                  AND task.priority < _after_priority
-                {FIRST} LIMIT _wanted - cardinality(_ids) - cardinality(_fresh) FOR UPDATE SKIP LOCKED
-            ) AS first;
+        IF cardinality(_ids) < _wanted THEN
+            {_lock(f"{FRESH} AND task.priority < _after_priority", FIRST)}
             _fresh := _fresh || _more;
-            _bytes := _bytes + _more_bytes;
         END IF;
-        _ids := _ids || _fresh;
     END IF;
     IF cardinality(_ids) < _wanted THEN
-        _ids := _ids || ARRAY(
-            SELECT task.id FROM tasks_task AS task
-            WHERE task.project_id = _project AND task.assignee_id IS NOT NULL AND task.lease_expires <= now()
-              AND _worker <> ALL (task.voters)
-            ORDER BY task.lease_expires LIMIT _wanted - cardinality(_ids) FOR UPDATE SKIP LOCKED
-        );
+        {_lock(_EXPIRED, "ORDER BY task.lease_expires")}
     END IF;
 
     IF cardinality(_ids) > 1 THEN
         _each := {OVERHEAD} + octet_length(name) + octet_length(clone_url) + octet_length(git_repo)
             + octet_length(version) + octet_length(motd);
-        IF cardinality(_ids) > cardinality(_fresh) THEN
-            SELECT sum(octet_length(task.recipe)) INTO _bytes FROM tasks_task AS task WHERE task.id = ANY (_ids);
-        END IF;
         IF _bytes + cardinality(_ids) * _each > _most_bytes THEN
             _more := queue_fitting(_ids, _each, _most_bytes);
             _filled := cardinality(_more) < cardinality(_ids);
@@ -226,8 +225,8 @@ END
 $$
 """
 
-# Locks up to `_wanted` tasks that others have verified and this worker has not, and returns their ids; with
-# `_in_order`, only those that come before the unverified ones.
+# Locks up to `_wanted` tasks that others have verified and this worker has not, and returns their ids and the bytes of
+# their recipes; with `_in_order`, only those that come before the unverified ones.
 #
 # It first examines a bounded number of entries of task_voted. If the worker has verified all of these, it may have
 # verified 100,000. Then it skips through task_voters from one group of voters to the next and examines only groups
@@ -240,10 +239,12 @@ $$
 #
 # JIT compilation is off. Up to PostgreSQL 17, a plan that must sort although sorting is disabled has such a high cost
 # that every call would compile it, which takes longer than everything else.
-LOCK_VOTED = f"""
-CREATE OR REPLACE FUNCTION queue_lock_voted(
-    _worker bigint, _project bigint, _wanted int, _after_priority int, _after_id bigint, _in_order bool, _taken bigint[]
-) RETURNS bigint[]
+LOCK_VERIFIED = f"""
+CREATE OR REPLACE FUNCTION queue_lock_verified(
+    _worker bigint, _project bigint, _wanted int, _after_priority int, _after_id bigint, _in_order bool,
+    _taken bigint[],
+    OUT ids bigint[], OUT bytes bigint
+)
 {IN_ORDER}
 SET jit = off
 AS $$
@@ -251,11 +252,14 @@ DECLARE
     _by_groups bool := false;
     -- What the caller has locked would be found again.
     _tried bigint[] := _taken;
-    _locked bigint[] := '{{}}';
+    _more bigint[];
+    _size bigint;
     _candidates bigint[];
     _priorities smallint[];
 BEGIN
-    WHILE cardinality(_locked) < _wanted AND cardinality(_tried) < cardinality(_taken) + 16 + 2 * _wanted LOOP
+    ids := '{{}}';
+    bytes := 0;
+    WHILE cardinality(ids) < _wanted AND cardinality(_tried) < cardinality(_taken) + 16 + 2 * _wanted LOOP
         IF NOT _by_groups THEN
             SELECT coalesce(array_agg(first.id), '{{}}'), array_agg(first.priority) INTO _candidates, _priorities
             FROM (
@@ -265,7 +269,7 @@ BEGIN
                 ) AS nearest
                 WHERE _worker <> ALL (nearest.voters) AND nearest.id <> ALL (_tried)
                 ORDER BY nearest.priority DESC, nearest.id
-                LIMIT _wanted - cardinality(_locked)
+                LIMIT _wanted - cardinality(ids)
             ) AS first;
         ELSE
             WITH RECURSIVE voter_group AS (
@@ -290,7 +294,7 @@ BEGIN
                 ) AS first
                 WHERE _worker <> ALL (voter_group.voters)
                 ORDER BY first.priority DESC, first.id
-                LIMIT _wanted - cardinality(_locked)
+                LIMIT _wanted - cardinality(ids)
             ) AS first;
         END IF;
         IF _candidates = '{{}}' THEN
@@ -318,20 +322,21 @@ BEGIN
                         SELECT candidate.id, candidate.priority, true
                         FROM unnest(_candidates, _priorities) AS candidate (id, priority)
                     )
-                    ORDER BY priority DESC, id LIMIT _wanted - cardinality(_locked)
+                    ORDER BY priority DESC, id LIMIT _wanted - cardinality(ids)
                 ) AS first
                 WHERE first.voted
             );
             EXIT WHEN _candidates = '{{}}';
         END IF;
         _tried := _tried || _candidates;
-        _locked := _locked || ARRAY(
-            SELECT task.id FROM tasks_task AS task
+        SELECT coalesce(array_agg(locked.id), '{{}}'), coalesce(sum(locked.size), 0) INTO _more, _size FROM (
+            SELECT task.id, octet_length(task.recipe) AS size FROM tasks_task AS task
             WHERE task.id = ANY (_candidates) AND CASE WHEN {VOTED} AND _worker <> ALL (task.voters) THEN true END
             FOR UPDATE SKIP LOCKED
-        );
+        ) AS locked;
+        ids := ids || _more;
+        bytes := bytes + _size;
     END LOOP;
-    RETURN _locked;
 END
 $$
 """
