@@ -61,6 +61,8 @@ def create_projects(tracker: Tracker, name: str, count: int = 1, *, assign_rate:
                     'name', %(name)s || ' ' || number,
                     'name_key', %(name)s || ' ' || number,
                     'public', true,
+                    -- A client that is stopped keeps the leases of its last request.
+                    'max_leases', 1000000,
                     'assign_rate', %(assign_rate)s
                 )
             ) AS copy

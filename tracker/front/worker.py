@@ -105,7 +105,7 @@ class FrontWorker(UvicornWorker):
         "lifespan": "on",
         "access_log": False,
         "server_header": False,
-        # tracker.api.throttle reads X-Forwarded-For itself, from trusted proxies only.
+        # tracker.addresses reads X-Forwarded-For itself, from trusted proxies only.
         "proxy_headers": False,
     }
 
