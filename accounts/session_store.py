@@ -5,7 +5,7 @@ from typing import Any
 from django.contrib.sessions.backends.base import UpdateError
 from django.contrib.sessions.backends.db import SessionStore as DatabaseStore
 
-from tracker.api.errors import is_database_away
+from tracker import db
 
 
 class SessionStore(DatabaseStore):
@@ -16,7 +16,7 @@ class SessionStore(DatabaseStore):
             super().save(must_create)
         except UpdateError as error:
             # Django takes every failure for a session that was deleted meanwhile.
-            if is_database_away(error.__context__):
+            if db.is_away(error.__context__):
                 raise error.__context__ from None  # type: ignore[misc]
             raise
 

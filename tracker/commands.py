@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
 from django.db import Error
+from psycopg2 import Error as DriverError
 
 from tracker.api.errors import ApiError
 from tracker.console import database_problem
@@ -37,7 +38,7 @@ class OperatorCommand(BaseCommand):
         except EmbeddedServerError:
             # Its message includes the end of the server's log; see tracker.console.
             raise
-        except Error as error:
+        except (Error, DriverError) as error:
             problem = database_problem(error)
             if problem is None:
                 raise

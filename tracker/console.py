@@ -63,14 +63,16 @@ def complain(text: str) -> None:
 
 def database_problem(error: Exception) -> str | None:
     """An error of the database in one line, for an operator; None if it is a fault of the program."""
-    from django.db import InterfaceError, OperationalError, ProgrammingError
+    from django.db import ProgrammingError
     from psycopg2.errors import UndefinedColumn
+
+    from tracker import db
 
     if isinstance(error, ProgrammingError) and "does not exist" in str(error):
         if isinstance(error.__cause__, UndefinedColumn):
             return "The database is older than this version: run `manage.py migrate` first."
         return "The database has no tables yet: run `manage.py migrate` first."
-    if isinstance(error, (OperationalError, InterfaceError)):
+    if db.is_away(error):
         return f"The database does not answer: {visible(' '.join(str(error).split()))}"
     return None
 
@@ -79,6 +81,7 @@ def _code_of(command: Callable[[], None]) -> int:
     """Run the command; returns its exit code."""
     from django.core.exceptions import ImproperlyConfigured
     from django.db import Error
+    from psycopg2 import Error as DriverError
 
     from tracker.postgres.server import EmbeddedServerError
 
@@ -103,7 +106,7 @@ def _code_of(command: Callable[[], None]) -> int:
     except (ImproperlyConfigured, EmbeddedServerError) as error:
         complain(visible(str(error), keep="\n\t"))
         return 1
-    except Error as error:
+    except (Error, DriverError) as error:
         problem = database_problem(error)
         if problem is None:
             raise

@@ -4,11 +4,22 @@ import select
 from collections.abc import Iterable
 from typing import Any
 
-from django.db import OperationalError, connection
-from psycopg2 import InterfaceError
+import psycopg2
+from django.db import DatabaseError, InterfaceError, OperationalError, connection
 from psycopg2.errors import DeadlockDetected
 
 Values = dict[str, Any]
+
+
+def is_away(error: BaseException | None) -> bool:
+    """Whether the connection to the database has failed, rather than the statement."""
+    # Django closes the cursor of a query that is read in parts outside its translation of the driver's errors.
+    if isinstance(error, (OperationalError, InterfaceError, psycopg2.OperationalError, psycopg2.InterfaceError)):
+        return True
+    # The driver raises its bare base class when the connection is lost without a reason; Django raises its own with it
+    # as the cause, and also without one, for other reasons.
+    cause = error.__cause__ if type(error) is DatabaseError else error
+    return type(cause) is psycopg2.DatabaseError
 
 
 def ensure_alive() -> None:
@@ -30,7 +41,7 @@ def ensure_alive() -> None:
     watch = select.poll()
     try:
         watch.register(connection.connection.fileno(), select.POLLIN)
-    except (InterfaceError, ValueError):
+    except (psycopg2.InterfaceError, ValueError):
         # Closed on our side, or given up by the driver, which then has no file descriptor any more.
         connection.close()
         return

@@ -9,7 +9,8 @@ from django.template.loader import render_to_string
 from django.utils.translation import gettext as _
 
 from accounts.authentication import origin_sent, own_origin
-from tracker.api.errors import ApiError, BadInput, Forbidden, NotFound, database_away, is_database_away, unforeseen
+from tracker import db
+from tracker.api.errors import ApiError, BadInput, Forbidden, NotFound, database_away, unforeseen
 
 # How Django's reasons begin where a form comes from another address, as far as the browser tells.
 _WRONG_ADDRESS = ("Origin checking failed", "Referer checking failed")
@@ -100,7 +101,7 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 def server_error(request: HttpRequest) -> HttpResponse:
     """handler500: also for what middleware raises. Called while the exception is being handled."""
     error = sys.exc_info()[1]
-    return error_response(request, database_away(error) if error and is_database_away(error) else unforeseen())
+    return error_response(request, database_away(error) if error and db.is_away(error) else unforeseen())
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:

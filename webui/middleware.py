@@ -9,8 +9,9 @@ from django.http.multipartparser import MultiPartParserError
 from django.middleware.locale import LocaleMiddleware
 from django.utils import translation
 
+from tracker import db
 from tracker.api.body import BrokenBody, announced_bytes, parsing
-from tracker.api.errors import ApiError, BadInput, Busy, TooLarge, database_away, is_database_away
+from tracker.api.errors import ApiError, BadInput, Busy, TooLarge, database_away
 from webui.errors import MethodNotAllowed, error_response, to_login
 
 # Everything is loaded from this origin. Inline styles are allowed, since the colours of charts are computed.
@@ -118,7 +119,7 @@ class ErrorPages:
         return response
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
-        if is_database_away(error):
+        if db.is_away(error):
             return error_response(request, database_away(error))
         if not isinstance(error, ApiError):
             return None

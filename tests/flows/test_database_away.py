@@ -1,5 +1,6 @@
 """The database goes away under a running tracker: as a whole, and connection by connection during calls."""
 
+import contextlib
 import http.client
 import json
 import random
@@ -143,15 +144,17 @@ def test_connections_end_at_any_moment(database, tracker, headers):
 
     def kill():
         chance = random.Random(0)
-        with psycopg2.connect(host=str(database.socket_folder), user=USER, dbname=DATABASE) as session:
+        # "with connect()" would make all of it one transaction, which sees the connections of its beginning only.
+        session = psycopg2.connect(host=str(database.socket_folder), user=USER, dbname=DATABASE)
+        with contextlib.closing(session):
             session.autocommit = True
             with session.cursor() as cursor:
-                while not over.is_set():
+                # New connections need some time to be of use.
+                while not over.wait(chance.uniform(0, 0.02)):
                     cursor.execute(OTHERS)
                     others = [pid for (pid,) in cursor.fetchall()]
-                    for pid in chance.sample(others, min(2, len(others))):
-                        cursor.execute("SELECT pg_terminate_backend(%s)", (pid,))
-        session.close()
+                    if others:
+                        cursor.execute("SELECT pg_terminate_backend(%s)", (chance.choice(others),))
 
     killer = threading.Thread(target=kill)
     callers = [threading.Thread(target=run, args=(seed,)) for seed in range(CALLERS)]

@@ -4,12 +4,11 @@ import logging
 import math
 from typing import Any
 
-import psycopg2
 from django.core import exceptions as django_errors
-from django.db import DatabaseError, InterfaceError, OperationalError
 from django.http import Http404, HttpResponse
 from rest_framework import exceptions as drf
 
+from tracker import db
 from tracker.api.envelope import Envelope, Reply
 
 logger = logging.getLogger("tracker.api")
@@ -147,20 +146,10 @@ def reply_for(error: Exception, request: str) -> Reply:
     """The reply to an exception of a call. Unexpected ones are logged, with what was requested."""
     if isinstance(error, ApiError):
         return error.reply()
-    if is_database_away(error):
+    if db.is_away(error):
         return database_away(error).reply()
     logger.error("Unexpected error in %s", request, exc_info=error)
     return unforeseen().reply()
-
-
-def is_database_away(error: BaseException | None) -> bool:
-    """Whether the connection to the database has failed, rather than the statement."""
-    if isinstance(error, (OperationalError, InterfaceError)):
-        return True
-    # The driver raises its bare base class when the connection is lost without a reason; Django raises its own with it
-    # as the cause, and also without one, for other reasons.
-    cause = error.__cause__ if type(error) is DatabaseError else error
-    return type(cause) is psycopg2.DatabaseError
 
 
 def database_away(error: BaseException) -> DatabaseAway:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from django.conf import settings
-from django.db import InterfaceError, OperationalError, connection, transaction
+from django.db import connection, transaction
 from django.db.models.functions import Now
 from django.utils.module_loading import import_string
 
@@ -63,7 +63,9 @@ def run(stop: Stop | threading.Event, *, jobs: tuple[Job, ...] = JOBS) -> None:
                 register(jobs)
                 registered = True
             do_due(jobs, stop)
-        except (OperationalError, InterfaceError) as error:
+        except Exception as error:
+            if not db.is_away(error):
+                raise
             logger.warning("The database did not answer, trying again: %s", str(error).strip().split("\n")[0])
             connection.close()
         stop.wait(TICK_SECONDS)
@@ -77,17 +79,17 @@ def register(jobs: tuple[Job, ...]) -> None:
 def do_due(jobs: tuple[Job, ...], stop: Stop | threading.Event) -> None:
     """Run every due job, batch after batch, until none is due or `stop` is set.
 
-    A job that fails is logged and postponed; the others go on. Raises OperationalError and InterfaceError if the
-    database is unavailable.
+    A job that fails is logged and postponed; the others go on. Raises what `db.is_away` knows if the database is
+    unavailable.
     """
     due = set(Chore.objects.filter(next_at__lte=Now()).values_list("name", flat=True))
     for job in jobs:
         try:
             while job.name in due and not stop.is_set() and do_batch(job):
                 pass
-        except (OperationalError, InterfaceError):
-            raise
-        except Exception:
+        except Exception as error:
+            if db.is_away(error):
+                raise
             logger.exception("The periodic job %s failed; trying again in %d seconds.", job.name, FAILED_SECONDS)
             db.affected(PUT_OFF, {"chore": job.name, "seconds": FAILED_SECONDS})
 

@@ -16,7 +16,7 @@ from tests.client import Api
 from tests.factories import ProjectFactory, UserFactory
 from tests.webui.admin.conftest import LISTS
 from tests.webui.pages.test_access import TABLE
-from tracker.api.errors import is_database_away
+from tracker import db
 from webui.errors import AGAIN_SECONDS
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -230,6 +230,8 @@ def bare(cause):
     [
         (OperationalError("x"), True),
         (InterfaceError("connection already closed"), True),
+        (psycopg2.OperationalError("server closed the connection unexpectedly"), True),
+        (psycopg2.InterfaceError("cursor already closed"), True),
         (bare(psycopg2.DatabaseError("x")), True),
         (psycopg2.DatabaseError("x"), True),
         (DatabaseError("Save with update_fields did not affect any rows."), False),
@@ -240,7 +242,7 @@ def bare(cause):
     ],
 )
 def test_what_counts_as_away(error, is_away):
-    assert is_database_away(error) is is_away
+    assert db.is_away(error) is is_away
 
 
 def test_other_errors_are_still_500(monkeypatch):
