@@ -130,6 +130,11 @@ class Project(models.Model):
         db_default=0,
         help_text="how many tasks a worker may hold at once, 0 = 1,000 if the project is public, else 10,000",
     )
+    max_expiries = models.PositiveSmallIntegerField(
+        default=0,
+        db_default=0,
+        help_text="how many leases of a task may expire before it is FAILED, 0 = any number",
+    )
     retention_days = models.PositiveIntegerField(
         default=7,
         validators=[MaxValueValidator(LONGEST_RETENTION_DAYS)],

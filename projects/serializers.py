@@ -11,12 +11,13 @@ from projects.lookup import ProjectFields
 from projects.models import HIGHEST_RATE, LONGEST_MOTD, LONGEST_RETENTION_DAYS, LOWEST_RATE, Project, Snapshot
 from projects.roles import ALL_ROLES, Role
 from tracker.api.description import Content
-from tracker.api.fields import INT32, INT64, Flag, Id, Rate, Text, WholeNumber
+from tracker.api.fields import INT16, INT32, INT64, Flag, Id, Rate, Text, WholeNumber
 from tracker.api.paging import PageQuery
 from tracker.api.serializers import RequestSerializer
 
 NAME_HELP = "Unique, whatever its case: see Names."
 MAX_LEASES_HELP = "How many tasks a worker may hold at once; 0: 1,000 if the project is public, else 10,000."
+MAX_EXPIRIES_HELP = "How many leases of a task may expire before it is FAILED; 0: any number."
 RATE_HELP = f"Tasks per second, {LOWEST_RATE:f} or more; 0, or more than {HIGHEST_RATE:.0f}: unlimited, read back as 0."
 
 
@@ -49,6 +50,7 @@ class _Settings(RequestSerializer):
         low=1, high=INT32[1], required=False, help_text="Duration of a lease if the task's max_assign_time is 0."
     )
     max_leases = WholeNumber(low=0, high=INT32[1], required=False, help_text=MAX_LEASES_HELP)
+    max_expiries = WholeNumber(low=0, high=INT16[1], required=False, help_text=MAX_EXPIRIES_HELP)
     retention_days = WholeNumber(
         low=0, high=LONGEST_RETENTION_DAYS, required=False, help_text="How many days closed tasks are kept."
     )
@@ -120,6 +122,7 @@ class ProjectContent(Content):
 
 class ProjectTwiceContent(ProjectContent):
     max_leases = IntegerField(help_text=MAX_LEASES_HELP)
+    max_expiries = IntegerField(help_text=MAX_EXPIRIES_HELP)
     project = ProjectContent(help_text="The same fields again.")
 
 

@@ -46,7 +46,8 @@ class GetProjectView(ApiView):
     def get(self, request: Request, project_id: int) -> Envelope:
         project = visible_project(request, project_id)
         content = project_content(project, known=access.known_chains(viewer_of(request), [project]))
-        return Envelope({**content, "max_leases": project.max_leases, "project": content})
+        limits = {"max_leases": project.max_leases, "max_expiries": project.max_expiries}
+        return Envelope({**content, **limits, "project": content})
 
 
 class ListProjectsView(ApiView):

@@ -4,12 +4,11 @@ import math
 
 from tasks import queue
 from tasks.polling import idle_polls
+from tasks.reports import parse_bulk_release, parse_release
 from tasks.serializers import (
     LeaseQuery,
-    parse_bulk_release,
     parse_bulk_submit,
     parse_exchange,
-    parse_release,
     parse_submit,
     release_message,
     released_content,

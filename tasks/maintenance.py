@@ -7,7 +7,7 @@ Only tasks that existed at the start are affected, so an operation ends however 
 from typing import Any
 
 from projects.models import Project
-from tasks.models import READY_TASKS
+from tasks.models import READY_TASKS, Outcome
 from tasks.queries import search
 from tasks.queries.search import MATCHING, Criteria
 from tracker import db
@@ -119,7 +119,7 @@ SELECT EXISTS (
 
 # Uses the index task_failed.
 RESET_FAILED = """
-UPDATE tasks_task SET status = 1, retries = 0
+UPDATE tasks_task SET status = 1, retries = 0, expiries = 0, failure = NULL
 WHERE id = ANY (ARRAY(
     SELECT id FROM tasks_task
     WHERE project_id = %(project)s AND status = 2 AND id <= %(newest)s
@@ -130,72 +130,89 @@ WHERE id = ANY (ARRAY(
 """
 
 # Uses the index task_leased. Newer leases than `began` are left alone.
-RECLAIM = """
-UPDATE tasks_task
-SET assignee_id = NULL, lease = NULL, assign_time = NULL, lease_expires = NULL
-WHERE id = ANY (ARRAY(
-    SELECT id FROM tasks_task
-    WHERE project_id = %(project)s AND assignee_id IS NOT NULL AND assign_time <= %(began)s
-    ORDER BY lease_expires
-    LIMIT %(limit)s
-    FOR UPDATE SKIP LOCKED
-))
-"""
-
-# Uses all four partial indexes: together they contain every row, but none of them does alone. Waits for rows that are
-# just being leased or released. Locks in the order of ids, as releases do; leases skip the rows that it has locked.
-DELETE_ALL = """
-DELETE FROM tasks_task
-WHERE id = ANY (ARRAY(
-    SELECT id FROM tasks_task
-    WHERE id = ANY (
-        ARRAY(
-            SELECT id FROM tasks_task
-            WHERE project_id = %(project)s AND status = 1 AND assignee_id IS NULL AND voters = '{}'
-              AND id <= %(newest)s
-            ORDER BY priority DESC, id LIMIT %(limit)s
-        ) || ARRAY(
-            SELECT id FROM tasks_task
-            WHERE project_id = %(project)s AND status = 1 AND assignee_id IS NULL AND NOT voters = '{}'
-              AND id <= %(newest)s
-            ORDER BY priority DESC, id LIMIT %(limit)s
-        ) || ARRAY(
-            SELECT id FROM tasks_task
-            WHERE project_id = %(project)s AND assignee_id IS NOT NULL AND id <= %(newest)s
-            ORDER BY lease_expires LIMIT %(limit)s
-        ) || ARRAY(
-            SELECT id FROM tasks_task
-            WHERE project_id = %(project)s AND status = 2 AND id <= %(newest)s
-            ORDER BY id LIMIT %(limit)s
-        )
-    )
-    ORDER BY id
-    FOR UPDATE
-))
-"""
-
-# Uses the index task_leased, project by project.
-RELEASE_WORKER = """
-UPDATE tasks_task
-SET assignee_id = NULL, lease = NULL, assign_time = NULL, lease_expires = NULL
-WHERE id = ANY (ARRAY(
-    SELECT held.id
-    FROM projects_project CROSS JOIN LATERAL (
+RECLAIM = f"""
+SELECT unnest(held.ids)
+FROM (
+    SELECT ARRAY(
         SELECT id FROM tasks_task
-        WHERE project_id = projects_project.id AND assignee_id IS NOT NULL AND assignee_id = %(worker)s
-          AND assign_time <= %(began)s
+        WHERE project_id = %(project)s AND assignee_id IS NOT NULL AND assign_time <= %(began)s
         ORDER BY lease_expires
         LIMIT %(limit)s
         FOR UPDATE SKIP LOCKED
-    ) AS held
-))
+    ) AS ids
+    OFFSET 0
+) AS held, queue_end(held.ids, {Outcome.RECLAIMED})
+"""
+
+# Goes on after a CTE `deleted` of tasks: writes down the leases that ended so. One row per task.
+_CANCELLED = f""", cancelled AS (
+    INSERT INTO tasks_attempt (task_id, project_id, worker_id, lease, began, outcome, version)
+    SELECT deleted.id, deleted.project_id, deleted.assignee_id, deleted.lease, deleted.assign_time,
+           {Outcome.CANCELLED}, project.version
+    FROM deleted JOIN projects_project AS project ON project.id = deleted.project_id
+    WHERE deleted.assignee_id IS NOT NULL
+)
+SELECT id FROM deleted"""
+
+# Uses all four partial indexes: together they contain every row, but none of them does alone. Waits for rows that are
+# just being leased or released. Locks in the order of ids, as releases do; leases skip the rows that it has locked.
+DELETE_ALL = f"""
+WITH deleted AS (
+    DELETE FROM tasks_task
+    WHERE id = ANY (ARRAY(
+        SELECT id FROM tasks_task
+        WHERE id = ANY (
+            ARRAY(
+                SELECT id FROM tasks_task
+                WHERE project_id = %(project)s AND status = 1 AND assignee_id IS NULL AND voters = '{{}}'
+                  AND id <= %(newest)s
+                ORDER BY priority DESC, id LIMIT %(limit)s
+            ) || ARRAY(
+                SELECT id FROM tasks_task
+                WHERE project_id = %(project)s AND status = 1 AND assignee_id IS NULL AND NOT voters = '{{}}'
+                  AND id <= %(newest)s
+                ORDER BY priority DESC, id LIMIT %(limit)s
+            ) || ARRAY(
+                SELECT id FROM tasks_task
+                WHERE project_id = %(project)s AND assignee_id IS NOT NULL AND id <= %(newest)s
+                ORDER BY lease_expires LIMIT %(limit)s
+            ) || ARRAY(
+                SELECT id FROM tasks_task
+                WHERE project_id = %(project)s AND status = 2 AND id <= %(newest)s
+                ORDER BY id LIMIT %(limit)s
+            )
+        )
+        ORDER BY id
+        FOR UPDATE
+    ))
+    RETURNING id, project_id, assignee_id, lease, assign_time
+){_CANCELLED}
+"""
+
+# Uses the index task_leased, project by project.
+RELEASE_WORKER = f"""
+SELECT unnest(held.ids)
+FROM (
+    SELECT ARRAY(
+        SELECT held.id
+        FROM projects_project CROSS JOIN LATERAL (
+            SELECT id FROM tasks_task
+            WHERE project_id = projects_project.id AND assignee_id IS NOT NULL AND assignee_id = %(worker)s
+              AND assign_time <= %(began)s
+            ORDER BY lease_expires
+            LIMIT %(limit)s
+            FOR UPDATE SKIP LOCKED
+        ) AS held
+    ) AS ids
+    OFFSET 0
+) AS held, queue_end(held.ids, {Outcome.RECLAIMED})
 """
 
 # The following statements look up the ids that a search has found and lock the rows in the order of ids, so that two
 # of them at once can't deadlock.
 
 RETRY = f"""
-UPDATE tasks_task SET status = 1, retries = 0
+UPDATE tasks_task SET status = 1, retries = 0, expiries = 0, failure = NULL
 WHERE id = ANY (ARRAY(
     SELECT id FROM tasks_task
     WHERE id = ANY (%(found)s) AND project_id = ANY (%(projects)s) AND status = 2 AND {MATCHING}
@@ -206,27 +223,32 @@ WHERE id = ANY (ARRAY(
 
 # Newer leases than `began` are left alone.
 RELEASE = f"""
-UPDATE tasks_task
-SET assignee_id = NULL, lease = NULL, assign_time = NULL, lease_expires = NULL
-WHERE id = ANY (ARRAY(
-    SELECT id FROM tasks_task
-    WHERE id = ANY (%(found)s) AND project_id = ANY (%(projects)s) AND assignee_id IS NOT NULL
-      AND assign_time <= %(began)s AND {MATCHING}
-    ORDER BY id
-    FOR UPDATE SKIP LOCKED
-))
+SELECT unnest(held.ids)
+FROM (
+    SELECT ARRAY(
+        SELECT id FROM tasks_task
+        WHERE id = ANY (%(found)s) AND project_id = ANY (%(projects)s) AND assignee_id IS NOT NULL
+          AND assign_time <= %(began)s AND {MATCHING}
+        ORDER BY id
+        FOR UPDATE SKIP LOCKED
+    ) AS ids
+    OFFSET 0
+) AS held, queue_end(held.ids, {Outcome.RECLAIMED})
 """
 
 # Waits for rows that are just being leased or released, so that none is left behind; leases skip the rows that it has
 # locked.
 DELETE = f"""
-DELETE FROM tasks_task
-WHERE id = ANY (ARRAY(
-    SELECT id FROM tasks_task
-    WHERE id = ANY (%(found)s) AND project_id = ANY (%(projects)s) AND {MATCHING}
-    ORDER BY id
-    FOR UPDATE
-))
+WITH deleted AS (
+    DELETE FROM tasks_task
+    WHERE id = ANY (ARRAY(
+        SELECT id FROM tasks_task
+        WHERE id = ANY (%(found)s) AND project_id = ANY (%(projects)s) AND {MATCHING}
+        ORDER BY id
+        FOR UPDATE
+    ))
+    RETURNING id, project_id, assignee_id, lease, assign_time
+){_CANCELLED}
 """
 
 # Waits for locked rows, as DELETE does.

@@ -1,15 +1,16 @@
 """Requests and responses about tasks."""
 
 import hashlib
-from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Sequence
+from typing import Any
 
 from django.conf import settings
-from rest_framework.fields import BooleanField, CharField, ChoiceField, FloatField, IntegerField, ListField, UUIDField
+from rest_framework.fields import BooleanField, CharField, ChoiceField, FloatField, IntegerField, UUIDField
 
 from projects.serializers import ProjectContent, project_content
-from tasks.queue import BATCH_LIMIT, BULK_LIMIT, LONGEST_WAIT, Leased, NewTask, Released, Report, Result
-from tracker.api.body import EmptyBody
+from tasks.bulk import array_or, checked_items, each, items_of
+from tasks.queue import BATCH_LIMIT, BULK_LIMIT, LONGEST_WAIT, Leased, NewTask, Released, Report
+from tasks.reports import Reports
 from tracker.api.description import Content
 from tracker.api.errors import BadInput, InvalidField
 from tracker.api.fields import (
@@ -17,17 +18,11 @@ from tracker.api.fields import (
     INT32,
     Hash64,
     Id,
-    LeaseId,
     Text,
     WholeNumber,
-    WireField,
     WrongValue,
-    quoted,
-    shown,
 )
 from tracker.api.serializers import RequestSerializer
-
-Item = TypeVar("Item")
 
 
 class Recipe(Text):
@@ -79,16 +74,6 @@ class SubmitRequest(RequestSerializer):
         values["hash64"] = hash_of(unique_string) if unique_string else values["hash64"] or None
 
 
-RESULTS = ", ".join(f"{one.value} {one.name}" for one in Result)
-
-
-class ReleaseRequest(RequestSerializer):
-    task_id = Id()
-    result = WholeNumber(low=Result.OK, high=Result.SKIP, means=RESULTS, help_text=f"{RESULTS}.")
-    verification = Hash64(default=0, help_text="A hash of the result, on which several workers may have to agree.")
-    lease = LeaseId(required=False, help_text="The lease to end: the `lease` of the task from /task/get.")
-
-
 WAIT = WholeNumber(
     low=0,
     high=LONGEST_WAIT,
@@ -107,19 +92,6 @@ class LeaseQuery(RequestSerializer):
     wait = WAIT
 
 
-class Reports(WireField, ListField):
-    """Up to BATCH_LIMIT reports; an error names the index of the invalid item, as in a bulk call."""
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(child=ReleaseRequest(), max_length=BATCH_LIMIT, **options)
-
-    def parse(self, value: Any) -> list[Report]:
-        if type(value) is not list or len(value) > BATCH_LIMIT:
-            found = f"{len(value)} of them" if type(value) is list else shown(value)
-            raise WrongValue(f"must be an array of at most {BATCH_LIMIT} releases, not {found}.")
-        return _each(parse_release, value)
-
-
 class ExchangeRequest(RequestSerializer):
     project = Id()
     count = WholeNumber(low=1, high=BATCH_LIMIT, help_text=LEASE_COUNT + ".")
@@ -127,21 +99,12 @@ class ExchangeRequest(RequestSerializer):
     wait = WAIT
 
 
-def _items(declaration: str, limit: int) -> dict[str, Any]:
-    items = {"$ref": f"#/components/schemas/{declaration}"}
-    return {"type": "array", "items": items, "minItems": 1, "maxItems": limit}
-
-
-def _array_or(key: str, items: dict[str, Any]) -> dict[str, Any]:
-    return {"oneOf": [items, {"type": "object", "properties": {key: items}, "required": [key]}]}
-
-
 # Bulk bodies are described by schemas, since they may be arrays; see `_checked_items`.
-BULK_SUBMIT = _array_or("requests", _items("SubmitRequest", BULK_LIMIT))
-BULK_RELEASE = _array_or("releases", _items("ReleaseRequest", BATCH_LIMIT))
+BULK_SUBMIT = array_or("requests", items_of("SubmitRequest", BULK_LIMIT))
+BULK_RELEASE = array_or("releases", items_of("ReleaseRequest", BATCH_LIMIT))
 
 # Why no task was leased.
-REASONS = ["empty", "project_paused", "no_access", "verified_all", "too_many_leases"]
+REASONS = ["empty", "leased", "project_paused", "no_access", "verified_all", "too_many_leases"]
 
 
 class TaskContent(Content):
@@ -211,7 +174,7 @@ def parse_submit(body: Any) -> tuple[int, NewTask]:
 
 def parse_bulk_submit(body: Any) -> tuple[int, list[NewTask]]:
     """The project's id and the tasks of a bulk submit. Raises BadInput, naming the index of the invalid item."""
-    submits = _each(parse_submit, _checked_items(body, "requests", "submits", BULK_LIMIT))
+    submits = each(parse_submit, checked_items(body, "requests", "submits", BULK_LIMIT))
     project_id = submits[0][0]
     for index, (other, _) in enumerate(submits):
         if other != project_id:
@@ -219,16 +182,6 @@ def parse_bulk_submit(body: Any) -> tuple[int, list[NewTask]]:
                 f"Item {index}: project: must be {project_id} as in item 0; a bulk submit is for one project."
             )
     return project_id, [task for _, task in submits]
-
-
-def parse_release(body: Any) -> Report:
-    """One report. Raises BadInput."""
-    return Report(**ReleaseRequest.parse(body))
-
-
-def parse_bulk_release(body: Any) -> list[Report]:
-    """The reports of a bulk release. Raises BadInput, naming the index of the invalid item."""
-    return _each(parse_release, _checked_items(body, "releases", "releases", BATCH_LIMIT))
 
 
 def parse_exchange(body: Any) -> dict[str, Any]:
@@ -240,35 +193,6 @@ def parse_exchange(body: Any) -> dict[str, Any]:
         "wait": values["wait"],
         "reports": values["releases"] or [],
     }
-
-
-def _checked_items(body: Any, key: str, name: str, limit: int) -> list[Any]:
-    """The items of a bulk call, whose body is an array or an object with an array under the key."""
-    items = body.get(key) if type(body) is dict else body
-    if type(items) is not list:
-        found = body.what.removeprefix("the body is ") if isinstance(body, EmptyBody) else _found(body, key)
-        raise BadInput(f'The body must be an array of {name} or {{"{key}": […]}}, not {found}.')
-    if not 0 < len(items) <= limit:
-        raise InvalidField(key, f"must hold 1 to {limit} items, not {len(items)}.")
-    return items
-
-
-def _found(body: Any, key: str) -> str:
-    """What a body has in place of the array."""
-    if type(body) is not dict:
-        return shown(body)
-    return f"{shown(body[key])} under {quoted(key)}" if key in body else f"an object without {quoted(key)}"
-
-
-def _each(parse: Callable[[Any], Item], items: list[Any]) -> list[Item]:
-    """All items, parsed; an error names the index of the invalid item."""
-    parsed = []
-    try:
-        for item in items:
-            parsed.append(parse(item))
-    except BadInput as error:
-        raise BadInput(f"Item {len(parsed)}: {str(error).removeprefix('The body ')}") from error
-    return parsed
 
 
 def hash_of(unique_string: str) -> int:

@@ -10,6 +10,7 @@ from projects.access import require
 from projects.roles import Role
 from projects.views import visible_project
 from tasks import calls, maintenance, queries
+from tasks.reports import ReleaseRequest
 from tasks.serializers import (
     BULK_RELEASE,
     BULK_SUBMIT,
@@ -21,7 +22,6 @@ from tasks.serializers import (
     LeasedContent,
     LeaseQuery,
     ReleasedContent,
-    ReleaseRequest,
     SubmitRequest,
     SubmittedContent,
     WorkerStatsContent,
@@ -106,7 +106,7 @@ class GetAnyTaskView(CallerView):
         ),
         query=LeaseQuery,
         content=LeasedContent,
-        refusal={"reason": ChoiceField(["empty", "too_many_leases"])},
+        refusal={"reason": ChoiceField(["empty", "leased", "too_many_leases"])},
         errors={403: None, 429: None},
     )
     def get(self, request: Request) -> Envelope:
@@ -132,6 +132,8 @@ class BulkReleaseView(CallerView):
     """POST /task/bulk_release."""
 
     handler = staticmethod(calls.bulk_release)
+    # Outputs may be long.
+    max_body_bytes = settings.MAX_BULK_BODY_BYTES
 
     @describe(
         "Report many leased tasks at once",
@@ -147,6 +149,8 @@ class ExchangeView(CallerView):
     """POST /task/exchange."""
 
     handler = staticmethod(calls.exchange)
+    # Outputs may be long.
+    max_body_bytes = settings.MAX_BULK_BODY_BYTES
 
     @describe(
         "Report leased tasks and lease the next ones",

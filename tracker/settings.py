@@ -156,7 +156,8 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
 MAX_BODY_BYTES = env.whole_number("MAX_BODY_BYTES", 1024 * 1024, low=1024)
 MAX_WEBHOOK_BODY_BYTES = env.whole_number("MAX_WEBHOOK_BODY_BYTES", 5 * 1024 * 1024, low=1024)
 MAX_BULK_BODY_BYTES = env.whole_number("MAX_BULK_BODY_BYTES", 16 * 1024 * 1024, low=1024)
-# Maximum bytes, in UTF-8, of a recipe, and of the tasks of one lease, of which one always comes.
+# Maximum bytes, in UTF-8, of a task's output, of a recipe, and of the tasks of one lease, of which one always comes.
+MAX_OUTPUT_BYTES = env.whole_number("MAX_OUTPUT_BYTES", 64 * 1024, low=2)
 MAX_RECIPE_BYTES = env.whole_number("MAX_RECIPE_BYTES", 256 * 1024, low=1)
 MAX_BATCH_BYTES = env.whole_number("MAX_BATCH_BYTES", 16 * 1024 * 1024, low=1024)
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from projects.models import Project
+from tasks.models import AWAITING
 from tracker import db
 
 # Up to how many tasks of one state are counted, in a list of projects and for a single project. Beyond, the count of
@@ -72,7 +73,7 @@ def sparklines(projects: Iterable[Project]) -> dict[int, list[int]]:
 # no difference to a count but keeps the planner to the index: without it, a project with many tasks makes a sequential
 # scan look cheap, and for a project with few tasks that scan reads the whole table. Where a count stops, the last
 # snapshot's count is used, but never less than was counted.
-OVERVIEWS = """
+OVERVIEWS = f"""
 SELECT project.id,
        CASE WHEN ready.count < %(counted)s THEN ready.count
             ELSE greatest(ready.count, last.new_task_count - last.leased_task_count) END,
@@ -93,11 +94,11 @@ CROSS JOIN LATERAL (
     SELECT count(*), min(id) AS oldest FROM (
         (
             SELECT id FROM tasks_task
-            WHERE project_id = project.id AND status = 1 AND assignee_id IS NULL AND voters = '{}'
+            WHERE project_id = project.id AND status = 1 AND assignee_id IS NULL AND voters = '{{}}'
             ORDER BY priority DESC, id LIMIT %(counted)s
         ) UNION ALL (
             SELECT id FROM tasks_task
-            WHERE project_id = project.id AND status = 1 AND assignee_id IS NULL AND NOT voters = '{}'
+            WHERE project_id = project.id AND status = 1 AND assignee_id IS NULL AND NOT voters = '{{}}'
             ORDER BY priority DESC, id LIMIT %(counted)s
         )
     ) AS seen
@@ -116,7 +117,7 @@ CROSS JOIN LATERAL (
 ) AS failed
 CROSS JOIN LATERAL (
     SELECT count(*) FROM (
-        SELECT FROM tasks_task WHERE project_id = project.id AND status = 1 AND NOT voters = '{}'
+        SELECT FROM tasks_task WHERE project_id = project.id AND {AWAITING}
         ORDER BY id LIMIT %(counted)s
     ) AS seen
 ) AS awaiting

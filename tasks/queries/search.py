@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from django.db import models, transaction
 from django.utils.translation import gettext_lazy as _
 
-from tasks.models import READY_TASKS
+from tasks.models import AWAITING, READY_TASKS
 from tracker import db, keyset
 from tracker.keyset import Cursor
 
@@ -43,7 +43,8 @@ class Criteria(NamedTuple):
 
     `everywhere` says that `projects` are all projects. A task has to be in all of the `states`. `ids` and `hash64` are
     looked up directly; with both, a task needs to match only one. `older` and `younger` are ages in seconds at
-    `moment`, by default now. `text` is searched for in the recipe. Tasks with an id above `newest` are left out.
+    `moment`, by default now. `text` is searched for in the recipe. `failure` is the fingerprint of a
+    FailureGroup: only failed tasks of that group match. Tasks with an id above `newest` are left out.
     """
 
     projects: list[int]
@@ -57,6 +58,7 @@ class Criteria(NamedTuple):
     younger: float | None = None
     retries: int | None = None
     text: str | None = None
+    failure: int | None = None
     moment: datetime | None = None
     newest: int = _LAST_ID
 
@@ -102,7 +104,7 @@ class _Step(NamedTuple):
     @property
     def walked(self) -> str:
         """The state of all scanned tasks; the name of the scan if it implies no state."""
-        return "ready" if self.name == "same_priority" else self.name
+        return {"same_priority": "ready", "alike": "failed"}.get(self.name, self.name)
 
 
 def find(criteria: Criteria, *, after: Cursor | None = None, limit: int, bound: int = BOUND) -> Found:
@@ -176,6 +178,8 @@ def _steps(criteria: Criteria, after: Cursor | None) -> list[_Step]:
 def _walks(criteria: Criteria) -> list[str]:
     if criteria.is_lookup:
         return ["lookup"]
+    if criteria.failure is not None:
+        return ["alike"]
     if criteria.states:
         return [criteria.states[0].value]
     if criteria.workers is not None:
@@ -243,11 +247,11 @@ def _parts(name: str, criteria: Criteria, projects: list[int]) -> dict[str, Any]
 
 
 # The condition for a matching task. The planner removes the parts whose parameter is null.
-MATCHING = """
+MATCHING = f"""
     ('ready' <> ALL (%(states)s::text[]) OR status = 1 AND assignee_id IS NULL)
     AND ('leased' <> ALL (%(states)s::text[]) OR assignee_id IS NOT NULL)
     AND ('failed' <> ALL (%(states)s::text[]) OR status = 2)
-    AND ('awaiting' <> ALL (%(states)s::text[]) OR status = 1 AND NOT voters = '{}')
+    AND ('awaiting' <> ALL (%(states)s::text[]) OR {AWAITING})
     AND (%(priority)s::int IS NULL OR priority = %(priority)s)
     AND (%(workers)s::bigint[] IS NULL OR assignee_id = ANY (%(workers)s::bigint[]))
     AND (%(older)s::float IS NULL
@@ -255,6 +259,7 @@ MATCHING = """
     AND (%(younger)s::float IS NULL
          OR created >= coalesce(%(moment)s::timestamptz, now()) - make_interval(secs => %(younger)s))
     AND (%(retries)s::int IS NULL OR retries >= %(retries)s)
+    AND (%(failure)s::bigint IS NULL OR failure = %(failure)s AND status = 2)
     AND (%(text)s::text IS NULL OR recipe ILIKE %(text)s)
 """
 
@@ -301,12 +306,22 @@ _WALK = {
             ORDER BY id DESC
         ) AS task
     """,
-    # Uses the index task_awaiting.
-    "awaiting": """
+    # Uses the index task_failed_alike.
+    "alike": """
         SELECT task.* FROM unnest(%(part)s::bigint[], %(below)s::bigint[]) AS part (project, below)
         CROSS JOIN LATERAL (
             SELECT *, NULL AS key FROM tasks_task
-            WHERE project_id = part.project AND status = 1 AND NOT voters = '{}'
+            WHERE project_id = part.project AND failure = %(failure)s AND status = 2
+              AND id < part.below AND id <= %(newest)s
+            ORDER BY id DESC
+        ) AS task
+    """,
+    # Uses the index task_awaiting.
+    "awaiting": f"""
+        SELECT task.* FROM unnest(%(part)s::bigint[], %(below)s::bigint[]) AS part (project, below)
+        CROSS JOIN LATERAL (
+            SELECT *, NULL AS key FROM tasks_task
+            WHERE project_id = part.project AND {AWAITING}
               AND id < part.below AND id <= %(newest)s
             ORDER BY id DESC
         ) AS task

@@ -31,6 +31,15 @@ def identity(worker: Caller) -> dict[str, Any]:
     return {"worker": worker.pk, "digest": worker.secret_digest}
 
 
-def columns(kind: type[NewTask] | type[Report], rows: Sequence[NewTask] | Sequence[Report]) -> dict[str, str]:
-    """The rows as one array per field."""
-    return {field: db.array([row[place] for row in rows]) for place, field in enumerate(kind._fields)}
+def columns(tasks: Sequence[NewTask]) -> dict[str, str]:
+    """The tasks as one array per field."""
+    return {field: db.array([task[place] for task in tasks]) for place, field in enumerate(NewTask._fields)}
+
+
+def report_columns(reports: Sequence[Report]) -> dict[str, str | None]:
+    """The reports as one array per field; `told` is a JSON array, or None if nothing was told at all."""
+    names = Report._fields[:-1]
+    told = None
+    if any(report.told is not None for report in reports):
+        told = f"[{','.join(report.told or 'null' for report in reports)}]"
+    return {name: db.array([report[place] for report in reports]) for place, name in enumerate(names)} | {"told": told}

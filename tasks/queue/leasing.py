@@ -101,7 +101,10 @@ def _lease_anywhere(worker: Worker, count: int) -> Steps[Leased]:
         return Leased(gathered.tasks)
     if gathered.refusals:
         raise min(gathered.refusals, key=lambda error: error.delay)
-    return Leased([], "too_many_leases" if "too_many_leases" in gathered.reasons else "empty")
+    if "too_many_leases" in gathered.reasons:
+        return Leased([], "too_many_leases")
+    ((is_leased,),) = yield Query(OTHERS_HOLD, {"worker": worker.pk})
+    return Leased([], "leased" if is_leased else "empty")
 
 
 def _lease_from(projects: list[int], worker: Worker, count: int, gathered: _Gathered) -> Steps[bool]:
@@ -198,6 +201,27 @@ CROSS JOIN LATERAL queue_lease_bounded(
     # A lease may lock the project's bucket and, after that, its worker in the project.
     order=lambda values: (values["project"], values["worker"]),
 )
+
+# Whether another worker holds a lease in a project that this one may lease from. Uses the index task_held.
+OTHERS_HOLD = """
+SELECT EXISTS (
+    SELECT FROM projects_project AS project
+    LEFT JOIN workers_workeraccess AS access
+        ON access.project_id = project.id AND access.worker_id = %(worker)s
+    WHERE NOT project.paused AND (project.public OR access.assign OR access.submit)
+      AND coalesce(
+          (
+              SELECT true FROM tasks_task
+              WHERE project_id = project.id AND assignee_id IS NOT NULL AND assignee_id > %(worker)s
+              ORDER BY assignee_id LIMIT 1
+          ), (
+              SELECT true FROM tasks_task
+              WHERE project_id = project.id AND assignee_id IS NOT NULL AND assignee_id < %(worker)s
+              ORDER BY assignee_id LIMIT 1
+          )
+      )
+)
+"""
 
 # The next projects to try for a worker that takes tasks from any: those that it may lease from and that have a task to
 # lease, highest priority first, then in random order. Looks into the tasks of only as many projects as are needed, by

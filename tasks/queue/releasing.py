@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from tasks.queue.calls import columns, identity
+from tasks.queue.calls import identity, report_columns
 from tasks.queue.types import Released, Report, Result
 from tracker.steps import Group, Query, Steps, stepwise
 from workers.identity import Caller, UnknownWorker
@@ -10,10 +10,16 @@ from workers.identity import Caller, UnknownWorker
 
 @stepwise
 def release(
-    *, worker: Caller, task_id: int, result: Result, verification: int = 0, lease: str | None = None
+    *,
+    worker: Caller,
+    task_id: int,
+    result: Result,
+    verification: int = 0,
+    lease: str | None = None,
+    told: str | None = None,
 ) -> Steps[Released]:
     """End the worker's lease of a task; the arguments are those of Report. Raises UnknownWorker."""
-    values = {"task_id": task_id, "result": result, "verification": verification, "lease": lease}
+    values = {"task_id": task_id, "result": result, "verification": verification, "lease": lease, "told": told}
     ((outcome, missing),) = yield Query(RELEASE, {**identity(worker), **values}, group=RELEASES)
     if outcome == "unknown_worker":
         raise UnknownWorker
@@ -26,7 +32,7 @@ def release_many(*, worker: Caller, reports: Sequence[Report]) -> Steps[list[Rel
 
     Of several reports of one task, the first that matches its lease counts; for the others it is no longer held.
     """
-    values = {**identity(worker), **columns(Report, reports)}
+    values = {**identity(worker), **report_columns(reports)}
     ((outcome, missing),) = yield Query(RELEASE_MANY, values, again=True)
     if outcome == "unknown_worker":
         raise UnknownWorker
@@ -39,7 +45,7 @@ def released(missing: list[int | None] | None) -> list[Released]:
 
 RELEASE = """
 SELECT outcome, missing FROM queue_release(
-    %(worker)s, %(digest)s, %(task_id)s, %(result)s, %(verification)s, %(lease)s
+    %(worker)s, %(digest)s, %(task_id)s, %(result)s, %(verification)s, %(lease)s, %(told)s
 )
 """
 
@@ -49,10 +55,10 @@ RELEASES = Group(
 SELECT call.position, released.outcome, released.missing
 FROM unnest(
     %(position)s::int[], %(worker)s::bigint[], %(digest)s::bytea[], %(task_id)s::bigint[], %(result)s::int[],
-    %(verification)s::bigint[], %(lease)s::uuid[]
-) AS call (position, worker, digest, task_id, result, verification, lease)
+    %(verification)s::bigint[], %(lease)s::uuid[], %(told)s::jsonb[]
+) AS call (position, worker, digest, task_id, result, verification, lease, told)
 CROSS JOIN LATERAL queue_release(
-    call.worker, call.digest, call.task_id, call.result, call.verification, call.lease
+    call.worker, call.digest, call.task_id, call.result, call.verification, call.lease, call.told
 ) AS released
 """,
     order=lambda values: values["task_id"],
@@ -60,6 +66,7 @@ CROSS JOIN LATERAL queue_release(
 
 RELEASE_MANY = """
 SELECT outcome, missing FROM queue_release_many(
-    %(worker)s, %(digest)s, %(task_id)s::bigint[], %(result)s::int[], %(verification)s::bigint[], %(lease)s::uuid[]
+    %(worker)s, %(digest)s, %(task_id)s::bigint[], %(result)s::int[], %(verification)s::bigint[], %(lease)s::uuid[],
+    %(told)s
 )
 """

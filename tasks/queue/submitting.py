@@ -30,7 +30,7 @@ def submit_many(*, worker: Caller, project_id: int, tasks: Sequence[NewTask]) ->
 
     Raises UnknownWorker, NoSuchProject, MayNotSubmit and RateLimited, and then nothing is stored.
     """
-    values = {**identity(worker), "project": project_id, **columns(NewTask, tasks)}
+    values = {**identity(worker), "project": project_id, **columns(tasks)}
     ((outcome, delay, ids),) = yield Query(SUBMIT_MANY, values, again=True)
     refuse(outcome, project_id, RateBucket.Kind.SUBMIT, delay)
     return (yield from _stored(project_id, tasks, ids))
@@ -39,7 +39,7 @@ def submit_many(*, worker: Caller, project_id: int, tasks: Sequence[NewTask]) ->
 @stepwise
 def store_many(*, project: Project, tasks: Sequence[NewTask]) -> Steps[list[Stored]]:
     """Like `submit_many`, for operators: there is no worker to identify, and the rate limit does not apply."""
-    ((ids,),) = yield Query(STORE_MANY, {"project": project.pk, **columns(NewTask, tasks)}, again=True)
+    ((ids,),) = yield Query(STORE_MANY, {"project": project.pk, **columns(tasks)}, again=True)
     return (yield from _stored(project.pk, tasks, ids))
 
 

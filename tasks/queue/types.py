@@ -59,9 +59,10 @@ class LeasedTask(NamedTuple):
 class Leased(NamedTuple):
     """The leased tasks, in the order of leasing, or the reason why there are none.
 
-    `reason` is empty, verified_all, project_paused, no_access or too_many_leases; after an exchange also worker_paused
-    or rate_limited. With rate_limited, `delay` is the number of seconds to wait. `waited`: it waited for a task for as
-    long as it was asked to. `filled`: there are more tasks, but these have as many bytes as a batch may have.
+    `reason` is empty, leased (by other workers), verified_all, project_paused, no_access or too_many_leases; after an
+    exchange also worker_paused or rate_limited. With rate_limited, `delay` is the number of seconds to wait. `waited`:
+    it waited for a task for as long as it was asked to. `filled`: there are more tasks, but these have as many bytes as
+    a batch may have.
     """
 
     tasks: list[LeasedTask]
@@ -72,12 +73,16 @@ class Leased(NamedTuple):
 
 
 class Report(NamedTuple):
-    """A worker's report of a task. With `lease`, only that lease is ended, not a later one of the same worker."""
+    """A worker's report of a task. With `lease`, only that lease is ended, not a later one of the same worker.
+
+    `told` is what else the worker has to say, as the JSON text of an object; see tasks.details.
+    """
 
     task_id: int
     result: Result
     verification: int = 0
     lease: str | None = None
+    told: str | None = None
 
 
 class Released(NamedTuple):

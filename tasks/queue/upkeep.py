@@ -2,7 +2,7 @@
 
 from django.conf import settings
 
-from tasks.models import READY_TASKS
+from tasks.models import AWAITING, READY_TASKS
 from tracker import db
 
 BATCH = 5_000
@@ -30,13 +30,29 @@ def drop_snapshots() -> int:
     return db.affected(DROP_SNAPSHOTS, {"hours": settings.SNAPSHOT_KEEP_HOURS, "limit": BATCH})
 
 
-# Moves the rows that releases have appended into the totals. A reader counts each closed task exactly once: in its
-# snapshot, either the entry is still there or the total includes it.
+# Moves the rows that releases have appended into the totals and tallies. A reader counts each closed task exactly once:
+# in its snapshot, either the entry is still there or the total includes it.
 FOLD_CLOSED = """
 WITH folded AS (
     DELETE FROM tasks_closedentry
     WHERE id = ANY (ARRAY(SELECT id FROM tasks_closedentry ORDER BY id LIMIT %(limit)s FOR UPDATE SKIP LOCKED))
-    RETURNING project_id, worker_id, count
+    RETURNING project_id, worker_id, count, duration, at
+), tallied AS (
+    INSERT INTO tasks_workertally AS tally (project_id, worker_id, hour, closed, durations, seen)
+    SELECT project_id, worker_id, hour, sum(count), queue_spread(array_agg(duration), array_agg(count)), max(at)
+    FROM (
+        SELECT project_id, worker_id, hour, duration, sum(count)::bigint AS count, max(at) AS at
+        FROM folded CROSS JOIN LATERAL (VALUES (date_trunc('hour', at)), (NULL)) AS part (hour)
+        GROUP BY project_id, worker_id, hour, duration
+    ) AS alike
+    GROUP BY project_id, worker_id, hour ORDER BY 1, 2, 3
+    ON CONFLICT (project_id, worker_id, hour) DO UPDATE
+    SET closed = tally.closed + excluded.closed, durations = queue_added(tally.durations, excluded.durations),
+        seen = greatest(tally.seen, excluded.seen)
+), counted AS (
+    INSERT INTO tasks_projecttally AS tally (project_id, minute, closed)
+    SELECT project_id, date_trunc('minute', at), sum(count) FROM folded GROUP BY 1, 2 ORDER BY 1, 2
+    ON CONFLICT (project_id, minute) DO UPDATE SET closed = tally.closed + excluded.closed
 ), summed AS (
     INSERT INTO tasks_closedtotal AS total (project_id, worker_id, count)
     SELECT project_id, worker_id, sum(count) FROM folded GROUP BY project_id, worker_id ORDER BY 1, 2
@@ -72,7 +88,7 @@ SELECT project.id,
        (SELECT count(*) FROM tasks_task WHERE project_id = project.id AND status = 2),
        (SELECT coalesce(sum(count), 0) FROM tasks_closedtotal WHERE project_id = project.id)
            + coalesce(unfolded.count, 0),
-       (SELECT count(*) FROM tasks_task WHERE project_id = project.id AND status = 1 AND NOT voters = '{{}}'),
+       (SELECT count(*) FROM tasks_task WHERE project_id = project.id AND {AWAITING}),
        (SELECT count(*) FROM workers_workeraccess WHERE project_id = project.id AND (assign OR submit)),
        leased.count,
        (SELECT created FROM tasks_task WHERE id = ready.oldest),

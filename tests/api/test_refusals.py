@@ -24,7 +24,8 @@ def test_it_works(both_doors, worker, path):
 
 @pytest.mark.parametrize("path", WORKERS)
 def test_too_large(both_doors, submitter, path, settings):
-    most = settings.MAX_BULK_BODY_BYTES if path == "/task/bulk_submit" else settings.MAX_BODY_BYTES
+    is_bulk = path in ("/task/bulk_submit", "/task/bulk_release", "/task/exchange")
+    most = settings.MAX_BULK_BODY_BYTES if is_bulk else settings.MAX_BODY_BYTES
     answer = both_doors.post(path, b" " * (most + 1), worker=submitter)
     assert answer.status == 413
     assert f"{most} bytes" in answer.message

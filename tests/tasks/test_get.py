@@ -130,7 +130,7 @@ def test_leased_and_failed_are_not_given(api, worker, other_worker, project):
     TaskFactory(project=project)
     TaskFactory(project=project, status=Task.Status.FAILED)
     assert api.get(url(project), worker=other_worker).ok
-    assert_nothing(api.get(url(project), worker=worker), "empty")
+    assert_nothing(api.get(url(project), worker=worker), "leased")
 
 
 def test_empty(api, worker, project):
@@ -162,7 +162,7 @@ def test_verified_all(api, worker, other_worker, project):
     TaskFactory(project=project, verification_count=2, voters=[worker.worker.pk], votes=[1])
     assert_nothing(api.get(url(project), worker=worker), "verified_all")
     assert api.get(url(project), worker=other_worker).ok
-    assert_nothing(api.get(url(project), worker=worker), "empty")
+    assert_nothing(api.get(url(project), worker=worker), "leased")
 
 
 def test_skips_tasks_that_the_worker_has_verified(api, worker, project):
@@ -211,14 +211,14 @@ def test_leases_expired_tasks_when_nothing_else_is_left(api, worker, other_worke
     assert old.assignee == other_worker.worker
     assert str(old.lease) != first
     assert old.lease_expires > timezone.now()
-    assert_nothing(api.get(url(project), worker=worker), "empty")
+    assert_nothing(api.get(url(project), worker=worker), "leased")
 
 
 def test_expired_task_is_not_given_to_a_worker_that_verified_it(api, worker, other_worker, project):
     task = TaskFactory(project=project, verification_count=2, voters=[worker.worker.pk], votes=[1])
     assert api.get(url(project), worker=other_worker).ok
     expire(task)
-    assert_nothing(api.get(url(project), worker=worker), "empty")
+    assert_nothing(api.get(url(project), worker=worker), "leased")
     assert api.get(url(project), worker=other_worker).ok
 
 

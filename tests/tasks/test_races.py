@@ -55,7 +55,10 @@ def test_expired_task_goes_to_one_worker(racing):
     calls = [partial(queue.lease, project=project, worker=register().worker) for _ in range(11)]
     outcomes = racing([*calls, expire_leases])
     assert not errors(outcomes)
-    assert sum(outcome is not None for outcome in outcomes[:-1]) == 1
+    leased = [outcome for outcome in outcomes[:-1] if outcome is not None]
+    # While the scheduler had it locked, the workers may all have passed it over; then it is ready again.
+    leased = leased or [queue.lease(project=project, worker=register().worker)]
+    assert [one.id for one in leased] == [task.pk]
 
 
 def test_racing_releases_close_a_task_once(racing):

@@ -168,7 +168,10 @@ class _Declared(OpenApiSerializerExtension):
         properties, required = schema["properties"], schema.get("required", [])
         either = []
         for name, field in self.target.fields.items():
-            if not field.required:
+            # Without a type, it may be anything already.
+            if not field.required and "type" in properties[name]:
+                if "enum" in properties[name]:
+                    properties[name]["enum"] = [*properties[name]["enum"], None]
                 properties[name] |= {"type": [properties[name]["type"], "null"]}
             if isinstance(field, WireField) and field.also is not None:
                 properties[field.also] = properties[name] | {"description": f"The same as `{name}`."}

@@ -94,12 +94,15 @@ def aliases_of(worker_ids: Sequence[int]) -> dict[int, str]:
     return dict(Worker.objects.filter(pk__in=worker_ids).values_list("pk", "alias"))
 
 
-def vote_table(voters: Sequence[int], votes: Sequence[int]) -> SafeString:
+def vote_table(voters: Sequence[int], votes: Sequence[int | None]) -> SafeString:
     """The workers that verified a task, with their hashes as text: JavaScript can't represent every 64-bit integer."""
     if not voters:
         return format_html("{}", "–")
     aliases = aliases_of(voters)
-    rows = ((worker_name(worker, aliases.get(worker)), str(vote)) for worker, vote in zip(voters, votes, strict=True))
+    rows = (
+        (worker_name(worker, aliases.get(worker)), _("not for this worker") if vote is None else str(vote))
+        for worker, vote in zip(voters, votes, strict=True)
+    )
     return format_html(
         '<table class="plain"><tr><th>{}</th><th>{}</th></tr>{}</table>',
         _("worker"),

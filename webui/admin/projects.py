@@ -79,7 +79,10 @@ class ProjectAdmin(TrackerModelAdmin):
     fieldsets = (
         (None, {"fields": ("name", "motd", "priority", "public", "hidden", "chain")}),
         (_("Code"), {"fields": ("clone_url", "git_repo", "production_branch", "version")}),
-        (_("Limits"), {"fields": ("assign_rate", "submit_rate", "lease_seconds", "max_leases", "retention_days")}),
+        (
+            _("Limits"),
+            {"fields": ("assign_rate", "submit_rate", "lease_seconds", "max_leases", "max_expiries", "retention_days")},
+        ),
     )
     change_form_template = "admin/projects/project/change_form.html"
 

@@ -28,6 +28,7 @@ class Command(OperatorCommand):
         parser.add_argument("--submit-rate", type=float, default=0, help=_help("submit_rate"))
         parser.add_argument("--lease-seconds", type=int, default=3600, help=_help("lease_seconds"))
         parser.add_argument("--max-leases", type=int, default=0, help=_help("max_leases"))
+        parser.add_argument("--max-expiries", type=int, default=0, help=_help("max_expiries"))
         parser.add_argument("--retention-days", type=int, default=7, help=_help("retention_days"))
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -39,7 +40,7 @@ class Command(OperatorCommand):
 
 _SAME_NAMES = (
     *("name", "public", "hidden", "paused", "priority", "clone_url", "git_repo", "motd", "assign_rate", "submit_rate"),
-    *("lease_seconds", "max_leases", "retention_days"),
+    *("lease_seconds", "max_leases", "max_expiries", "retention_days"),
 )
 
 

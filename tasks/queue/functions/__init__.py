@@ -21,10 +21,12 @@ A change needs a migration that installs the functions again and contains the ne
 import hashlib
 from typing import Any
 
+from tasks.queue.functions.attempts import END, FINGERPRINT, GIVE_BACK
 from tasks.queue.functions.bucket import CHARGE, WAIT
 from tasks.queue.functions.lease import FITTING, LEASE, LOCK_VERIFIED
-from tasks.queue.functions.release import EXCHANGE, RELEASE, RELEASE_MANY, SETTLE
+from tasks.queue.functions.release import CLOSE, COUNT_VOTES, EXCHANGE, RELEASE, RELEASE_MANY, SETTLE
 from tasks.queue.functions.submit import STORE_MANY, SUBMIT, SUBMIT_MANY
+from tasks.queue.functions.tallies import ADDED, SPREAD
 
 ALL = {
     "queue_wait": WAIT,
@@ -32,6 +34,11 @@ ALL = {
     "queue_lock_verified": LOCK_VERIFIED,
     "queue_fitting": FITTING,
     "queue_lease_bounded": LEASE,
+    "queue_fingerprint": FINGERPRINT,
+    "queue_give_back": GIVE_BACK,
+    "queue_end": END,
+    "queue_count_votes": COUNT_VOTES,
+    "queue_close": CLOSE,
     "queue_settle": SETTLE,
     "queue_release": RELEASE,
     "queue_release_many": RELEASE_MANY,
@@ -39,6 +46,8 @@ ALL = {
     "queue_submit": SUBMIT,
     "queue_store_many": STORE_MANY,
     "queue_submit_many": SUBMIT_MANY,
+    "queue_spread": SPREAD,
+    "queue_added": ADDED,
 }
 
 DIGEST = hashlib.sha256("".join(ALL.values()).encode()).hexdigest()[:16]

@@ -1,5 +1,6 @@
 """queue_lease_bounded, and its helpers: for tasks that other workers have verified, and for batches of many bytes."""
 
+from tasks.models import Outcome
 from tasks.queue.functions.parts import FIRST, FRESH, IDENTIFIED, IN_ORDER, SALT, SETTINGS, VOTED
 
 # The columns that a lease returns: a row per task, in any order, followed by one with the outcome, the project, and the
@@ -26,7 +27,20 @@ _MOST_LEASES = f"""
 """.strip()
 
 _EXPIRED = """task.project_id = _project AND task.assignee_id IS NOT NULL AND task.lease_expires <= now()
-              AND _worker <> ALL (task.voters)"""
+              AND _worker <> ALL (task.voters)
+              AND (_most_expiries = 0 OR task.expiries + 1 < _most_expiries)"""
+
+# Whether a worker other than this one holds a lease of the project. Uses the index task_held.
+_OTHERS = """coalesce(
+            (
+                SELECT true FROM tasks_task AS task
+                WHERE task.project_id = _project AND task.assignee_id IS NOT NULL AND task.assignee_id > _worker
+                ORDER BY task.assignee_id LIMIT 1
+            ), (
+                SELECT true FROM tasks_task AS task
+                WHERE task.project_id = _project AND task.assignee_id IS NOT NULL AND task.assignee_id < _worker
+                ORDER BY task.assignee_id LIMIT 1
+            ), false)"""
 
 
 def _lock(condition: str, order: str) -> str:
@@ -41,7 +55,7 @@ def _lock(condition: str, order: str) -> str:
 
 
 # Leases up to `_wanted` tasks of a project, highest priority first, then oldest. If there are not enough, tasks whose
-# lease has expired follow.
+# lease has expired follow; those that would become FAILED by one more expiry are left to the scheduler.
 #
 # With `_after_…`, only unverified tasks behind this position are considered, even if there are none. Each lease leaves
 # a dead index entry at the head of task_fresh. While VACUUM is late, or can't remove the entries because of another
@@ -76,10 +90,12 @@ DECLARE
     _granted bool;
     _seconds int;
     _most_leases bigint;
+    _most_expiries int;
     _alone bool := false;
     _any_voted bool;
     _ids bigint[] := '{{}}';
     _fresh bigint[] := '{{}}';
+    _expired bigint[] := '{{}}';
     _more bigint[];
     _bytes bigint := 0;
     _size bigint;
@@ -91,6 +107,7 @@ BEGIN
     END IF;
 
     SELECT worker.paused, coalesce(access.assign OR access.submit, false), project.lease_seconds, {_MOST_LEASES},
+           project.max_expiries,
            project.id, project.priority, project.name, project.clone_url, project.git_repo, project.version,
            project.motd, project.public, project.hidden,
            CASE WHEN project.chain_id IS NOT NULL THEN (
@@ -104,7 +121,7 @@ BEGIN
            project.paused, project.assign_rate,
            project.submit_rate,
            coalesce((SELECT true FROM tasks_task AS task WHERE {VOTED} {FIRST} LIMIT 1), false)
-    INTO _worker_paused, _granted, _seconds, _most_leases,
+    INTO _worker_paused, _granted, _seconds, _most_leases, _most_expiries,
          project_id, project_priority, name, clone_url, git_repo, version,
          motd, public, hidden, chain_id, paused, assign_rate,
          submit_rate,
@@ -178,6 +195,7 @@ BEGIN
     END IF;
     IF cardinality(_ids) < _wanted THEN
         {_lock(_EXPIRED, "ORDER BY task.lease_expires")}
+        _expired := _more;
     END IF;
 
     IF cardinality(_ids) > 1 THEN
@@ -194,6 +212,11 @@ BEGIN
         END IF;
     END IF;
 
+    IF cardinality(_expired) > 0 THEN
+        PERFORM queue_end(
+            ARRAY(SELECT unnest(_expired) INTERSECT SELECT unnest(_ids)), {Outcome.EXPIRED}
+        );
+    END IF;
     RETURN QUERY
     UPDATE tasks_task AS task
     SET assignee_id = _worker,
@@ -216,6 +239,7 @@ BEGIN
         WHEN _filled THEN 'filled'
         WHEN cardinality(_ids) > 0 THEN 'leased'
         WHEN _any_voted THEN 'verified_all'
+        WHEN {_OTHERS} THEN 'leased'
         ELSE 'empty'
     END;
     last_fresh := _fresh[cardinality(_fresh)];

@@ -1,21 +1,44 @@
-"""queue_release, queue_release_many and queue_exchange."""
+"""queue_release, queue_release_many and queue_exchange_bounded, and what they have in common."""
 
+from tasks.durations import CLASSES, CLASSES_PER_E, SHORTEST_SECONDS
+from tasks.models import Outcome
 from tasks.queue.functions.lease import COLUMNS
-from tasks.queue.functions.parts import IDENTIFIED, SALT, SETTINGS, UNLEASED
+from tasks.queue.functions.parts import IDENTIFIED, SALT, SETTINGS
 
 # The row must be found by its id. `assignee_id = …` would imply `assignee_id IS NOT NULL`, which lets the planner use
 # task_leased; that looks cheap as long as few tasks are leased. IS NOT DISTINCT FROM implies nothing.
 _HELD = """task.id = _task AND task.assignee_id IS NOT DISTINCT FROM _worker
           AND task.lease = coalesce(_lease, task.lease)"""
 
+# In which of the classes of tasks.durations a closed task's time falls: what the worker told, or else how long it had
+# the lease.
+_CLASS = f"""floor({CLASSES_PER_E} * ln(greatest(coalesce(
+                    {{seconds}}, extract(epoch FROM now() - {{closed}}.assign_time)
+                ), {SHORTEST_SECONDS}) / {SHORTEST_SECONDS}))"""
+
+
+def _class(seconds: str, closed: str) -> str:
+    return f"least({_CLASS.format(seconds=seconds, closed=closed)}, {CLASSES - 1})::smallint"
+
+
+_KEPT = """id, project_id, worker_id, recipe, priority, retries, hash64, verification, voters, votes, created,
+                 assign_time, submitter_id, message, output, seconds, version, closed"""
+_COPIED = "project_id, recipe, priority, max_retries, max_assign_time, hash64, verification_count, submitter_id"
+
+# When a task closes, by the clock: later than everything that tasks.queries.results has told to be complete, even if
+# the clock was set back. It must be read after the transaction has locked a row; see there.
+_MOMENT = "greatest(clock_timestamp(), (SELECT settled.until FROM tasks_settled AS settled WHERE settled.id = 1))"
+
 # Ends a lease. `outcome` is released, not_held or unknown_worker. After an OK that did not close the task, `missing`
-# is the number of agreeing verifications that it still needs.
+# is the number of agreeing verifications that it still needs. `_told` is what else the worker told: an object with
+# reason (a number), message, output (JSON as text) and seconds, each of which may be absent.
 #
 # After an OK, the votes decide whether the task is closed or the vote is added: one of the two, and only if the row
 # still belongs to this worker. Closing deletes the row, so it happens only once.
 RELEASE = f"""
 CREATE OR REPLACE FUNCTION queue_release(
     _worker bigint, _digest bytea, _task bigint, _result int, _verification bigint = 0, _lease uuid = NULL,
+    _told jsonb = NULL,
     OUT outcome text, OUT missing int
 )
 {SETTINGS}
@@ -25,6 +48,8 @@ DECLARE
     _closed tasks_task;
     _chain bigint;
     _days int;
+    _version varchar;
+    _seconds float8;
 BEGIN
     PERFORM FROM workers_worker AS worker WHERE {IDENTIFIED};
     IF NOT FOUND THEN
@@ -40,50 +65,77 @@ BEGIN
           AND cardinality(array_positions(task.votes, _verification)) + 1 >= task.verification_count
         RETURNING task.* INTO _closed;
         IF FOUND THEN
-            SELECT project.chain_id, project.retention_days INTO _chain, _days
+            SELECT project.chain_id, project.retention_days, project.version INTO _chain, _days, _version
             FROM projects_project AS project WHERE project.id = _closed.project_id;
+            _seconds := (_told ->> 'seconds')::float8;
             IF _days > 0 THEN
-                INSERT INTO tasks_closedtask
-                    (id, project_id, worker_id, recipe, priority, retries, hash64, verification, voters, votes, created,
-                     assign_time)
+                INSERT INTO tasks_closedtask ({_KEPT})
                 VALUES
                     (_closed.id, _closed.project_id, _worker, _closed.recipe, _closed.priority, _closed.retries,
                      _closed.hash64, _verification, _closed.voters, _closed.votes, _closed.created,
-                     _closed.assign_time);
+                     _closed.assign_time, _closed.submitter_id, _told ->> 'message', _told ->> 'output', _seconds,
+                     _version, {_MOMENT});
             END IF;
-            INSERT INTO tasks_closedentry (project_id, worker_id, count) VALUES (_closed.project_id, _worker, 1);
+            INSERT INTO tasks_closedentry (project_id, worker_id, count, duration)
+            VALUES (_closed.project_id, _worker, 1, {_class("_seconds", "_closed")});
+            IF NOT _closed.voters = '{{}}' THEN
+                PERFORM queue_count_votes(
+                    _closed.project_id, _closed.voters || _worker, _closed.votes || _verification, _verification
+                );
+            END IF;
             IF _chain IS NOT NULL THEN
-                INSERT INTO tasks_task
-                    (project_id, recipe, priority, max_retries, max_assign_time, hash64, verification_count)
+                INSERT INTO tasks_task ({_COPIED})
                 VALUES
                     (_chain, _closed.recipe, _closed.priority, _closed.max_retries, _closed.max_assign_time,
-                     _closed.hash64, _closed.verification_count)
+                     _closed.hash64, _closed.verification_count, _closed.submitter_id)
                 ON CONFLICT (project_id, hash64) WHERE hash64 IS NOT NULL DO NOTHING;
             END IF;
             RETURN;
         END IF;
-        UPDATE tasks_task AS task
-        SET voters = task.voters || _worker, votes = task.votes || _verification, {UNLEASED}
-        WHERE {_HELD}
-          AND cardinality(array_positions(task.votes, _verification)) + 1 < task.verification_count
-        RETURNING task.verification_count - cardinality(array_positions(task.votes, _verification)) INTO missing;
-    ELSIF _result = 1 THEN
-        UPDATE tasks_task AS task
-        SET retries = task.retries + 1, status = CASE WHEN task.retries + 1 >= task.max_retries THEN 2 ELSE 1 END,
-            {UNLEASED}
-        WHERE {_HELD};
-    ELSE
-        UPDATE tasks_task AS task SET {UNLEASED} WHERE {_HELD};
     END IF;
+    SELECT CASE WHEN _result = 0
+                THEN task.verification_count - 1 - cardinality(array_positions(task.votes, _verification)) ELSE 0 END
+    INTO missing
+    FROM tasks_task AS task WHERE {_HELD} FOR UPDATE;
     IF NOT FOUND THEN
+        missing := 0;
         outcome := 'not_held';
+        RETURN;
     END IF;
+    IF _result = 0 AND missing <= 0 THEN
+        -- Somebody has lowered what the task requires between the two looks; now it is locked.
+        SELECT again.outcome, again.missing INTO outcome, missing
+        FROM queue_release(_worker, _digest, _task, _result, _verification, _lease, _told) AS again;
+        RETURN;
+    END IF;
+    PERFORM queue_give_back(
+        _worker, ARRAY[_task], ARRAY[_result], ARRAY[_verification],
+        CASE WHEN _told IS NOT NULL THEN jsonb_build_array(_told) END
+    );
+END
+$$
+"""
+
+# Counts how the votes on a task turned out that has closed: those for `_verification` have the majority.
+COUNT_VOTES = f"""
+CREATE OR REPLACE FUNCTION queue_count_votes(
+    _project bigint, _voters bigint[], _votes bigint[], _verification bigint
+) RETURNS void
+{SETTINGS}
+AS $$
+BEGIN
+    INSERT INTO tasks_outcomeentry (project_id, worker_id, outcome)
+    SELECT _project, one.worker,
+           CASE WHEN one.vote = _verification THEN {Outcome.AGREED} ELSE {Outcome.OUTVOTED} END
+    FROM unnest(_voters, _votes) AS one (worker, vote)
+    WHERE one.vote IS NOT NULL AND cardinality(array_remove(_votes, NULL)) > 1;
 END
 $$
 """
 
 # The same for many reports, given as arrays of equal length. Returns for each report how many verifications are still
 # needed (0: done), or null if the worker did not hold the task; this includes a second report of a task in the batch.
+# `_told` is an array of objects as above, or nulls; it is null if nothing was told at all.
 #
 # A separate statement first locks the rows in the order of their ids and reads from them what each report does. The
 # statement after it sees the rows as they are then, and nobody can change them any more, so it can find them by
@@ -91,7 +143,7 @@ $$
 # join have one row per report; a nested loop would be quadratic.
 SETTLE = f"""
 CREATE OR REPLACE FUNCTION queue_settle(
-    _worker bigint, _tasks bigint[], _results int[], _verifications bigint[], _leases uuid[]
+    _worker bigint, _tasks bigint[], _results int[], _verifications bigint[], _leases uuid[], _told jsonb = NULL
 ) RETURNS int[]
 {SETTINGS}
 SET enable_nestloop = off
@@ -99,17 +151,25 @@ AS $$
 DECLARE
     _held tid[];
     _places bigint[];
+    _left_places bigint[];
+    _left_tasks bigint[];
+    _left_missing int[];
     _missing int[];
 BEGIN
-    SELECT coalesce(array_agg(held.ctid), '{{}}'), array_agg(held.place), array_agg(held.missing)
-    INTO _held, _places, _missing
+    SELECT coalesce(array_agg(held.ctid) FILTER (WHERE held.missing = 0), '{{}}'),
+           coalesce(array_agg(held.place) FILTER (WHERE held.missing = 0), '{{}}'),
+           coalesce(array_agg(held.id) FILTER (WHERE held.missing <> 0), '{{}}'),
+           coalesce(array_agg(held.place) FILTER (WHERE held.missing <> 0), '{{}}'),
+           coalesce(array_agg(greatest(held.missing, 0)) FILTER (WHERE held.missing <> 0), '{{}}')
+    INTO _held, _places, _left_tasks, _left_places, _left_missing
     FROM (
-        SELECT DISTINCT ON (locked.id) locked.ctid, locked.place, locked.missing
+        SELECT DISTINCT ON (locked.id) locked.id, locked.ctid, locked.place, locked.missing
         FROM (
+            -- What is missing to close the task; -1 if the report doesn't try to.
             SELECT task.id, task.ctid, sent.place,
                    CASE WHEN sent.result = 0 THEN greatest(
                        task.verification_count - 1 - cardinality(array_positions(task.votes, sent.verification)), 0
-                   ) ELSE 0 END AS missing
+                   ) ELSE -1 END AS missing
             FROM unnest(_tasks, _results, _verifications, _leases) WITH ORDINALITY
                 AS sent (task_id, result, verification, lease, place)
             JOIN tasks_task AS task ON task.id = sent.task_id
@@ -120,49 +180,83 @@ BEGIN
         ORDER BY locked.id, locked.place
     ) AS held;
 
+    IF cardinality(_held) > 0 THEN
+        PERFORM queue_close(_worker, _held, _places, _verifications, _told);
+    END IF;
+    IF cardinality(_left_tasks) > 0 THEN
+        PERFORM queue_give_back(
+            _worker, _left_tasks,
+            ARRAY(SELECT _results[one.place] FROM unnest(_left_places) WITH ORDINALITY AS one (place, n) ORDER BY n),
+            ARRAY(
+                SELECT _verifications[one.place] FROM unnest(_left_places) WITH ORDINALITY AS one (place, n) ORDER BY n
+            ),
+            CASE WHEN _told IS NOT NULL THEN (
+                SELECT jsonb_agg(_told -> (one.place - 1)::int ORDER BY n)
+                FROM unnest(_left_places) WITH ORDINALITY AS one (place, n)
+            ) END
+        );
+    END IF;
+    SELECT coalesce(array_agg(done.missing ORDER BY sent.place), '{{}}') INTO _missing
+    FROM unnest(_tasks) WITH ORDINALITY AS sent (task_id, place)
+    LEFT JOIN (
+        SELECT unnest(_places) AS place, 0 AS missing
+        UNION ALL
+        SELECT unnest(_left_places), unnest(_left_missing)
+    ) AS done ON done.place = sent.place;
+    RETURN _missing;
+END
+$$
+"""
+
+# Closes the tasks that queue_settle has locked; `_places` are those of their reports.
+CLOSE = f"""
+CREATE OR REPLACE FUNCTION queue_close(
+    _worker bigint, _held tid[], _places bigint[], _verifications bigint[], _told jsonb
+) RETURNS void
+{SETTINGS}
+SET enable_nestloop = off
+AS $$
+DECLARE
+    _moment timestamptz := {_MOMENT};
+BEGIN
     WITH report AS MATERIALIZED (
-        SELECT held.ctid, held.place, _results[held.place] AS result, _verifications[held.place] AS verification,
-               held.missing
-        FROM unnest(_held, _places, _missing) AS held (ctid, place, missing)
+        SELECT held.ctid, _verifications[held.place] AS verification,
+               CASE WHEN _told IS NOT NULL THEN _told -> (held.place - 1)::int END AS told
+        FROM unnest(_held, _places) AS held (ctid, place)
     ), closed AS (
         DELETE FROM tasks_task AS task USING report
-        WHERE task.ctid = ANY (_held) AND task.ctid = report.ctid AND report.result = 0 AND report.missing = 0
-        RETURNING task.*, report.verification
+        WHERE task.ctid = ANY (_held) AND task.ctid = report.ctid
+        RETURNING task.*, report.verification, report.told, (report.told ->> 'seconds')::float8 AS seconds
     ), project AS MATERIALIZED (
-        SELECT project.id, project.retention_days, project.chain_id FROM projects_project AS project
+        SELECT project.id, project.retention_days, project.chain_id, project.version
+        FROM projects_project AS project
         WHERE project.id = ANY (ARRAY(SELECT DISTINCT closed.project_id FROM closed))
     ), kept AS (
-        INSERT INTO tasks_closedtask
-            (id, project_id, worker_id, recipe, priority, retries, hash64, verification, voters, votes, created,
-             assign_time)
+        INSERT INTO tasks_closedtask ({_KEPT})
         SELECT closed.id, closed.project_id, closed.assignee_id, closed.recipe, closed.priority, closed.retries,
-               closed.hash64, closed.verification, closed.voters, closed.votes, closed.created, closed.assign_time
+               closed.hash64, closed.verification, closed.voters, closed.votes, closed.created, closed.assign_time,
+               closed.submitter_id, closed.told ->> 'message', closed.told ->> 'output', closed.seconds,
+               project.version, _moment
         FROM closed JOIN project ON project.id = closed.project_id
         WHERE project.retention_days > 0
     ), counted AS (
-        INSERT INTO tasks_closedentry (project_id, worker_id, count)
-        SELECT closed.project_id, _worker, count(*) FROM closed GROUP BY closed.project_id
+        INSERT INTO tasks_closedentry (project_id, worker_id, count, duration)
+        SELECT closed.project_id, _worker, count(*), {_class("closed.seconds", "closed")}
+        FROM closed GROUP BY 1, 4
     ), chained AS (
-        INSERT INTO tasks_task (project_id, recipe, priority, max_retries, max_assign_time, hash64, verification_count)
+        INSERT INTO tasks_task ({_COPIED})
         SELECT project.chain_id, closed.recipe, closed.priority, closed.max_retries, closed.max_assign_time,
-               closed.hash64, closed.verification_count
+               closed.hash64, closed.verification_count, closed.submitter_id
         FROM closed JOIN project ON project.id = closed.project_id
         WHERE project.chain_id IS NOT NULL
         ORDER BY project.chain_id, closed.hash64, closed.id
         ON CONFLICT (project_id, hash64) WHERE hash64 IS NOT NULL DO NOTHING
-    ), given_back AS (
-        UPDATE tasks_task AS task
-        SET voters = CASE WHEN report.result = 0 THEN task.voters || _worker ELSE task.voters END,
-            votes = CASE WHEN report.result = 0 THEN task.votes || report.verification ELSE task.votes END,
-            retries = task.retries + (report.result = 1)::int,
-            status = CASE WHEN report.result = 1 AND task.retries + 1 >= task.max_retries THEN 2 ELSE 1 END,
-            {UNLEASED}
-        FROM report
-        WHERE task.ctid = ANY (_held) AND task.ctid = report.ctid AND NOT (report.result = 0 AND report.missing = 0)
     )
-    SELECT coalesce(array_agg(report.missing ORDER BY sent.place), '{{}}') INTO _missing
-    FROM unnest(_tasks) WITH ORDINALITY AS sent (task_id, place) LEFT JOIN report ON report.place = sent.place;
-    RETURN _missing;
+    SELECT count(queue_count_votes(
+        closed.project_id, closed.voters || closed.assignee_id, closed.votes || closed.verification, closed.verification
+    ))
+    INTO _worker
+    FROM closed WHERE NOT closed.voters = '{{}}';
 END
 $$
 """
@@ -170,6 +264,7 @@ $$
 RELEASE_MANY = f"""
 CREATE OR REPLACE FUNCTION queue_release_many(
     _worker bigint, _digest bytea, _tasks bigint[], _results int[], _verifications bigint[], _leases uuid[],
+    _told jsonb = NULL,
     OUT outcome text, OUT missing int[]
 )
 {SETTINGS}
@@ -183,7 +278,7 @@ BEGIN
         RETURN;
     END IF;
     outcome := 'released';
-    missing := queue_settle(_worker, _tasks, _results, _verifications, _leases);
+    missing := queue_settle(_worker, _tasks, _results, _verifications, _leases, _told);
 END
 $$
 """
@@ -195,7 +290,7 @@ CREATE OR REPLACE FUNCTION queue_exchange_bounded(
     _worker bigint, _digest bytea, _project bigint, _wanted int,
     _tasks bigint[], _results int[], _verifications bigint[], _leases uuid[],
     _after_priority int = NULL, _after_id bigint = NULL,
-    _most_bytes bigint = {16 * 1024 * 1024}, _allowed bigint = NULL
+    _most_bytes bigint = {16 * 1024 * 1024}, _allowed bigint = NULL, _told jsonb = NULL
 ) RETURNS TABLE ({COLUMNS}, missing int[])
 {SETTINGS}
 AS $$
@@ -214,7 +309,7 @@ BEGIN
         RETURN NEXT;
         RETURN;
     END IF;
-    _missing := queue_settle(_worker, _tasks, _results, _verifications, _leases);
+    _missing := queue_settle(_worker, _tasks, _results, _verifications, _leases, _told);
     RETURN QUERY
     SELECT leased.*, CASE WHEN leased.outcome IS NOT NULL THEN _missing END
     FROM queue_lease_bounded(

@@ -52,8 +52,8 @@ BEGIN
 {_CHECKED}
     LOOP
         INSERT INTO tasks_task AS task
-            (project_id, recipe, priority, max_retries, max_assign_time, hash64, verification_count)
-        VALUES (_project, _recipe, _priority, _max_retries, _max_assign_time, _hash64, _verification_count)
+            (project_id, recipe, priority, max_retries, max_assign_time, hash64, verification_count, submitter_id)
+        VALUES (_project, _recipe, _priority, _max_retries, _max_assign_time, _hash64, _verification_count, _worker)
         ON CONFLICT (project_id, hash64) WHERE hash64 IS NOT NULL DO NOTHING
         RETURNING task.id INTO id;
         IF FOUND THEN
@@ -85,7 +85,9 @@ _ARRAYS = """
 # their hashes, so that racing batches with the same hashes can't deadlock. Both sides of the join have one row per
 # task; a nested loop would be quadratic.
 STORE_MANY = f"""
-CREATE OR REPLACE FUNCTION queue_store_many(_project bigint, {_ARRAYS}) RETURNS bigint[]
+CREATE OR REPLACE FUNCTION queue_store_many(
+    _project bigint, {_ARRAYS}, _submitter bigint = NULL
+) RETURNS bigint[]
 {SETTINGS}
 SET enable_nestloop = off
 AS $$
@@ -98,9 +100,9 @@ BEGIN
             AS sent (recipe, priority, max_retries, max_assign_time, hash64, verification_count, place)
     ), added AS (
         INSERT INTO tasks_task
-            (id, project_id, recipe, priority, max_retries, max_assign_time, hash64, verification_count)
+            (id, project_id, recipe, priority, max_retries, max_assign_time, hash64, verification_count, submitter_id)
         SELECT item.id, _project, item.recipe, item.priority, item.max_retries, item.max_assign_time, item.hash64,
-               item.verification_count
+               item.verification_count, _submitter
         FROM item
         ORDER BY item.hash64, item.place
         ON CONFLICT (project_id, hash64) WHERE hash64 IS NOT NULL DO NOTHING
@@ -126,7 +128,7 @@ BEGIN
 {_CHECKED}
     outcome := 'stored';
     ids := queue_store_many(
-        _project, _recipe, _priority, _max_retries, _max_assign_time, _hash64, _verification_count
+        _project, _recipe, _priority, _max_retries, _max_assign_time, _hash64, _verification_count, _worker
     );
     IF _rate > 0 AND cardinality(array_remove(ids, NULL)) > 0 THEN
         PERFORM queue_charge(_project, 'submit', _rate, cardinality(array_remove(ids, NULL)));

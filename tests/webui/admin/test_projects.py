@@ -25,11 +25,12 @@ def fields(project=None, **changes):
         "submit_rate": 0,
         "lease_seconds": 3600,
         "max_leases": 0,
+        "max_expiries": 0,
         "retention_days": 7,
         "chain": "",
     }
     if project is not None:
-        kept = ("name", "priority", "lease_seconds", "max_leases", "retention_days")
+        kept = ("name", "priority", "lease_seconds", "max_leases", "max_expiries", "retention_days")
         defaults |= {name: getattr(project, name) for name in kept}
         defaults |= {"public": "on"} if project.public else {}
         initial = {f"initial-{name}": value for name, value in defaults.items()}
@@ -189,6 +190,7 @@ def test_only_tracker_admins_create_public_projects(scoped, admin):
         ({"lease_seconds": "0"}, "lease_seconds"),
         ({"retention_days": str(10**7)}, "retention_days"),
         ({"max_leases": "-1"}, "max_leases"),
+        ({"max_expiries": "-1"}, "max_expiries"),
         ({"motd": "x" * 10_001}, "motd"),
         ({"public": "on", "hidden": "on"}, "hidden"),
     ],

@@ -16,6 +16,7 @@ FIELDS = {
     "submit_rate": 0,
     "lease_seconds": 60,
     "max_leases": 0,
+    "max_expiries": 0,
     "retention_days": 7,
 }
 
@@ -68,6 +69,8 @@ def test_errors_are_shown_at_their_field(admin, project):
         ("lease_seconds", 0),
         ("retention_days", 10**6),
         ("max_leases", "-1"),
+        ("max_expiries", "-1"),
+        ("max_expiries", "32768"),
         ("motd", "€" * 3_334),
     ):
         assert field in errors(admin.post("/projects/new/", FIELDS | {field: value})), (field, value)

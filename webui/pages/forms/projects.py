@@ -50,7 +50,7 @@ class ProjectForm(forms.ModelForm):
         model = Project
         fields = (
             *("name", "motd", "public", "hidden", "priority", "clone_url", "git_repo", "production_branch", "version"),
-            *("chain", "assign_rate", "submit_rate", "lease_seconds", "max_leases", "retention_days"),
+            *("chain", "assign_rate", "submit_rate", "lease_seconds", "max_leases", "max_expiries", "retention_days"),
         )
         labels = {
             "name": _("Name"),
@@ -67,6 +67,7 @@ class ProjectForm(forms.ModelForm):
             "submit_rate": _("Submissions per second"),
             "lease_seconds": _("Lease duration, in seconds"),
             "max_leases": _("Leases that a worker may hold"),
+            "max_expiries": _("Expired leases until a task is failed"),
             "retention_days": _("Retention of closed tasks, in days"),
         }
         help_texts = {
@@ -83,6 +84,7 @@ class ProjectForm(forms.ModelForm):
             "submit_rate": _("0 is unlimited."),
             "lease_seconds": _("For tasks that don't set their own."),
             "max_leases": _("At the same time. 0: 1,000 if the project is public, else 10,000."),
+            "max_expiries": _("So that a task that kills its workers stops circling. 0: never."),
             "retention_days": _("0: not kept."),
         }
         widgets = {"motd": forms.Textarea({"rows": 4})}

@@ -1,13 +1,10 @@
-"""Tasks: the queue, and the closed tasks that are kept.
-
-docs/task-lifecycle.md shows the states of a task. The transitions are in tasks.queue; those that managers make are in
-tasks.maintenance.
-"""
+"""The tasks that are not closed: the queue."""
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import F, Func, Q, Value
 from django.db.models.functions import Now
+from django.db.models.lookups import Exact
 
 from projects.models import Project
 from workers.models import Worker
@@ -19,6 +16,15 @@ READY_TASKS = """(
     SELECT * FROM tasks_task WHERE status = 1 AND assignee_id IS NULL AND NOT voters = '{}'
 ) AS tasks_task"""
 
+# Tasks that await further verifications. A voter without a vote has said that the task is not for it.
+AWAITING = "status = 1 AND NOT array_remove(votes, NULL) = '{}'"
+
+VERIFIED = ~Q(
+    Exact(
+        Func(F("votes"), Value(None), function="array_remove", output_field=ArrayField(models.BigIntegerField())),
+        Value([], output_field=ArrayField(models.BigIntegerField())),
+    )
+)
 READY = Q(status=1) & Q(assignee__isnull=True)
 LEASED = Q(assignee__isnull=False)
 
@@ -44,12 +50,28 @@ class Task(models.Model):
         db_default=0, help_text="how many different workers have to agree; 0 means 1"
     )
     created = models.DateTimeField(db_default=Now())
+    submitter = models.ForeignKey(
+        Worker,
+        on_delete=models.DO_NOTHING,
+        null=True,
+        related_name="+",
+        db_constraint=False,
+        db_index=False,
+        help_text="the worker that submitted it, or the task that it was chained from; null: an operator",
+    )
+    expiries = models.SmallIntegerField(db_default=0, help_text="how many of its leases have expired")
+    failure = models.BigIntegerField(
+        null=True, help_text="of a failed task: the fingerprint of the attempt that made it so; see FailureGroup"
+    )
 
     # The votes so far: voters[i] is the worker, votes[i] its verification hash. They are in the row rather than in a
     # separate table, so that a lease reads them under the same row lock as the rest: a statement with an older snapshot
     # can't miss a vote, and neither voting nor closing touches a second table.
+    # A worker that said that the task is not for it is among the voters, with no vote: neither is given the task again.
     voters = ArrayField(models.BigIntegerField(), db_default=[], help_text="workers that verified it, in order")
-    votes = ArrayField(models.BigIntegerField(), db_default=[], help_text="their verification hashes")
+    votes = ArrayField(
+        models.BigIntegerField(null=True), db_default=[], help_text="their verification hashes; null: not for them"
+    )
 
     # The four columns of a lease are all null or all set. The worker has no foreign key constraint: it would lock the
     # worker's row for each lease, and the lease of a deleted worker expires like any other.
@@ -110,84 +132,10 @@ class Task(models.Model):
             # For counting the leases of one worker.
             models.Index(fields=["project", "assignee", "lease_expires"], name="task_held", condition=LEASED),
             models.Index(fields=["project", "id"], name="task_failed", condition=Q(status=2)),
+            models.Index(fields=["project", "failure", "id"], name="task_failed_alike", condition=Q(status=2)),
             # For counting and listing the tasks that await further verifications.
-            models.Index(fields=["project", "id"], name="task_awaiting", condition=Q(status=1) & ~Q(voters=[])),
+            models.Index(fields=["project", "id"], name="task_awaiting", condition=Q(status=1) & VERIFIED),
         ]
 
     def __str__(self) -> str:
         return f"task {self.pk}"
-
-
-class ClosedTask(models.Model):
-    """A closed task, kept for its project's retention period. Written once, never changed.
-
-    Its project and worker have no foreign key constraint, so that closing a task locks neither row. Deleting a project
-    deletes its closed tasks. Deleting a worker keeps them, since they are the project's history.
-    """
-
-    id = models.BigIntegerField(primary_key=True, help_text="the id that the task had")
-    project = models.ForeignKey(
-        Project, on_delete=models.CASCADE, related_name="closed_tasks", db_constraint=False, db_index=False
-    )
-    worker = models.ForeignKey(
-        Worker, on_delete=models.DO_NOTHING, related_name="+", db_constraint=False, db_index=False
-    )
-    recipe = models.TextField()
-    priority = models.SmallIntegerField()
-    retries = models.IntegerField()
-    hash64 = models.BigIntegerField(null=True, help_text="null: it had none")
-    verification = models.BigIntegerField(help_text="the verification hash that closed it")
-    voters = ArrayField(models.BigIntegerField(), help_text="the workers that verified it before, in order")
-    votes = ArrayField(models.BigIntegerField(), help_text="their verification hashes")
-    created = models.DateTimeField()
-    assign_time = models.DateTimeField(help_text="when the lease began that closed it")
-    closed = models.DateTimeField(db_default=Now())
-
-    class Meta:
-        default_permissions = ()
-        indexes = [models.Index(fields=["project", "closed"], name="closedtask_by_time")]
-
-    def __str__(self) -> str:
-        return f"closed task {self.pk}"
-
-
-class ClosedTotal(models.Model):
-    """How many tasks of a project a worker has closed, up to the last folding of ClosedEntry rows."""
-
-    project = models.ForeignKey(
-        Project, on_delete=models.CASCADE, related_name="+", db_constraint=False, db_index=False
-    )
-    worker = models.ForeignKey(
-        Worker, on_delete=models.DO_NOTHING, related_name="+", db_constraint=False, db_index=False
-    )
-    count = models.BigIntegerField()
-
-    class Meta:
-        default_permissions = ()
-        constraints = [models.UniqueConstraint(fields=["project", "worker"], name="closedtotal_one_per_pair")]
-
-    def __str__(self) -> str:
-        return f"{self.count} by worker {self.worker_id} in project {self.project_id}"
-
-
-class ClosedEntry(models.Model):
-    """Closed tasks not yet counted in ClosedTotal. Appended by each release that closes tasks.
-
-    The scheduler folds these rows: it adds them to ClosedTotal and deletes them. The exact count is the total plus
-    these, read in one statement. If each release updated a counter instead, the row lock on the counter would limit the
-    speed of all workers that share it.
-    """
-
-    project = models.ForeignKey(
-        Project, on_delete=models.CASCADE, related_name="+", db_constraint=False, db_index=False
-    )
-    worker = models.ForeignKey(
-        Worker, on_delete=models.DO_NOTHING, related_name="+", db_constraint=False, db_index=False
-    )
-    count = models.IntegerField()
-
-    class Meta:
-        default_permissions = ()
-
-    def __str__(self) -> str:
-        return f"{self.count} more by worker {self.worker_id} in project {self.project_id}"
