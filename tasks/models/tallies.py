@@ -61,7 +61,15 @@ class WorkerTally(models.Model):
                 fields=["project", "worker", "hour"], name="workertally_one_per_hour", nulls_distinct=False
             )
         ]
-        indexes = [models.Index(fields=["hour"], name="workertally_by_hour")]
+        indexes = [
+            models.Index(fields=["hour"], name="workertally_by_hour"),
+            # All that tasks.queries.figures sums up of a project; the rows themselves are long, by their durations.
+            models.Index(
+                fields=["project", "hour"],
+                name="workertally_figures",
+                include=["worker", "closed", "failed", "skipped", "expired", "agreed", "outvoted", "seen"],
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"worker {self.worker_id} in project {self.project_id} in {self.hour or 'all time'}"
