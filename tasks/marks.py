@@ -6,7 +6,7 @@ A worker is marked when three things hold:
 - With the benefit of the doubt, its share of bad ones is still more than TIMES the median of the other workers' shares.
   The benefit is the lower end of the 99 % Wilson interval: of 5 bad cases among 20 it leaves 9 %, of 500 among 2,000 it
   leaves 23 %.
-- That is also at least POINTS above the median, since three times next to nothing is still next to nothing.
+- That is also at least POINTS above the median, since twice next to nothing is still next to nothing.
 
 The median, not the mean: a few workers that always fail don't hide each other. It leaves out the worker itself and all
 others with fewer than LEAST cases. So where half of the workers fail, nobody is marked; nor is a worker without others.

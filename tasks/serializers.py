@@ -5,17 +5,21 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.conf import settings
-from rest_framework.fields import BooleanField, CharField, ChoiceField, FloatField, IntegerField, UUIDField
+from rest_framework.fields import BooleanField, CharField, ChoiceField, FloatField, IntegerField, ListField, UUIDField
 
 from projects.serializers import ProjectContent, project_content
+from tasks import marks
 from tasks.bulk import array_or, checked_items, each, items_of
+from tasks.queries.figures import Figures, Order, Period
 from tasks.queue import BATCH_LIMIT, BULK_LIMIT, LONGEST_WAIT, Leased, NewTask, Released, Report
 from tasks.reports import Reports
+from tracker.api import paging
 from tracker.api.description import Content
 from tracker.api.errors import BadInput, InvalidField
 from tracker.api.fields import (
     INT16,
     INT32,
+    Choice,
     Hash64,
     Id,
     Text,
@@ -23,6 +27,7 @@ from tracker.api.fields import (
     WrongValue,
 )
 from tracker.api.serializers import RequestSerializer
+from workers.models import Worker
 
 
 class Recipe(Text):
@@ -161,6 +166,54 @@ class WorkerStatsContent(Content):
     paused = BooleanField()
 
 
+class FiguresQuery(paging.PageQuery):
+    period = Choice(
+        choices=[one.value for one in Period],
+        default=Period.ALL.value,
+        help_text="Since midnight UTC, the last 24 hours (whole hours), or since ever.",
+    )
+
+
+class WorkersQuery(FiguresQuery):
+    limit = WholeNumber(low=1, high=1_000, default=100)
+    sort = Choice(
+        choices=[one.value for one in Order],
+        default=Order.CLOSED.value,
+        help_text=(
+            "What comes first: most closed; the highest share of failed or of outvoted ones, with the benefit of the "
+            "doubt, so that 1 of 1 comes after 90 of 100; or last seen."
+        ),
+    )
+
+
+class FiguresContent(Content):
+    closed = IntegerField(help_text="Tasks that it closed.")
+    failed = IntegerField(help_text="Leases that it released as FAIL.")
+    skipped = IntegerField(help_text="Leases that it released as SKIP.")
+    expired = IntegerField()
+    agreed = IntegerField(help_text="Its votes, closing ones included, that agree with the hash that closed the task.")
+    outvoted = IntegerField(help_text="Its votes against the hash that closed the task.")
+    median_seconds = FloatField(allow_null=True, help_text="What half of its closed tasks took at most, within 9 %.")
+    p95_seconds = FloatField(allow_null=True, help_text="What 95 % of them took at most, within 9 %.")
+    last_seen = IntegerField(
+        allow_null=True, help_text="Unix seconds: the newest of these; null: before they were counted."
+    )
+
+
+class OwnFiguresContent(FiguresContent):
+    project = Id()
+
+
+class WorkerFiguresContent(FiguresContent):
+    id = Id()
+    alias = Text(allow_null=True, help_text="null: the worker was deleted.")
+    paused = BooleanField()
+    marks = ListField(
+        child=ChoiceField([one.value for one in marks.Mark]),
+        help_text="What it does much more often than the project's other workers: `fails` (or expires), `disagrees`.",
+    )
+
+
 class AssigneeContent(Content):
     assignee = Text()
     task_count = IntegerField()
@@ -198,6 +251,32 @@ def parse_exchange(body: Any) -> dict[str, Any]:
 def hash_of(unique_string: str) -> int:
     """A text's hash, 64 bits as a signed number: BLAKE2b with a digest of 8 bytes. Never 0, which means no hash."""
     return int.from_bytes(hashlib.blake2b(unique_string.encode(), digest_size=8).digest(), signed=True) or 1
+
+
+def figures_content(figures: Figures) -> dict[str, Any]:
+    """The figures of a worker in a project."""
+    return {
+        "closed": figures.closed,
+        "failed": figures.failed,
+        "skipped": figures.skipped,
+        "expired": figures.expired,
+        "agreed": figures.agreed,
+        "outvoted": figures.outvoted,
+        "median_seconds": figures.median,
+        "p95_seconds": figures.p95,
+        "last_seen": None if figures.seen is None else int(figures.seen.timestamp()),
+    }
+
+
+def worker_figures_content(figures: Figures, worker: Worker | None) -> dict[str, Any]:
+    """The same for a list of workers; None for a deleted one."""
+    return {
+        "id": figures.worker,
+        "alias": worker and worker.alias,
+        "paused": worker is not None and worker.paused,
+        **figures_content(figures),
+        "marks": [mark.value for mark in figures.marks],
+    }
 
 
 def tasks_content(leased: Leased) -> list[dict[str, Any]]:

@@ -11,6 +11,7 @@ worker_urlpatterns = [
     path("task/bulk_release", views.BulkReleaseView.as_view()),
     path("task/submit", views.SubmitView.as_view()),
     path("task/bulk_submit", views.BulkSubmitView.as_view()),
+    path("worker/figures", views.OwnFiguresView.as_view()),
 ]
 
 urlpatterns = [
@@ -25,5 +26,6 @@ urlpatterns = [
         views.MaintenanceView.as_view(action=maintenance.delete_all, summary="Delete every task"),
     ),
     path("project/assignees/<id:project_id>", views.AssigneesView.as_view()),
+    path("project/workers/<id:project_id>", views.ProjectWorkersView.as_view()),
     path("worker/stats", views.WorkerStatsView.as_view()),
 ]

@@ -7,9 +7,12 @@ from rest_framework.request import Request
 from accounts.authentication import SessionAuthentication, manager_of
 from accounts.views import ManagerView
 from projects.access import require
+from projects.models import Project
 from projects.roles import Role
 from projects.views import visible_project
 from tasks import calls, maintenance, queries
+from tasks.queries import figures
+from tasks.queries.figures import Order, Period
 from tasks.reports import ReleaseRequest
 from tasks.serializers import (
     BULK_RELEASE,
@@ -19,18 +22,25 @@ from tasks.serializers import (
     BulkResultContent,
     ExchangedContent,
     ExchangeRequest,
+    FiguresQuery,
     LeasedContent,
     LeaseQuery,
+    OwnFiguresContent,
     ReleasedContent,
     SubmitRequest,
     SubmittedContent,
+    WorkerFiguresContent,
+    WorkersQuery,
     WorkerStatsContent,
+    figures_content,
+    worker_figures_content,
 )
 from tracker.api import paging
 from tracker.api.description import describe
 from tracker.api.envelope import Envelope
 from tracker.api.views import ApiView
-from workers.authentication import CallerView
+from workers.authentication import CallerView, WorkerView
+from workers.models import Worker
 
 
 class SubmitView(CallerView):
@@ -180,6 +190,47 @@ class WorkerStatsView(ApiView):
         found = queries.worker_stats(after=page["after"], limit=page["limit"] + 1)
         shown, following = paging.cut(found, limit=page["limit"], key="id")
         return Envelope({"stats": [one._asdict() for one in shown]} | following)
+
+
+class OwnFiguresView(WorkerView):
+    """GET /worker/figures. Without marks: whoever cheats should not learn when it is noticed."""
+
+    @describe(
+        "What the worker has done",
+        details="In each project in which its leases have ended, by the project's id.",
+        query=FiguresQuery,
+        content={"figures": OwnFiguresContent(many=True), **paging.next_page()},
+    )
+    def get(self, request: Request) -> Envelope:
+        query = self.query(FiguresQuery)
+        projects = Project.objects.filter(pk__gt=query["after"] or 0).values_list("pk", flat=True)
+        found = figures.of_worker(self.worker.pk, projects, Period(query["period"]), compare=False)
+        found.sort(key=lambda one: one.project)
+        shown, following = paging.cut(found, limit=query["limit"], key="project")
+        return Envelope({"figures": [{"project": one.project, **figures_content(one)} for one in shown]} | following)
+
+
+class ProjectWorkersView(ManagerView):
+    """GET /project/workers/:id."""
+
+    @describe(
+        "What each worker of a project has done",
+        details="For managers; a hidden project needs READ. Those are marked that stand out from the others.",
+        query=WorkersQuery,
+        content={"workers": WorkerFiguresContent(many=True), **paging.next_page()},
+    )
+    def get(self, request: Request, project_id: int) -> Envelope:
+        project, query = visible_project(request, project_id), self.query(WorkersQuery)
+        found, more = figures.of_project(
+            project.pk,
+            Period(query["period"]),
+            order=Order(query["sort"]),
+            after=query["after"],
+            limit=query["limit"],
+        )
+        workers = Worker.objects.in_bulk([one.worker for one in found])
+        content = [worker_figures_content(one, workers.get(one.worker)) for one in found]
+        return Envelope({"workers": content} | ({"after": found[-1].worker} if more else {}))
 
 
 class AssigneesView(ApiView):

@@ -108,6 +108,8 @@ def played() -> dict[str, Any]:
     get(f"/project/monitoring-between/{project}?from=0&to=4000000000")
     get(f"/project/assignees/{project}")
     get("/worker/stats")
+    get("/worker/figures", worker=worker)
+    get(f"/project/workers/{project}?period=24h&sort=failed")
     push(calls, Project.objects.get(pk=project))
     for verb in ("reset_failed_tasks", "reclaim_assigned_tasks", "hard_reset"):
         post(f"/project/{verb}/{project}")

@@ -45,6 +45,7 @@ TABLE = [
     ("worker/get/W", "GET", None, ANYBODY),
     ("worker/rotate_secret", "POST", {}, ANY_WORKER),
     ("worker/stats", "GET", None, ANYBODY),
+    ("worker/figures", "GET", None, ANY_WORKER),
     ("worker/set_paused", "POST", {"worker": "W", "paused": True}, ADMIN),
     ("task/get/P", "GET", None, {"public": ANY_WORKER - {"paused worker"}, "private": GRANTED, "hidden": GRANTED}),
     ("task/get", "GET", None, {"public": ANY_WORKER - {"paused worker"}, "private": GRANTED, "hidden": GRANTED}),
@@ -67,6 +68,10 @@ TABLE = [
     ("project/monitoring/P", "GET", None, READERS),
     ("project/monitoring-between/P?from=0&to=1", "GET", None, READERS),
     ("project/assignees/P", "GET", None, READERS),
+    (
+        *("project/workers/P", "GET", None),
+        {"public": ANY_MANAGER, "private": ANY_MANAGER, "hidden": with_role(Role.READ)},
+    ),
     ("project/create", "POST", {"name": "x"}, ANY_MANAGER),
     ("project/update/P", "POST", {"motd": "x"}, with_role(Role.EDIT)),
     # Requesting what is already granted is a 400. The response does not reveal whether a hidden project exists.

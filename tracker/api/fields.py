@@ -118,6 +118,16 @@ class Name(Text):
         return super().parse(normalized(value) if type(value) is str else value)
 
 
+class Choice(WireField, serializers.ChoiceField):
+    """One of a few words."""
+
+    def parse(self, value: Any) -> str:
+        if type(value) is str and value in self.choices:
+            return value
+        *others, last = (f'"{choice}"' for choice in self.choices)
+        raise WrongValue(f"must be {', '.join(others)} or {last}, not {shown(value)}.")
+
+
 class LeaseId(WireField, serializers.UUIDField):
     """The opaque id of a lease, as /task/get returned it."""
 

@@ -49,7 +49,7 @@ class RequestSerializer(serializers.Serializer[Any]):
 
     @classmethod
     def parse_query(cls, query: Mapping[str, str]) -> dict[str, Any]:
-        """A query string's parameters, which are whole numbers, in the same way. Unknown ones are refused.
+        """A query string's parameters, whole numbers and words, in the same way. Unknown ones are refused.
 
         A misspelt one would silently do something else.
         """

@@ -50,7 +50,7 @@ class ApiView(APIView):
         return serializer.parse(self.json())
 
     def query(self, serializer: type[RequestSerializer]) -> dict[str, Any]:
-        """The query string, checked against a declaration of whole numbers. Raises BadInput."""
+        """The query string, checked against a declaration of whole numbers and words. Raises BadInput."""
         return serializer.parse_query(self.request._request.GET.dict())
 
 
