@@ -25,6 +25,8 @@ urlpatterns = [
         "project/hard_reset/<id:project_id>",
         views.MaintenanceView.as_view(action=maintenance.delete_all, summary="Delete every task"),
     ),
+    path("project/put_back_closed/<id:project_id>/<id:worker_id>", views.PutBackClosedView.as_view()),
+    path("project/put_back_votes/<id:project_id>/<id:worker_id>", views.PutBackVotesView.as_view()),
     path("project/assignees/<id:project_id>", views.AssigneesView.as_view()),
     path("project/workers/<id:project_id>", views.ProjectWorkersView.as_view()),
     path("worker/stats", views.WorkerStatsView.as_view()),

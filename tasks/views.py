@@ -10,7 +10,7 @@ from projects.access import require
 from projects.models import Project
 from projects.roles import Role
 from projects.views import visible_project
-from tasks import calls, maintenance, queries
+from tasks import calls, maintenance, putting_back, queries
 from tasks.queries import figures
 from tasks.queries.figures import Order, Period
 from tasks.reports import ReleaseRequest
@@ -254,3 +254,37 @@ class MaintenanceView(ManagerView):
     def post(self, request: Request, project_id: int) -> Envelope:
         project = require(manager_of(request), project_id, Role.MAINTENANCE)
         return Envelope({"affected_tasks": self.action(project=project)})
+
+
+class PutBackClosedView(ManagerView):
+    """POST /project/put_back_closed/:id/:wid."""
+
+    @describe(
+        "Open the tasks again that a worker has closed alone",
+        details=(
+            "Needs MAINTENANCE. Those that are still kept, except where another worker has verified the same hash. "
+            "`hash_taken` counts tasks that stay closed since another one with their hash was submitted. A task keeps "
+            "its id, but not `max_retries`, `max_assign_time` and `verification_count`, which become the defaults. "
+            "Copies in the next project of a chain stay. Pause the worker first, or it may take them again."
+        ),
+        content={"affected_tasks": IntegerField(), "hash_taken": IntegerField()},
+        errors={403: None},
+    )
+    def post(self, request: Request, project_id: int, worker_id: int) -> Envelope:
+        project = require(manager_of(request), project_id, Role.MAINTENANCE)
+        done = putting_back.put_back_closed(project=project, worker=worker_id)
+        return Envelope({"affected_tasks": done.tasks, "hash_taken": done.taken})
+
+
+class PutBackVotesView(ManagerView):
+    """POST /project/put_back_votes/:id/:wid."""
+
+    @describe(
+        "Take a worker's votes off the tasks that are not closed",
+        details="Needs MAINTENANCE. Other workers are asked instead. Pause the worker first, or it may vote again.",
+        content={"affected_tasks": IntegerField()},
+        errors={403: None},
+    )
+    def post(self, request: Request, project_id: int, worker_id: int) -> Envelope:
+        project = require(manager_of(request), project_id, Role.MAINTENANCE)
+        return Envelope({"affected_tasks": putting_back.put_back_votes(project=project, worker=worker_id)})

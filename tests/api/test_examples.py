@@ -110,6 +110,8 @@ def played() -> dict[str, Any]:
     get("/worker/stats")
     get("/worker/figures", worker=worker)
     get(f"/project/workers/{project}?period=24h&sort=failed")
+    post(f"/project/put_back_closed/{project}/{registered['id']}")
+    post(f"/project/put_back_votes/{project}/{registered['id']}")
     push(calls, Project.objects.get(pk=project))
     for verb in ("reset_failed_tasks", "reclaim_assigned_tasks", "hard_reset"):
         post(f"/project/{verb}/{project}")

@@ -86,6 +86,8 @@ TABLE = [
     ("project/reset_failed_tasks/P", "POST", {}, with_role(Role.MAINTENANCE)),
     ("project/reclaim_assigned_tasks/P", "POST", {}, with_role(Role.MAINTENANCE)),
     ("project/hard_reset/P", "POST", {}, with_role(Role.MAINTENANCE)),
+    ("project/put_back_closed/P/W", "POST", {}, with_role(Role.MAINTENANCE)),
+    ("project/put_back_votes/P/W", "POST", {}, with_role(Role.MAINTENANCE)),
     ("register", "POST", {"username": "newcomer", "password": "correct horse"}, ANYBODY),
     # The password is wrong for everybody; tests/accounts/test_login.py tests that everybody may try.
     ("login", "POST", {"username": "nobody", "password": "x"}, set()),

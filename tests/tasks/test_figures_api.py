@@ -1,10 +1,12 @@
-"""GET /project/workers/:id and GET /worker/figures."""
+"""GET /project/workers/:id and /worker/figures, POST /project/put_back_closed/:id/:wid and put_back_votes."""
 
 import pytest
 from django.utils import timezone
 
+from projects.access import set_roles
+from projects.roles import Role
 from tasks import queue
-from tasks.models import ClosedTotal, WorkerTally
+from tasks.models import ClosedTotal, Task, WorkerTally
 from tests.factories import ProjectFactory, TaskFactory, register
 
 pytestmark = pytest.mark.django_db
@@ -100,3 +102,23 @@ def test_a_workers_own(api, project, worker, other_worker, figures):
     assert api.get(f"/worker/figures?after={project.pk}", worker=worker).content == {"figures": found[1:]}
     assert len(api.get("/worker/figures", worker=other_worker).content["figures"]) == 1
     assert api.get("/worker/figures").status == 401
+
+
+def test_put_back(api, project, worker, other_worker, manager):
+    set_roles(manager=manager, project=project, roles=Role.MAINTENANCE)
+    TaskFactory.create_batch(2, project=project, hash64=None)
+    TaskFactory(project=project, hash64=7)
+    for _ in range(3):
+        task = queue.lease(project=project, worker=worker.worker)
+        queue.release(worker=worker.worker, task_id=task.id, result=queue.Result.OK)
+    TaskFactory(project=project, hash64=7)
+    api.login(manager)
+    address = f"/project/put_back_closed/{project.pk}/"
+    assert api.post(f"{address}{other_worker.worker.pk}").content == {"affected_tasks": 0, "hash_taken": 0}
+    assert api.post(f"{address}{worker.worker.pk}").content == {"affected_tasks": 2, "hash_taken": 1}
+    assert api.post(f"{address}{worker.worker.pk}").content == {"affected_tasks": 0, "hash_taken": 1}
+    task = Task.objects.first()
+    Task.objects.filter(pk=task.pk).update(voters=[worker.worker.pk], votes=[4], verification_count=2)
+    address = f"/project/put_back_votes/{project.pk}/"
+    assert api.post(f"{address}{worker.worker.pk}").content == {"affected_tasks": 1}
+    assert api.post(f"{address}{worker.worker.pk}").content == {"affected_tasks": 0}

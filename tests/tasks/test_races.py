@@ -4,9 +4,13 @@ from functools import partial
 
 import pytest
 
-from tasks import queue
+from tasks import putting_back, queue
 from tasks.models import ClosedEntry, ClosedTask, Task
+from tasks.putting_back import put_back_closed, put_back_votes
+from tasks.queries import worker_stats
 from tasks.queue.expiry import expire_leases
+from tasks.queue.tallying import fold_outcomes
+from tasks.queue.upkeep import fold_closed
 from tests.factories import ProjectFactory, TaskFactory, expire, grant, register
 from tracker.api.errors import RateLimited
 
@@ -245,3 +249,94 @@ def test_rate_limit_lets_one_of_ten_submit(racing):
     outcomes = racing([partial(queue.submit, worker=submitter.worker, project_id=project.pk, task=task)] * 10)
     assert sum(isinstance(outcome, RateLimited) for outcome in outcomes) == 9
     assert project.tasks.count() == 1
+
+
+def closed_by(worker):
+    """How many tasks a worker has closed, as it is counted."""
+    (stats,) = worker_stats(workers=[worker.pk])
+    return stats.closed_task_count
+
+
+def test_tasks_are_put_back_once(racing, monkeypatch):
+    """Several managers at once, while others submit tasks with the same hashes and the scheduler folds."""
+    monkeypatch.setattr(putting_back, "BATCH", 7)
+    for _ in range(4):
+        project, worker = ProjectFactory(), register().worker
+        for hash64 in range(1, 41):
+            TaskFactory(project=project, hash64=hash64)
+        tasks = queue.lease_many(worker=worker, project_id=project.pk, count=40).tasks
+        queue.release_many(worker=worker, reports=[queue.Report(task.id, queue.Result.OK) for task in tasks])
+        bulk = [queue.NewTask("new", hash64=hash64) for hash64 in range(40, 20, -1)]
+        put_back = partial(put_back_closed, project=project, worker=worker.pk)
+        outcomes = racing([put_back, put_back, put_back, partial(queue.store_many, project=project, tasks=bulk), fold])
+        assert not errors(outcomes)
+        opened = sum(one.tasks for one in outcomes[:3])
+        stored = sum(not one.duplicate for one in outcomes[3])
+        assert opened + stored == 40
+        assert project.tasks.filter(recipe="new").count() == stored
+        assert ClosedTask.objects.filter(project_id=project.pk).count() == closed_by(worker) == stored
+        assert sorted(project.tasks.values_list("hash64", flat=True)) == list(range(1, 41))
+        ids = {*project.tasks.exclude(recipe="new").values_list("pk", flat=True)}
+        ids |= {*ClosedTask.objects.filter(project_id=project.pk).values_list("pk", flat=True)}
+        assert ids == {task.id for task in tasks}
+
+
+def fold():
+    while fold_closed() + fold_outcomes():
+        pass
+
+
+def test_putting_back_while_the_worker_goes_on(racing, monkeypatch):
+    """It ends although the worker closes again what was put back; no task is closed twice, none is lost."""
+    monkeypatch.setattr(putting_back, "BATCH", 5)
+    project, worker, other = ProjectFactory(), register().worker, register().worker
+    TaskFactory.create_batch(60, project=project)
+    ids = set(project.tasks.values_list("pk", flat=True))
+
+    def work(by):
+        for _ in range(80):
+            task = queue.lease(project=project, worker=by)
+            if task is not None:
+                assert queue.release(worker=by, task_id=task.id, result=queue.Result.OK).updated
+
+    work(worker)
+    assert closed_by(worker) == 60
+    put_back = partial(put_back_closed, project=project, worker=worker.pk)
+    outcomes = racing([partial(work, worker), partial(work, other), put_back, put_back, fold])
+    assert not errors(outcomes)
+    assert sum(one.tasks for one in outcomes[2:4]) >= 60
+    left = set(project.tasks.values_list("pk", flat=True))
+    closed = dict(ClosedTask.objects.values_list("pk", "worker"))
+    assert left.isdisjoint(closed)
+    assert left | set(closed) == ids
+    for one in (worker, other):
+        assert closed_by(one) == list(closed.values()).count(one.pk)
+
+
+def test_votes_are_put_back_while_others_vote(racing, monkeypatch):
+    """A vote that was taken off closes no task, and no other vote is lost."""
+    monkeypatch.setattr(putting_back, "BATCH", 3)
+    for _ in range(3):
+        project, liar = ProjectFactory(), register().worker
+        honest = [register().worker for _ in range(3)]
+        TaskFactory.create_batch(20, project=project, verification_count=3)
+
+        def work(worker, verification, project=project):
+            for _ in range(40):
+                task = queue.lease(project=project, worker=worker)
+                if task is not None:
+                    queue.release(worker=worker, task_id=task.id, result=queue.Result.OK, verification=verification)
+
+        work(liar, 7)
+        put_back = partial(put_back_votes, project=project, worker=liar.pk)
+        outcomes = racing([*(partial(work, worker, 7) for worker in honest), put_back, put_back])
+        assert not errors(outcomes)
+        for worker in honest:
+            work(worker, 7)
+        assert not Task.objects.filter(project=project).exists()
+        closed = ClosedTask.objects.filter(project_id=project.pk)
+        assert closed.count() == 20
+        before = sum(liar.pk in task.voters for task in closed)
+        assert sum(outcomes[3:]) == 20 - before
+        for task in closed:
+            assert len({*task.voters, task.worker_id}) == 3
