@@ -3,7 +3,7 @@
 from django.urls import path
 from django.views.i18n import set_language
 
-from webui.pages import accounts, dashboard, logs, managers, permissions, projects, tasks, workers
+from webui.pages import accounts, dashboard, logs, managers, permissions, projects, tasks, worker, workers
 
 urlpatterns = [
     path("projects/", projects.project_list),
@@ -24,7 +24,12 @@ urlpatterns = [
     path("projects/<number:project_id>/reset-failed/", tasks.maintain, {"chore": tasks.RESET_FAILED}),
     path("projects/<number:project_id>/reclaim/", tasks.maintain, {"chore": tasks.RECLAIM}),
     path("projects/<number:project_id>/hard-reset/", tasks.maintain, {"chore": tasks.HARD_RESET}),
+    path("projects/<number:project_id>/workers/", worker.project_workers),
     path("workers/", workers.workers),
+    path("workers/<number:worker_id>/", worker.worker),
+    path("workers/<number:worker_id>/pause/", worker.pause, {"paused": True}),
+    path("workers/<number:worker_id>/resume/", worker.pause, {"paused": False}),
+    path("workers/<number:worker_id>/put-back/<number:project_id>/", worker.put_back),
     path("logs/", logs.logs),
     path("managers/", managers.managers),
     path("managers/<number:manager_id>/promote/", managers.promote, {"tracker_admin": True}),

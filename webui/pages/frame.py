@@ -53,16 +53,17 @@ def project_page(
     roles = roles_of(request.user, project)
     frame = {
         "project": project,
-        "tabs": [Tab(to, label, to == part) for to, label in _tabs(roles)],
+        "tabs": [Tab(to, label, to == part) for to, label in _tabs(roles, request.user.is_authenticated)],
         "may_edit": Role.EDIT in roles,
         "may_maintain": Role.MAINTENANCE in roles,
     }
     return render(request, template, frame | dict(content), status=status)
 
 
-def _tabs(roles: Role) -> list[tuple[str, str]]:
+def _tabs(roles: Role, is_manager: bool) -> list[tuple[str, str]]:
     tabs = [
         ("", _("Dashboard"), Role(0)),
+        *([("workers/", _("Workers"), Role(0))] if is_manager else []),
         ("start/", _("Getting started"), Role(0)),
         ("permissions/", _("Permissions"), Role.MANAGE_ACCESS),
         ("secrets/", _("Secrets"), Role.SECRET),

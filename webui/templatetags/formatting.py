@@ -42,6 +42,27 @@ def duration(seconds: float | None) -> str:
 
 
 @register.filter
+def took(seconds: float | None) -> str:
+    """How long a task took: in milliseconds below a second, with a digit more below ten, else as a duration."""
+    if seconds is None or not math.isfinite(seconds) or seconds >= 10:
+        return duration(seconds)
+    milliseconds = round(max(seconds, 0) * 1000)
+    if milliseconds < 1000:
+        return _("%(n)s ms") % {"n": milliseconds}
+    return _("%(n)s s") % {"n": number_format(round(seconds, 1), 1)}
+
+
+@register.filter
+def share(part: float | None) -> str:
+    """A share as a percentage; below one per cent with a digit more. A dash for None."""
+    if part is None:
+        return "–"
+    digits = 1 if 0 < part < 0.01 else 0
+    # number_format only cuts.
+    return _("%(n)s %%") % {"n": number_format(round(part * 100, digits), digits)}
+
+
+@register.filter
 def count(number: int | None) -> str:
     """A whole number with the thousands separators of the page's language. A dash for None."""
     return "–" if number is None else number_format(number, force_grouping=True)

@@ -53,7 +53,16 @@ TABLE = [
         for chore in ("reset-failed", "reclaim", "hard-reset")
         for posted in (None, {})
     ),
+    (
+        *("projects/P/workers/", None),
+        {"public": ANY_MANAGER, "private": ANY_MANAGER, "hidden": with_role(Role.READ)},
+    ),
     ("workers/", None, ANYBODY),
+    ("workers/W/", None, ANY_MANAGER),
+    ("workers/W/pause/", {}, ADMIN),
+    ("workers/W/resume/", {}, ADMIN),
+    ("workers/W/put-back/P/", None, with_role(Role.MAINTENANCE)),
+    *(("workers/W/put-back/P/", {"what": what}, with_role(Role.MAINTENANCE)) for what in ("closed", "votes")),
     ("logs/", None, ANY_MANAGER),
     ("accounts/", None, ANY_MANAGER),
     ("accounts/", {}, ANY_MANAGER),
@@ -174,7 +183,9 @@ def test_every_page_allows_only_scripts_of_this_origin(address):
     assert "//cdn" not in page
 
 
-@pytest.mark.parametrize("address", ["projects/P/pause/", "accounts/logout/", "managers/M/promote/"])
+@pytest.mark.parametrize(
+    "address", ["projects/P/pause/", "workers/W/pause/", "accounts/logout/", "managers/M/promote/"]
+)
 def test_changes_require_post(address):
     scene = Scene("public")
     assert scene.send(scene.client("tracker admin"), address, None).status_code == 405

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 from django.utils import translation
 
-from webui.templatetags.formatting import count, duration, limit, moment, rate, sparkline
+from webui.templatetags.formatting import count, duration, limit, moment, rate, share, sparkline, took
 
 
 @pytest.mark.parametrize(
@@ -57,3 +57,22 @@ def test_moment():
     assert 'datetime="2026-03-04T05:06:07+00:00"' in drawn
     assert ">2026-03-04 05:06 UTC<" in drawn
     assert moment(None) == "–"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        *((None, "–"), (float("inf"), "–"), (-1, "0 ms"), (0, "0 ms"), (0.0004, "0 ms"), (0.25, "250 ms")),
+        *((0.9994, "999 ms"), (0.9996, "1.0 s"), (1.26, "1.3 s"), (10, "10 s"), (3725, "1 h 2 min")),
+    ],
+)
+def test_took(seconds, text):
+    assert took(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("part", "text"),
+    [(None, "–"), (0, "0 %"), (0.004, "0.4 %"), (0.01, "1 %"), (0.126, "13 %"), (0.5, "50 %"), (1, "100 %")],
+)
+def test_share(part, text):
+    assert share(part) == text

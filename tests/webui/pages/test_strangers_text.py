@@ -3,6 +3,7 @@
 import re
 from html import unescape
 from html.parser import HTMLParser
+from uuid import UUID
 
 import pytest
 
@@ -12,7 +13,7 @@ from projects.access import set_roles
 from projects.models import Project, Snapshot
 from projects.roles import ALL_ROLES
 from tasks import queue
-from tasks.models import Task
+from tasks.models import Attempt, Outcome, Task, WorkerTally
 from tests.factories import ProjectFactory, TaskFactory, UserFactory, grant, register
 from tracker.text import has_unseen
 from workers.models import Worker, WorkerAccess
@@ -31,6 +32,9 @@ PAGES = (
         "/projects/{id}/edit/",
         "/projects/{id}/reset-failed/",
         "/projects/new/",
+        "/projects/{id}/workers/?period=all",
+        "/workers/{worker}/?period=all",
+        "/workers/{worker}/put-back/{id}/",
         "/accounts/",
     ),
 )
@@ -61,6 +65,18 @@ def scene(tracker_admin):
     entry = LogEntry.objects.create(
         worker=worker, level=Level.ERROR, scope=f"scope {NASTY}", message=f"message {NASTY}", timestamp=1
     )
+    for row in (project, other):
+        WorkerTally.objects.create(project=row, worker=worker, hour=None, seen="2026-01-01T00:00Z")
+        Attempt.objects.create(
+            task_id=leased.pk,
+            project=row,
+            worker=worker,
+            lease=UUID(int=1),
+            outcome=Outcome.FAILED,
+            began="2026-01-01T00:00Z",
+            message=f"message {NASTY}",
+            version=f"version {NASTY}",
+        )
     for row in Project.objects.all():
         text = f"project {row.pk} {NASTY}"
         Project.objects.filter(pk=row.pk).update(name=text, name_key=None, motd=text, version=text, clone_url=text)
@@ -126,6 +142,11 @@ def test_no_page_shows_characters_that_control_or_turn(scene, admin, address):
     [
         ("/workers/", f"<bdi>alias {{worker}} {SHOWN}</bdi>"),
         ("/projects/", f"<bdi>project {{id}} {SHOWN}</bdi>"),
+        ("/projects/{id}/workers/?period=all", f"<bdi>alias {{worker}} {SHOWN}</bdi>"),
+        ("/workers/{worker}/?period=all", f"<h1><bdi>alias {{worker}} {SHOWN}</bdi>"),
+        ("/workers/{worker}/?period=all", f"<bdi>project {{id}} {SHOWN}</bdi>"),
+        ("/workers/{worker}/?period=all", f'tabindex="0">message {NASTY}</div>'),
+        ("/workers/{worker}/put-back/{id}/", f"<bdi>alias {{worker}} {SHOWN}</bdi>"),
         ("/projects/{id}/", f"<h1><bdi>project {{id}} {SHOWN}</bdi>"),
         ("/projects/{id}/permissions/", r"<bdi>m\u202e{user}</bdi>"),
         ("/logs/", f"<td><bdi>scope {SHOWN}</bdi></td>"),

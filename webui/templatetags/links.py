@@ -1,0 +1,66 @@
+"""Template tags for links to the pages of single things, and marks that many pages show."""
+
+from django import template
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+
+from tasks.marks import Mark
+from tasks.models import Outcome, Reason
+
+register = template.Library()
+
+
+def task_address(task_id: int) -> str:
+    """The page of a task."""
+    return f"/tasks/{task_id}/"
+
+
+def worker_address(worker_id: int) -> str:
+    """The page of a worker."""
+    return f"/workers/{worker_id}/"
+
+
+@register.simple_tag
+def task_link(task_id: int) -> SafeString:
+    """A task's id as a link to its page."""
+    return format_html('<a href="{}">{}</a>', task_address(task_id), task_id)
+
+
+@register.simple_tag
+def worker_page(worker_id: int) -> str:
+    """The address of a worker's page."""
+    return worker_address(worker_id)
+
+
+@register.simple_tag
+def outcome(value: int, reason: int | None = None) -> SafeString:
+    """How a lease ended, as a mark, with the reason that the worker gave."""
+    labels = {
+        Outcome.CLOSED: ("warn", _("closed, put back")),
+        Outcome.FAILED: ("bad", _("failed")),
+        Outcome.SKIPPED: ("", _("skipped")),
+        Outcome.VOTED: ("good", _("voted")),
+        Outcome.EXPIRED: ("warn", _("expired")),
+        Outcome.RECLAIMED: ("", _("reclaimed")),
+        Outcome.CANCELLED: ("", _("cancelled")),
+    }
+    reasons = {
+        Reason.BAD_RECIPE: _("bad recipe"),
+        Reason.SHUTDOWN: _("shutdown"),
+        Reason.BUSY: _("busy"),
+        Reason.NOT_FOR_ME: _("not for this worker"),
+    }
+    kind, text = labels.get(Outcome(value), ("", Outcome(value).label))
+    given = reasons.get(Reason(reason)) if reason is not None else None
+    return format_html('<span class="mark {}">{}</span>', kind, f"{text}: {given}" if given else text)
+
+
+@register.simple_tag
+def marks(given: tuple[Mark, ...]) -> SafeString:
+    """What a worker does much more often than the others."""
+    labels = {
+        Mark.FAILS: (_("fails often"), _("Fails or expires much more often than the project's other workers")),
+        Mark.DISAGREES: (_("disagrees often"), _("Is outvoted much more often than the project's other workers")),
+    }
+    return format_html_join(" ", '<span class="mark bad" title="{1}">{0}</span>', (labels[mark] for mark in given))
