@@ -14,10 +14,12 @@ from django.utils.translation import ngettext
 from projects.roles import Role
 from tasks import maintenance
 from tasks.queries.activity import Activity, activity, holders
+from tasks.queries.figures import Period
 from tracker.keyset import Cursor
 from tracker.text import isolated
 from webui.admin.base import TrackerModelAdmin, action
 from webui.admin.cells import access_words, clipped, label, link, worker_name, written
+from webui.admin.figures import figures_table
 from webui.admin.filters import Choice, id_in, text_of
 from webui.admin.paging import Page
 from webui.scope import scope_of
@@ -53,9 +55,13 @@ class WorkerAdmin(TrackerModelAdmin):
     fieldsets = (
         (None, {"fields": ("name", "number", "state", "registered")}),
         (_("Activity"), {"fields": ("seen", "leases", "closed")}),
+        (_("What it has done"), {"fields": ("figures_of_day", "figures_of_all")}),
         (_("Access"), {"fields": ("access_table",)}),
     )
-    readonly_fields = ("name", "number", "state", "seen", "leases", "closed", "access_table", "registered")
+    readonly_fields = (
+        *("name", "number", "state", "seen", "leases", "closed", "access_table", "registered"),
+        *("figures_of_day", "figures_of_all"),
+    )
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[Worker]":
         scope = scope_of(request)
@@ -78,15 +84,19 @@ class WorkerAdmin(TrackerModelAdmin):
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
         worker = super().get_object(request, object_id, from_field)
         self._add_activity(request, [worker])
+        worker.projects_in_scope = self._projects(request)
         # As the API lists accesses.
         accesses = worker.accesses.select_related("project").order_by("project__name")
         worker.accesses_in_scope = scope_of(request).within(accesses, Role.MANAGE_ACCESS)
         return worker
 
-    def _add_activity(self, request: HttpRequest, workers: list[Any]) -> None:
+    def _projects(self, request: HttpRequest) -> list[int]:
+        """The projects in which the manager sees what workers do."""
         scope = scope_of(request)
-        projects = scope.project_ids() if scope.everywhere else scope.project_ids(Role.MANAGE_ACCESS)
-        found = activity([worker.pk for worker in workers], projects) if workers else {}
+        return scope.project_ids() if scope.everywhere else scope.project_ids(Role.MANAGE_ACCESS)
+
+    def _add_activity(self, request: HttpRequest, workers: list[Any]) -> None:
+        found = activity([worker.pk for worker in workers], self._projects(request)) if workers else {}
         for worker in workers:
             worker.activity = found.get(worker.pk, Activity())
 
@@ -119,6 +129,14 @@ class WorkerAdmin(TrackerModelAdmin):
     @admin.display(description=_("registered"))
     def registered(self, worker: Worker) -> str:
         return written(worker.created)
+
+    @admin.display(description=_("24 hours"))
+    def figures_of_day(self, worker: Any) -> SafeString | str:
+        return figures_table(worker.pk, worker.projects_in_scope, Period.DAY)
+
+    @admin.display(description=_("all time"))
+    def figures_of_all(self, worker: Any) -> SafeString | str:
+        return figures_table(worker.pk, worker.projects_in_scope, Period.ALL)
 
     @admin.display(description=_("projects"))
     def access_table(self, worker: Any) -> SafeString:

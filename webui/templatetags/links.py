@@ -56,11 +56,16 @@ def outcome(value: int, reason: int | None = None) -> SafeString:
     return format_html('<span class="mark {}">{}</span>', kind, f"{text}: {given}" if given else text)
 
 
-@register.simple_tag
-def marks(given: tuple[Mark, ...]) -> SafeString:
-    """What a worker does much more often than the others."""
-    labels = {
+def mark_texts(mark: Mark) -> tuple[str, str]:
+    """A short text for a worker's mark, and a long one."""
+    texts = {
         Mark.FAILS: (_("fails often"), _("Fails or expires much more often than the project's other workers")),
         Mark.DISAGREES: (_("disagrees often"), _("Is outvoted much more often than the project's other workers")),
     }
-    return format_html_join(" ", '<span class="mark bad" title="{1}">{0}</span>', (labels[mark] for mark in given))
+    return texts[mark]
+
+
+@register.simple_tag
+def marks(given: tuple[Mark, ...]) -> SafeString:
+    """What a worker does much more often than the others."""
+    return format_html_join(" ", '<span class="mark bad" title="{1}">{0}</span>', map(mark_texts, given))

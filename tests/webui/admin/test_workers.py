@@ -6,6 +6,7 @@ from logs.models import Level, LogEntry
 from projects.access import set_roles
 from projects.roles import ALL_ROLES, Role
 from tasks import queue
+from tasks.models import ClosedTotal, WorkerTally
 from tasks.queue import upkeep
 from tests.client import Api
 from tests.factories import ProjectFactory, TaskFactory, grant, register
@@ -81,6 +82,24 @@ def test_a_workers_accesses_are_shown_as_the_api_lists_them(with_roles, project,
     listed = {role for role, other in others.items() if api.get(f"/project/access_list/{other.pk}").ok}
     assert shown == listed == {Role.MANAGE_ACCESS}
     assert project.name in page
+
+
+def test_a_workers_figures(admin, scoped, project, foreign, worker, other_worker):
+    """As on its page, but for managers only of projects in which they have MANAGE_ACCESS."""
+    grant(worker, project)
+    for place, (numbers, who) in enumerate((((3, 90), worker), ((100, 0), other_worker))):
+        for where in (project, foreign):
+            closed, failed = numbers
+            tally = {"project": where, "worker": who.worker, "hour": None, "seen": f"2026-01-0{place + 1}T00:00:00Z"}
+            WorkerTally.objects.create(**tally, failed=failed, durations=[0] * 40 + [closed])
+            ClosedTotal.objects.create(project=where, worker=who.worker, count=closed)
+    path = f"{LIST}{worker.worker.pk}/change/"
+    assert admin.get(path).count('<td class="number">90</td>') == 2
+    page = scoped.get(path)
+    assert page.count('<td class="number">90</td>') == 1
+    assert "97 %" in page
+    assert "fails often" in page
+    assert foreign.name not in page
 
 
 def test_the_activity_of_workers(admin, project, worker, other_worker):

@@ -1,0 +1,46 @@
+"""The figures of a worker, as a table on its page in the admin."""
+
+from collections.abc import Sequence
+
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+
+from projects.models import Project
+from tasks.queries import figures
+from tasks.queries.figures import Figures, Period
+from webui.admin.cells import labels, project_link
+from webui.templatetags.formatting import count, share, took
+from webui.templatetags.links import mark_texts
+
+# Maximum number of projects in the table.
+LISTED = 100
+
+
+def figures_table(worker: int, projects: Sequence[int], period: Period) -> SafeString | str:
+    """What the worker has done in these projects. A dash for nothing."""
+    found = figures.of_worker(worker, projects, period)[:LISTED]
+    known = Project.objects.in_bulk([one.project for one in found])
+    rows = [(_row(one, known[one.project]),) for one in found if one.project in known]
+    if not rows:
+        return "–"
+    names = [_("closed"), _("lost"), _("disagrees"), _("failed"), _("expired"), _("skipped"), _("outvoted")]
+    names += [_("median"), "95 %"]
+    return format_html(
+        '<div class="figures"><table class="plain"><tr><th>{}</th>{}</tr>{}</table></div>',
+        _("project"),
+        format_html_join("", '<th class="number">{}</th>', ((name,) for name in names)),
+        format_html_join("", "<tr>{}</tr>", rows),
+    )
+
+
+def _row(one: Figures, project: Project) -> SafeString:
+    numbers = [count(one.closed), share(one.failed_share), share(one.outvoted_share), count(one.failed)]
+    numbers += [count(one.expired), count(one.skipped), count(one.outvoted), took(one.median), took(one.p95)]
+    marks = {mark_texts(mark)[0]: "danger" for mark in one.marks}
+    return format_html(
+        "<td>{} {}</td>{}",
+        project_link(project),
+        labels(marks) if marks else "",
+        format_html_join("", '<td class="number">{}</td>', ((number,) for number in numbers)),
+    )
