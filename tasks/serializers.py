@@ -175,7 +175,7 @@ class FiguresQuery(paging.PageQuery):
 
 
 class WorkersQuery(FiguresQuery):
-    limit = WholeNumber(low=1, high=1_000, default=100)
+    limit = WholeNumber(low=1, high=200, default=100)
     sort = Choice(
         choices=[one.value for one in Order],
         default=Order.CLOSED.value,

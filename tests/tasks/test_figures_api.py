@@ -65,7 +65,7 @@ def test_periods(api, project, worker, manager):
         ("period=week", 'period: must be "today", "24h" or "all", not the text "week".'),
         ("period=24", 'period: must be "today", "24h" or "all", not 24.'),
         ("sort=name", 'sort: must be "closed", "failed", "disagreement" or "seen", not the text "name".'),
-        ("limit=1001", "limit: must be a whole number from 1 to 1000, not 1001."),
+        ("limit=201", "limit: must be a whole number from 1 to 200, not 201."),
         ("order=seen", '"order" is no parameter of this address; it takes after and limit and period and sort.'),
     ],
 )

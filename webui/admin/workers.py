@@ -84,7 +84,7 @@ class WorkerAdmin(TrackerModelAdmin):
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
         worker = super().get_object(request, object_id, from_field)
         self._add_activity(request, [worker])
-        worker.projects_in_scope = self._projects(request)
+        worker.projects_in_scope, worker.figures = self._projects(request), {}
         # As the API lists accesses.
         accesses = worker.accesses.select_related("project").order_by("project__name")
         worker.accesses_in_scope = scope_of(request).within(accesses, Role.MANAGE_ACCESS)
@@ -132,11 +132,18 @@ class WorkerAdmin(TrackerModelAdmin):
 
     @admin.display(description=_("24 hours"))
     def figures_of_day(self, worker: Any) -> SafeString | str:
-        return figures_table(worker.pk, worker.projects_in_scope, Period.DAY)
+        return self._figures(worker, Period.DAY)
 
     @admin.display(description=_("all time"))
     def figures_of_all(self, worker: Any) -> SafeString | str:
-        return figures_table(worker.pk, worker.projects_in_scope, Period.ALL)
+        return self._figures(worker, Period.ALL)
+
+    def _figures(self, worker: Any, period: Period) -> SafeString | str:
+        # A page asks for the value of a field several times.
+        if period not in worker.figures:
+            worker.figures[period] = figures_table(worker.pk, worker.projects_in_scope, period)
+        table: SafeString | str = worker.figures[period]
+        return table
 
     @admin.display(description=_("projects"))
     def access_table(self, worker: Any) -> SafeString:

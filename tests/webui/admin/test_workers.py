@@ -1,6 +1,8 @@
 """Workers and access requests in the admin."""
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from logs.models import Level, LogEntry
 from projects.access import set_roles
@@ -95,7 +97,10 @@ def test_a_workers_figures(admin, scoped, project, foreign, worker, other_worker
             ClosedTotal.objects.create(project=where, worker=who.worker, count=closed)
     path = f"{LIST}{worker.worker.pk}/change/"
     assert admin.get(path).count('<td class="number">90</td>') == 2
-    page = scoped.get(path)
+    with CaptureQueriesContext(connection) as queries:
+        page = scoped.get(path)
+    # Once per period, and once more for the period in which it is compared with others.
+    assert sum("tasks_workertally" in query["sql"] and "sum(closed)" in query["sql"] for query in queries) == 3
     assert page.count('<td class="number">90</td>') == 1
     assert "97 %" in page
     assert "fails often" in page
