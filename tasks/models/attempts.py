@@ -36,8 +36,9 @@ class Reason(models.IntegerChoices):
 class Attempt(models.Model):
     """A lease that ended without closing its task. Written once, never changed.
 
-    The lease that closes a task leaves no row here: it is told by the ClosedTask. Like closed tasks, attempts have no
-    foreign key constraints and are kept for the project's retention period.
+    The lease that closes a task leaves no row here: it is told by the ClosedTask. Only when a manager puts that task
+    back (tasks.putting_back) does its closing become a row, without the id of the lease. Like closed tasks, attempts
+    have no foreign key constraints and are kept for the project's retention period.
     """
 
     # The id of a Task or, later, of a ClosedTask; also of a task that has been deleted.

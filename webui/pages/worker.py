@@ -33,8 +33,8 @@ from workers import services
 from workers.models import Worker
 
 WORKERS_PER_PAGE = 100
-# How many leases and attempts a worker's page lists.
-LEASES, ATTEMPTS = 100, 50
+# How many projects, leases and attempts a worker's page lists.
+PROJECTS, LEASES, ATTEMPTS = 100, 100, 50
 
 
 class Choice(NamedTuple):
@@ -58,19 +58,26 @@ class Row(NamedTuple):
 def worker(request: HttpRequest, worker_id: int) -> HttpResponse:
     """/workers/7/: the worker's figures, its leases and its newest attempts."""
     viewer, found = require_login(request), _find(worker_id)
-    projects = Project.objects.visible_to(viewer).in_bulk()
+    visible = list(Project.objects.visible_to(viewer).values_list("pk", flat=True))
     period, scope = _period(request), scope_of(request)
+    done = figures.of_worker(found.pk, visible, period)
+    leases = leases_of(found.pk, visible, limit=LEASES)
+    attempts = newest_attempts(found.pk, visible, limit=ATTEMPTS)
+    shown = {one.project for part in (done[:PROJECTS], leases, attempts) for one in part}
+    projects = Project.objects.only("pk", "name").in_bulk(shown)
     rows = [
         Row(one, project=projects[one.project], may_put_back=scope.allows(one.project, Role.MAINTENANCE))
-        for one in figures.of_worker(found.pk, projects, period)
+        for one in done[:PROJECTS]
+        if one.project in projects
     ]
     content = {
         "worker": found,
-        "activity": activity([found.pk], list(projects)).get(found.pk, Activity()),
+        "activity": activity([found.pk], visible).get(found.pk, Activity()),
         "rows": rows,
+        "project_count": len(done),
         "periods": _periods(period, {}),
-        "leases": [(one, projects[one.project]) for one in leases_of(found.pk, projects, limit=LEASES)],
-        "attempts": [(one, projects[one.project]) for one in newest_attempts(found.pk, projects, limit=ATTEMPTS)],
+        "leases": [(one, projects[one.project]) for one in leases if one.project in projects],
+        "attempts": [(one, projects[one.project]) for one in attempts if one.project in projects],
         "may_pause": viewer.is_tracker_admin,
     }
     return render(request, "workers/detail.html", content)

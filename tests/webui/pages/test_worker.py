@@ -108,6 +108,16 @@ def test_marks(client, project, worker, other_worker):
         assert "disagrees often" in shown
 
 
+def test_many_projects(client, worker, monkeypatch):
+    monkeypatch.setattr(page, "PROJECTS", 2)
+    for project in ProjectFactory.create_batch(3):
+        tally(worker, project, closed=project.pk)
+    response = client.get(f"/workers/{worker.worker.pk}/?period=all")
+    assert "2 of 3 projects are listed" in text_of(response)
+    counts = [row.figures.closed for row in response.context["rows"]]
+    assert counts == [project.pk, project.pk - 1]
+
+
 def test_many_leases_and_attempts(client, project, worker, monkeypatch):
     monkeypatch.setattr(page, "LEASES", 2)
     monkeypatch.setattr(page, "ATTEMPTS", 2)
