@@ -1,4 +1,4 @@
-"""manage.py submit_tasks, queue_status and export_closed."""
+"""manage.py submit_tasks and queue_status."""
 
 import io
 import json
@@ -12,12 +12,11 @@ from django.db.models.functions import Now
 from projects.models import RateBucket
 from tasks import queue
 from tasks.management.commands import submit_tasks as module
-from tasks.management.commands.export_closed import closed_tasks
 from tasks.management.commands.queue_status import _age
-from tasks.models import ClosedTask, Task
+from tasks.models import Task
 from tasks.queue.upkeep import fold_closed
 from tasks.serializers import hash_of
-from tests.factories import ProjectFactory, TaskFactory, register
+from tests.factories import ProjectFactory, TaskFactory
 
 pytestmark = pytest.mark.django_db
 
@@ -376,65 +375,3 @@ def test_age_is_in_its_largest_unit(seconds, shown):
 def test_status_shows_names_as_they_are(manage, name):
     ProjectFactory(name=name)
     assert name in manage("queue_status")
-
-
-# export_closed
-
-
-def test_exports_closed_tasks_with_the_oldest_first(manage, project, worker):
-    close(project, worker.worker, "a", "b")
-    close(ProjectFactory(), worker.worker, "elsewhere")
-    TaskFactory(project=project)
-    newer, older = ClosedTask.objects.filter(project=project).order_by("id")
-    ClosedTask.objects.filter(pk=older.pk).update(closed=Now() - timedelta(hours=1))
-    older.refresh_from_db()
-    first, second = map(json.loads, manage("export_closed", project.name).splitlines())
-    assert first == {
-        "id": older.pk,
-        "recipe": "b",
-        "priority": 0,
-        "retries": 0,
-        "hash64": None,
-        "verification": 0,
-        "worker_id": worker.worker.pk,
-        "voters": [],
-        "votes": [],
-        "created": older.created.timestamp(),
-        "assign_time": older.assign_time.timestamp(),
-        "closed": older.closed.timestamp(),
-    }
-    assert second["id"] == newer.pk
-
-
-def test_exports_votes_and_hashes(manage, project):
-    first, second, third = (register().worker for _ in range(3))
-    TaskFactory(project=project, recipe="x\ny", hash64=-(2**63), priority=-5, verification_count=2)
-    for worker, verification in ((first, 2**63 - 1), (second, -1), (third, -1)):
-        task = queue.lease(project=project, worker=worker)
-        queue.release(worker=worker, task_id=task.id, result=queue.Result.OK, verification=verification)
-    (line,) = manage("export_closed", str(project.pk)).splitlines()
-    task = json.loads(line)
-    assert (task["recipe"], task["hash64"], task["priority"]) == ("x\ny", -(2**63), -5)
-    assert (task["verification"], task["worker_id"]) == (-1, third.pk)
-    assert (task["voters"], task["votes"]) == ([first.pk, second.pk], [2**63 - 1, -1])
-
-
-def test_exports_in_batches(project, worker):
-    TaskFactory.create_batch(20, project=project)
-    for count in (7, 1, 12):
-        tasks = queue.lease_many(worker=worker.worker, project_id=project.pk, count=count).tasks
-        # All tasks of one release are closed at the same moment.
-        reports = [queue.Report(task.id, queue.Result.OK) for task in tasks]
-        queue.release_many(worker=worker.worker, reports=reports)
-    expected = list(ClosedTask.objects.order_by("closed", "pk").values_list("pk", flat=True))
-    for batch in (1, 3, 7, 19, 20, 21):
-        assert [task["id"] for task in closed_tasks(project, batch=batch)] == expected
-
-
-def test_export_without_closed_tasks_is_empty(manage, project):
-    assert manage("export_closed", project.name) == ""
-
-
-def test_export_of_an_unknown_project(manage):
-    with pytest.raises(CommandError, match="There is no project"):
-        manage("export_closed", "no such")

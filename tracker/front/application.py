@@ -6,6 +6,7 @@ from django.conf import settings
 from django.urls import Resolver404, resolve
 
 from tracker.api.errors import Busy
+from tracker.api.views import ApiView
 from tracker.front.bridge import Receive, Response, Send, WsgiApplication, WsgiBridge, respond
 from tracker.front.calls import WorkerCalls
 from tracker.front.database import Database
@@ -49,14 +50,10 @@ class Application:
 def body_limit(path: str) -> int:
     """How many bytes of a request's body are received before the application is asked; 0 at unknown paths."""
     try:
-        resolve(path)
+        match = resolve(path)
     except Resolver404:
         return 0
-    path = path.removeprefix("/api")
-    if path == "/task/bulk_submit":
-        return settings.MAX_BULK_BODY_BYTES
-    if path == "/git/receivehook":
-        return settings.MAX_WEBHOOK_BODY_BYTES
     if path.endswith("/console/"):
         return settings.MAX_BULK_BODY_BYTES + settings.MAX_BODY_BYTES
-    return settings.MAX_BODY_BYTES
+    view: Any = getattr(match.func, "view_class", None)
+    return view.max_body_bytes if isinstance(view, type) and issubclass(view, ApiView) else settings.MAX_BODY_BYTES

@@ -27,7 +27,10 @@ _COPIED = "project_id, recipe, priority, max_retries, max_assign_time, hash64, v
 
 # When a task closes, by the clock: later than everything that tasks.queries.results has told to be complete, even if
 # the clock was set back. It must be read after the transaction has locked a row; see there.
-_MOMENT = "greatest(clock_timestamp(), (SELECT settled.until FROM tasks_settled AS settled WHERE settled.id = 1))"
+_MOMENT = """greatest(clock_timestamp(), (
+                        SELECT greatest(settled.until, settled.next_until) FROM tasks_settled AS settled
+                        WHERE settled.id = 1
+                    ))"""
 
 # Ends a lease. `outcome` is released, not_held or unknown_worker. After an OK that did not close the task, `missing`
 # is the number of agreeing verifications that it still needs. `_told` is what else the worker told: an object with
