@@ -107,8 +107,11 @@ def played() -> dict[str, Any]:
     post("/task/status", {"ids": [task["id"]]}, worker=worker)
     get(f"/task/get/{project}", worker=worker)
     for level in ("trace", "info", "warn", "error"):
-        body = {"scope": "simulate", "message": "Out of memory.", "timestamp": 1_790_000_000}
+        body = {"scope": "simulate", "message": "Out of memory.", "timestamp": 1_790_000_000, "task_id": task["id"]}
         post(f"/log/{level}", body, worker=worker)
+    begun = {"level": "info", "scope": "simulate", "message": "Begun.", "timestamp": 1_790_000_000}
+    failed = {"level": "error", "scope": "simulate", "message": "Out of memory.", "timestamp": 1_790_000_060}
+    post("/log/bulk", {"entries": [begun, failed | {"task_id": task["id"]}]}, worker=worker)
     post("/logs", {"level": 4})
     take_snapshots()
     get(f"/project/monitoring/{project}?count=2")

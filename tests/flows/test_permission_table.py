@@ -61,6 +61,7 @@ TABLE = [
         (f"log/{level}", "POST", {"scope": "s", "message": "m", "timestamp": 1}, ANY_WORKER)
         for level in ("trace", "info", "warn", "error")
     ),
+    ("log/bulk", "POST", [{"level": "info", "scope": "s", "message": "m", "timestamp": 1}], ANY_WORKER),
     ("logs", "POST", {}, ANY_MANAGER),
     ("project/get/P", "GET", None, READERS),
     ("project/list", "GET", None, ANYBODY),
