@@ -62,8 +62,7 @@ def newest(
     found = find(
         criteria, after=after, limit=limit, most_bytes=settings.MAX_BATCH_BYTES if most_bytes is None else most_bytes
     )
-    rows = LogEntry.objects.select_related("worker").in_bulk(found.ids)
-    return LogPage([rows[pk] for pk in found.ids if pk in rows], found.following[1] if found.following else None)
+    return LogPage(entries(found), found.following[1] if found.following else None)
 
 
 class LogCriteria(NamedTuple):
@@ -118,6 +117,12 @@ def find(
     anything = {"level": None, "scope": None, "workers": None, "text": None, "told_since": None}
     last = db.one(FIND, values | anything | {"skip": bound - 1, "limit": 1})
     return FoundEntries(ids, list(last[:2]), bound) if last else FoundEntries(ids)
+
+
+def entries(found: FoundEntries) -> list[LogEntry]:
+    """The entries of a page, with their workers."""
+    rows = LogEntry.objects.select_related("worker").in_bulk(found.ids)
+    return [rows[pk] for pk in found.ids if pk in rows]
 
 
 def _fitting(rows: Rows, most_bytes: int) -> int:

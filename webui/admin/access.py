@@ -15,7 +15,8 @@ from projects.roles import Role
 from tracker.text import isolated
 from webui.admin.base import LISTED, TrackerModelAdmin, action
 from webui.admin.cells import access_words, clipped, clipped_worker, labels, worker_name, written
-from webui.admin.filters import Choice, ProjectFilter, id_in, text_of
+from webui.admin.filters import Choice, ProjectFilter
+from webui.query import id_in, text_of
 from webui.scope import scope_of
 from webui.templatetags.formatting import count
 from workers import services

@@ -1,19 +1,14 @@
 """Filters of the admin's lists. They only offer choices or a text field; each list applies the values itself."""
 
-from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from django.utils import timezone
-from django.utils.dateparse import parse_datetime
-from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.admin import DropdownFilter, TextFilter
 
 from projects.models import Project
 from projects.roles import Role
-from tracker.api.errors import InvalidField
 from tracker.text import isolated
 from webui.pages.forms.projects import MOST_CHOICES
 from webui.scope import ANY, scope_of
@@ -60,52 +55,12 @@ class Typed(TextFilter):
 
 
 class Since(Typed):
-    """The earliest time; see time_of."""
+    """The earliest time; see webui.query.time_of."""
 
     title, parameter_name = _("from (2026-01-31 12:00)"), "since"
 
 
 class Until(Typed):
-    """The latest time; see time_of."""
+    """The latest time; see webui.query.time_of."""
 
     title, parameter_name = _("until (2026-01-31 12:00)"), "until"
-
-
-def text_of(request: HttpRequest, name: str) -> str:
-    """The value of the filter; empty if it is not set."""
-    return request.GET.get(name, "").replace("\0", "").strip()
-
-
-def id_in(text: str) -> int | None:
-    """The text as an id; None if it is not one."""
-    return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else None
-
-
-def number_of(request: HttpRequest, name: str, *, low: int, high: int) -> int | None:
-    """The value of the filter as a whole number; None if it is not set. Raises InvalidField."""
-    text = text_of(request, name)
-    if not text:
-        return None
-    try:
-        number = int(text[:40])
-    except ValueError:
-        number = high + 1
-    if not low <= number <= high:
-        problem = gettext("must be a whole number from %(low)s to %(high)s, not %(text)s.")
-        raise InvalidField(name, problem % {"low": low, "high": high, "text": text[:40]})
-    return number
-
-
-def time_of(request: HttpRequest, name: str) -> datetime | None:
-    """The value of the filter as a time in ISO 8601, by default in UTC; None if not set. Raises InvalidField."""
-    text = text_of(request, name)
-    if not text:
-        return None
-    try:
-        moment = parse_datetime(text if len(text) > len("2026-01-31") else f"{text} 00:00")
-    except ValueError:
-        moment = None
-    if moment is None or not 1970 < moment.year < 9999:
-        problem = gettext("must be a time such as 2026-01-31 12:00, not %(text)s.")
-        raise InvalidField(name, problem % {"text": text[:40]})
-    return moment if timezone.is_aware(moment) else moment.replace(tzinfo=UTC)

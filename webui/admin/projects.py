@@ -25,10 +25,11 @@ from tracker.text import isolated
 from webui.admin import project_secrets
 from webui.admin.base import TrackerModelAdmin, action
 from webui.admin.cells import clipped, labels
-from webui.admin.filters import Choice, id_in, text_of
+from webui.admin.filters import Choice
 from webui.admin.paging import Page
 from webui.admin.project_forms import ProjectAdminForm, RolesForm
 from webui.pages.common import named_like
+from webui.query import id_in, text_of
 from webui.scope import scope_of
 from webui.templatetags.formatting import count, duration, rate, sparkline
 

@@ -25,9 +25,10 @@ from tracker.api.errors import InvalidField
 from tracker.api.fields import INT16, INT32, INT64
 from tracker.keyset import Cursor
 from webui.admin.base import TrackerModelAdmin, action
-from webui.admin.cells import clipped, label, project_link, rows_by_id, vote_table, worker_name, workers_called, written
-from webui.admin.filters import Choice, ProjectFilter, Typed, number_of, text_of
+from webui.admin.cells import clipped, label, project_link, rows_by_id, vote_table, worker_name, written
+from webui.admin.filters import Choice, ProjectFilter, Typed
 from webui.admin.paging import Page
+from webui.query import number_of, text_of, workers_called
 from webui.scope import scope_of
 from webui.templatetags.formatting import count as in_words
 from webui.templatetags.formatting import duration

@@ -18,8 +18,9 @@ from tracker.keyset import Cursor
 from tracker.text import isolated
 from webui.admin.base import LISTED, TrackerModelAdmin, action
 from webui.admin.cells import access_words, clipped, label, link, worker_name, written
-from webui.admin.filters import Choice, id_in, text_of
+from webui.admin.filters import Choice
 from webui.admin.paging import Page
+from webui.query import id_in, text_of
 from webui.scope import scope_of
 from webui.templatetags.formatting import count
 from workers import services
