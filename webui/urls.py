@@ -3,7 +3,7 @@
 from django.urls import path
 from django.views.i18n import set_language
 
-from webui.pages import accounts, dashboard, logs, managers, permissions, projects, tasks, workers
+from webui.pages import accounts, dashboard, logs, managers, permissions, projects, requests, tasks, workers
 
 urlpatterns = [
     path("projects/", projects.project_list),
@@ -16,6 +16,7 @@ urlpatterns = [
     path("projects/<number:project_id>/resume/", projects.pause, {"paused": False}),
     path("projects/<number:project_id>/secrets/", projects.secrets),
     path("projects/<number:project_id>/permissions/", permissions.permissions),
+    path("projects/<number:project_id>/permissions/decide/", requests.decide_many),
     path("projects/<number:project_id>/permissions/grant/", permissions.grant),
     path("projects/<number:project_id>/permissions/roles/", permissions.roles),
     path("projects/<number:project_id>/permissions/<number:worker_id>/accept/", permissions.decide, {"accept": True}),

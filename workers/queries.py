@@ -12,6 +12,8 @@ from workers.models import WorkerAccess
 
 #: Accesses with a pending request.
 PENDING = Q(wants_assign=True) | Q(wants_submit=True)
+#: Accesses with a granted permission.
+GRANTED = Q(assign=True) | Q(submit=True)
 
 # Those granted unasked come last.
 _LAST = Value(datetime(9999, 1, 1, tzinfo=UTC))

@@ -13,6 +13,7 @@ from django.utils.translation import ngettext
 
 from projects.roles import Role
 from tracker.text import isolated
+from webui.access_requests import decide_each
 from webui.admin.base import LISTED, TrackerModelAdmin, action
 from webui.admin.cells import access_words, clipped, clipped_worker, labels, worker_name, written
 from webui.admin.filters import Choice, ProjectFilter
@@ -21,10 +22,7 @@ from webui.scope import scope_of
 from webui.templatetags.formatting import count
 from workers import services
 from workers.models import WorkerAccess
-from workers.queries import PENDING
-from workers.services import NothingAsked
-
-GRANTED = Q(assign=True) | Q(submit=True)
+from workers.queries import GRANTED, PENDING
 
 
 class DecisionFilter(Choice):
@@ -132,15 +130,7 @@ class WorkerAccessAdmin(TrackerModelAdmin):
         """Decide on each request. Returns how many were decided. Raises Forbidden before anything is changed."""
         accesses = list(queryset)
         scope_of(request).demand(Role.MANAGE_ACCESS, {access.project_id for access in accesses})
-        number = 0
-        for access in accesses:
-            try:
-                decide(project=access.project, worker_id=access.worker_id)
-            except NothingAsked:
-                # Another manager decided in the meantime.
-                continue
-            number += 1
-        return number
+        return decide_each(accesses, decide)
 
 
 def _requests(number: int) -> str:

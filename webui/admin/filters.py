@@ -11,6 +11,7 @@ from projects.models import Project
 from projects.roles import Role
 from tracker.text import isolated
 from webui.pages.forms.projects import MOST_CHOICES
+from webui.query import id_in, text_of
 from webui.scope import ANY, scope_of
 
 
