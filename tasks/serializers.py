@@ -54,11 +54,23 @@ class SubmitRequest(RequestSerializer):
         ),
     )
     max_retries = WholeNumber(
-        low=0, high=INT32[1], default=0, help_text="FAILs after which the task is FAILED; 0 means 1."
+        low=0,
+        high=INT32[1],
+        default=0,
+        help_text=(
+            "How many attempts it has: at this many FAILs it is FAILED. 0 and 1: one attempt. After a FAIL that is not "
+            "the last, it is ready again at once. SKIPs and expired leases don't count."
+        ),
     )
     priority = WholeNumber(low=INT16[0], high=INT16[1], default=0, help_text="Higher is leased first.")
     max_assign_time = WholeNumber(
-        low=0, high=INT32[1], default=0, help_text="Duration of a lease in seconds; 0: the project's setting."
+        low=0,
+        high=INT32[1],
+        default=0,
+        help_text=(
+            "Duration of a lease in seconds; 0: the project's setting. It counts from the lease, also for a task that "
+            "is leased with others: longer than a worker needs for all that it leases at once."
+        ),
     )
     hash64 = Hash64(also="hash_u64", default=0, help_text="Unique in the project; 0: none. Signed or unsigned.")
     unique_string = Text(also="unique_str", default="", help_text="Hashed to 64 bits, instead of `hash64`.")
@@ -82,12 +94,15 @@ WAIT = WholeNumber(
 )
 
 
-LEASE_COUNT = f"Lease up to this many, as long as they have no more than {settings.MAX_BATCH_BYTES} bytes together"
+LEASE_COUNT = (
+    f"Lease up to this many, as long as they have no more than {settings.MAX_BATCH_BYTES} bytes together. All their "
+    "leases begin now: take as many as are done before the first of them expires"
+)
 
 
 class LeaseQuery(RequestSerializer):
     count = WholeNumber(
-        low=1, high=BATCH_LIMIT, required=False, help_text=LEASE_COUNT + ", returned as `tasks`, not `task`."
+        low=1, high=BATCH_LIMIT, required=False, help_text=LEASE_COUNT + ". Returned as `tasks`, not `task`."
     )
     wait = WAIT
 

@@ -101,7 +101,10 @@ class ProjectForm(forms.ModelForm):
             "chain": _("A copy of each closed task is added to this project. You need the role EDIT in it."),
             "assign_rate": _("0 is unlimited."),
             "submit_rate": _("0 is unlimited."),
-            "lease_seconds": _("For tasks that don't set their own."),
+            "lease_seconds": _(
+                "For tasks that don't set their own. It counts from the lease, for all tasks that are leased at once: "
+                "longer than a worker needs for the whole batch."
+            ),
             "max_leases": _("At the same time. 0: 1,000 if the project is public, else 10,000."),
             "max_expiries": _("So that a task that kills its workers stops circling. 0: never."),
             "retention_days": _("0: not kept."),
