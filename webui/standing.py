@@ -12,13 +12,13 @@ from webui.templatetags.formatting import count
 
 
 def standing(activity: Activity, *, paused: bool, counted: int = LEASES) -> list[tuple[str, str]]:
-    """Texts with their kinds: good, warn, bad, or none. `counted` is up to which number leases were counted."""
+    """Texts with their kinds: info, warn, bad, or none. `counted` is up to which number leases were counted."""
     marks = [(_("paused"), "warn")] if paused else []
     more = "+" if activity.leases >= counted else ""
     live = activity.leases - activity.expired
     if live:
         text = ngettext("holds %(number)s task", "holds %(number)s tasks", live)
-        marks.append((text % {"number": count(live) + more}, "good"))
+        marks.append((text % {"number": count(live) + more}, "info"))
     if activity.expired:
         text = ngettext("holds %(number)s expired lease", "holds %(number)s expired leases", activity.expired)
         marks.append((text % {"number": count(activity.expired) + more}, "bad"))

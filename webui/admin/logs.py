@@ -117,7 +117,9 @@ class LogEntryAdmin(TrackerModelAdmin):
         """When it was received and, where it differs much, the worker's time."""
         if not entry.is_off:
             return format_html("{}", written(entry.received))
-        return format_html("{}<br>{} {}", written(entry.received), _("by the worker's clock:"), moment(entry.timestamp))
+        return format_html(
+            "{}<br>{}<br>{}", written(entry.received), _("by the worker's clock:"), moment(entry.timestamp)
+        )
 
     @admin.display(description=_("level"))
     def level_mark(self, entry: LogEntry) -> SafeString:

@@ -28,7 +28,7 @@ from workers import services
 from workers.models import Worker, WorkerAccess
 
 # The kinds of marks, by those of the pages.
-_KINDS = {"good": "success", "warn": "warning", "bad": "danger", "": ""}
+_KINDS = {"info": "info", "warn": "warning", "bad": "danger", "": ""}
 
 
 class PausedFilter(Choice):
@@ -108,12 +108,12 @@ class WorkerAdmin(TrackerModelAdmin):
         return labels({text: _KINDS[kind] for text, kind in standing(worker.activity, paused=worker.paused)})
 
     @admin.display(description=_("last seen"))
-    def seen(self, worker: Any) -> str:
+    def seen(self, worker: Any) -> SafeString:
         ago = worker.activity.ago
         if ago is None:
-            return str(_("long ago, or never"))
+            return format_html("{}", _("long ago, or never"))
         told = _("%(duration)s ago") % {"duration": duration(ago)}
-        return f"{written(worker.activity.seen)} ({told})"
+        return format_html('<span title="{}">{}</span>', written(worker.activity.seen), told)
 
     @admin.display(description=_("current leases"))
     def leases(self, worker: Any) -> SafeString:

@@ -38,7 +38,9 @@ class TaskForm(forms.Form):
         initial=0,
         min_value=0,
         max_value=INT32[1],
-        help_text=_("At this many failures the task is failed for good. 0 and 1: one attempt. It is retried at once."),
+        help_text=_(
+            "At so many failures the task counts as failed; 0 and 1: at the first. Until then it is retried at once."
+        ),
     )
     max_assign_time = forms.IntegerField(
         label=_("Lease duration, in seconds"),
