@@ -18,6 +18,8 @@ from workers.identity import Caller, UnknownWorker
 logger = logging.getLogger("worker_log")
 
 _BATCH = 10_000
+# How the key of the counter of bytes begins.
+_BYTES = "log bytes"
 
 
 class NewEntry(NamedTuple):
@@ -35,24 +37,23 @@ class NewEntry(NamedTuple):
         return len(self.scope.encode()) + len(self.message.encode())
 
 
-class Exceeded(NamedTuple):
-    """A limit that entries would exceed: of what, how much is left of it, and until when, in seconds."""
-
-    what: str
-    left: int
-    seconds: float
-
-
 @stepwise
 def record(*, worker: Caller, entry: NewEntry) -> Steps[None]:
     """Write an entry to the log file and, if its level is kept, to the database.
 
     Raises UnknownWorker, and RateLimited if the worker has sent more than LOG_RATE entries or LOG_BYTES_RATE bytes.
     """
-    exceeded = yield from _record(worker, [entry])
-    if exceeded:
-        delay, what = exceeded.seconds, exceeded.what
-        raise RateLimited(delay=delay, message=f"Too many {what} from this worker; wait {delay:.0f} seconds.")
+    values = {**entry._asdict(), "kept": entry.level.is_kept, **_caller_and_limits(worker, [entry])}
+    rows = yield Query(RECORD, values)
+    if not rows:
+        raise UnknownWorker
+    alias = rows[0][0]
+    for _alias, key, seconds in rows:
+        if key is not None:
+            delay = _delay(seconds)
+            message = f"Too many {_counted(key)} from this worker; wait {delay:.0f} seconds."
+            raise RateLimited(delay=delay, message=message)
+    _write(worker, alias, [entry])
 
 
 @stepwise
@@ -71,46 +72,50 @@ def record_many(*, worker: Caller, entries: Sequence[NewEntry]) -> Steps[None]:
             f"must have at most {most} bytes together, as this tracker lets a worker send {settings.LOG_BYTES_RATE}"
         )
         raise InvalidField("entries", f"{problem}, not {size}; send fewer at a time.")
-    exceeded = yield from _record(worker, entries)
-    if exceeded:
-        delay, what = exceeded.seconds, exceeded.what
-        left = f"only {exceeded.left} fit now, and nothing was stored"
-        raise RateLimited(delay=delay, message=f"Too many {what} from this worker: {left}; wait {delay:.0f} seconds.")
+    kept = [entry for entry in entries if entry.level.is_kept]
+    columns = {name: db.array(getattr(entry, name) for entry in kept) for name in NewEntry._fields}
+    rows = yield Query(RECORD_MANY, {**columns, **_caller_and_limits(worker, entries)})
+    if not rows:
+        raise UnknownWorker
+    alias = rows[0][0]
+    for _alias, key, left, seconds in rows:
+        if key is not None:
+            delay = _delay(seconds)
+            told = f"only {max(left, 0)} fit now, and nothing was stored; wait {delay:.0f} seconds."
+            raise RateLimited(delay=delay, message=f"Too many {_counted(key)} from this worker: {told}")
+    _write(worker, alias, entries)
 
 
-def _record(worker: Caller, entries: Sequence[NewEntry]) -> Steps[Exceeded | None]:
-    """Write the entries; the limit that they would exceed, if there is one. Raises UnknownWorker."""
+def _caller_and_limits(worker: Caller, entries: Sequence[NewEntry]) -> db.Values:
+    """The parameters of both statements that say who calls, and what is counted against which limits."""
     most, seconds = parsed_rate(settings.LOG_RATE)
     most_bytes, bytes_seconds = parsed_rate(settings.LOG_BYTES_RATE)
-    keys = [f"log {worker.pk}", f"log bytes {worker.pk}"]
-    kept = [entry for entry in entries if entry.level.is_kept]
-    values = {
+    return {
         "worker": worker.pk,
         "digest": worker.secret_digest,
-        "levels": db.array(entry.level for entry in kept),
-        "scopes": db.array(entry.scope for entry in kept),
-        "messages": db.array(entry.message for entry in kept),
-        "timestamps": db.array(entry.timestamp for entry in kept),
-        "tasks": db.array(entry.task_id for entry in kept),
-        "keys": db.array(keys),
+        "keys": db.array([f"log {worker.pk}", f"{_BYTES} {worker.pk}"]),
         "limits": db.array([most, most_bytes]),
         "amounts": db.array([len(entries), sum(entry.bytes for entry in entries)]),
         "seconds": db.array([seconds, bytes_seconds]),
     }
-    rows = yield Query(RECORD, values)
-    if not rows:
-        raise UnknownWorker
-    alias, key, left, wait = rows[0]
-    if key is not None:
-        what = "log entries" if key == keys[0] else "bytes of log entries"
-        return Exceeded(what, max(left, 0), max(float(wait), 1.0))
+
+
+def _counted(key: str) -> str:
+    """What the counter with this key counts."""
+    return "bytes of log entries" if key.startswith(_BYTES) else "log entries"
+
+
+def _delay(seconds: float) -> float:
+    return max(float(seconds), 1.0)
+
+
+def _write(worker: Caller, alias: str, entries: Sequence[NewEntry]) -> None:
+    """Write entries to the log file."""
     lines = [_line(entry, worker.pk, alias) for entry in entries]
     logger.log(logging.INFO, "%s log entries", len(lines), extra={"entries": lines})
-    return None
 
 
 def _line(entry: NewEntry, worker_id: int, alias: str) -> dict[str, Any]:
-    """The entry as in the log file."""
     fields = {
         "level": entry.level.name.lower(),
         "message": entry.message,
@@ -122,12 +127,46 @@ def _line(entry: NewEntry, worker_id: int, alias: str) -> dict[str, Any]:
     return fields if entry.task_id is None else fields | {"task_id": entry.task_id}
 
 
-# Finds out who calls, counts the entries and their bytes, and stores those of the levels that are kept, unless there
-# have been too many. Returns the limits that are exceeded, first that of entries, or one row without a key.
-#
-# What can be seen not to fit counts for nothing, so that less of it may follow. Of two calls at the same moment, the
-# second sees only when it counts that the first has taken the rest; it is refused as well, but has been counted.
+# Finds out who calls, counts the entry and its bytes, and stores it, unless there have been too many. Returns the
+# limits that are exceeded, or one row without a key.
 RECORD = """
+WITH caller AS (
+    SELECT id, alias FROM workers_worker WHERE id = %(worker)s AND secret_digest = %(digest)s
+), limited AS (
+    SELECT * FROM unnest(%(keys)s::text[], %(limits)s::bigint[], %(amounts)s::bigint[], %(seconds)s::int[])
+        AS limited (key, most, amount, seconds)
+    WHERE most IS NOT NULL
+), counted AS (
+    INSERT INTO tracker_counter AS counter (key, value, expires)
+    SELECT limited.key, limited.amount, now() + make_interval(secs => limited.seconds)
+    FROM caller, limited
+    ORDER BY limited.key
+    ON CONFLICT (key) DO UPDATE SET
+        value = CASE WHEN counter.expires > now() THEN counter.value + excluded.value ELSE excluded.value END,
+        expires = CASE WHEN counter.expires > now() THEN counter.expires ELSE excluded.expires END
+    RETURNING key, value, expires
+), exceeded AS (
+    SELECT counted.key, counted.expires FROM counted JOIN limited ON limited.key = counted.key
+    WHERE counted.value > limited.most
+), stored AS (
+    INSERT INTO logs_logentry (worker_id, level, scope, message, timestamp, task_id)
+    SELECT id, %(level)s::int, %(scope)s::text, %(message)s::text, %(timestamp)s::bigint, %(task_id)s::bigint
+    FROM caller
+    WHERE %(kept)s::bool AND NOT EXISTS (SELECT FROM exceeded)
+)
+SELECT caller.alias, exceeded.key, extract(epoch FROM exceeded.expires - now())::float
+FROM caller
+LEFT JOIN exceeded ON true
+ORDER BY exceeded.key DESC
+"""
+
+
+# The same for many entries, of which those in the arrays are stored. Returns also how much is left of a limit.
+#
+# Entries that can be seen not to fit count for nothing, so that fewer of them may follow. Of two calls at the same
+# moment, the second sees only when it counts that the first has taken the rest; it is refused, but has been counted.
+# A statement of its own, since planning it takes half as long again as the one above.
+RECORD_MANY = """
 WITH caller AS (
     SELECT id, alias FROM workers_worker WHERE id = %(worker)s AND secret_digest = %(digest)s
 ), limited AS (
@@ -159,7 +198,7 @@ WITH caller AS (
     INSERT INTO logs_logentry (worker_id, level, scope, message, timestamp, task_id)
     SELECT caller.id, entry.level, entry.scope, entry.message, entry.timestamp, entry.task_id
     FROM caller, unnest(
-        %(levels)s::int[], %(scopes)s::text[], %(messages)s::text[], %(timestamps)s::bigint[], %(tasks)s::bigint[]
+        %(level)s::int[], %(scope)s::text[], %(message)s::text[], %(timestamp)s::bigint[], %(task_id)s::bigint[]
     ) WITH ORDINALITY AS entry (level, scope, message, timestamp, task_id, position)
     WHERE NOT EXISTS (SELECT FROM exceeded)
     ORDER BY entry.position
