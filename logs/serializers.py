@@ -8,8 +8,8 @@ from rest_framework.fields import ChoiceField, IntegerField
 from logs.models import Level, LogEntry
 from logs.services import NewEntry
 from tracker.api.description import Content
-from tracker.api.errors import BadInput, InvalidField
-from tracker.api.fields import INT64, Id, Text, WholeNumber, WireField, WrongValue, quoted, shown
+from tracker.api.errors import InvalidField
+from tracker.api.fields import INT64, Id, Text, WholeNumber, WireField, WrongValue, shown
 from tracker.api.items import array_or, items_of, parsed_items
 from tracker.api.serializers import RequestSerializer
 
@@ -43,19 +43,11 @@ class LevelName(WireField, ChoiceField):
 
 
 class LogEntryRequest(LogRequest):
-    """An entry of /log/bulk. Unlike elsewhere, unknown keys are refused: a misspelt one would be lost in silence."""
+    """An entry of /log/bulk."""
+
+    strict = True
 
     level = LevelName(help_text="How severe it is.")
-
-    @classmethod
-    def parse(cls, body: Any) -> dict[str, Any]:
-        if type(body) is dict:
-            for key in body:
-                if key not in cls._known:
-                    raise BadInput(
-                        f"{quoted(key)} is no key of a log entry; its keys are {', '.join(cls._declared_fields)}."
-                    )
-        return super().parse(body)
 
 
 BULK_LOG = array_or("entries", LogEntryRequest, BULK_LIMIT)
@@ -69,7 +61,8 @@ def parse_log(body: Any, level: Level) -> NewEntry:
 def parse_bulk_log(body: Any) -> list[NewEntry]:
     """The entries of a bulk call. Raises BadInput, naming the index of the invalid item."""
     return parsed_items(
-        lambda item: NewEntry(**LogEntryRequest.parse(item)), items_of(body, key="entries", most=BULK_LIMIT)
+        lambda item: NewEntry(**LogEntryRequest.parse(item)),
+        items_of(body, key="entries", most=BULK_LIMIT, strict=True),
     )
 
 

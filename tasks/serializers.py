@@ -8,9 +8,8 @@ from django.conf import settings
 from rest_framework.fields import BooleanField, CharField, ChoiceField, FloatField, IntegerField, UUIDField
 
 from projects.serializers import ProjectContent, project_content
-from tasks.bulk import array_or, checked_items, each, items_of
 from tasks.queue import BATCH_LIMIT, BULK_LIMIT, LONGEST_WAIT, Leased, NewTask, Released, Report
-from tasks.reports import Reports
+from tasks.reports import ReleaseRequest, Reports
 from tracker.api.description import Content
 from tracker.api.errors import BadInput, InvalidField
 from tracker.api.fields import (
@@ -22,6 +21,7 @@ from tracker.api.fields import (
     WholeNumber,
     WrongValue,
 )
+from tracker.api.items import array_or, items_of, parsed_items
 from tracker.api.serializers import RequestSerializer
 
 
@@ -114,9 +114,9 @@ class ExchangeRequest(RequestSerializer):
     wait = WAIT
 
 
-# Bulk bodies are described by schemas, since they may be arrays; see `_checked_items`.
-BULK_SUBMIT = array_or("requests", items_of("SubmitRequest", BULK_LIMIT))
-BULK_RELEASE = array_or("releases", items_of("ReleaseRequest", BATCH_LIMIT))
+# Bulk bodies are described by schemas, since they may be arrays; see items_of.
+BULK_SUBMIT = array_or("requests", SubmitRequest, BULK_LIMIT)
+BULK_RELEASE = array_or("releases", ReleaseRequest, BATCH_LIMIT)
 
 # Why no task was leased.
 REASONS = ["empty", "leased", "project_paused", "no_access", "verified_all", "too_many_leases"]
@@ -189,7 +189,7 @@ def parse_submit(body: Any) -> tuple[int, NewTask]:
 
 def parse_bulk_submit(body: Any) -> tuple[int, list[NewTask]]:
     """The project's id and the tasks of a bulk submit. Raises BadInput, naming the index of the invalid item."""
-    submits = each(parse_submit, checked_items(body, "requests", "submits", BULK_LIMIT))
+    submits = parsed_items(parse_submit, items_of(body, key="requests", most=BULK_LIMIT, called="submits"))
     project_id = submits[0][0]
     for index, (other, _) in enumerate(submits):
         if other != project_id:

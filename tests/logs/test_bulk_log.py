@@ -116,11 +116,11 @@ def test_capital_message(api, worker):
         ({"task_id": "7"}, "task_id: must be a whole number from 1"),
         (
             {"task": 7},
-            '"task" is no key of a log entry; its keys are ',
+            '"task" is no key here; there are ',
         ),
-        ({"taskId": None}, '"taskId" is no key of a log entry'),
-        ({"Level": "info"}, '"Level" is no key of a log entry'),
-        ({"x" * 1000: 1}, f'"{"x" * 40}…" is no key of a log entry'),
+        ({"taskId": None}, '"taskId" is no key here'),
+        ({"Level": "info"}, '"Level" is no key here'),
+        ({"x" * 1000: 1}, f'"{"x" * 40}…" is no key here'),
     ],
 )
 @pytest.mark.parametrize("index", [0, 2])

@@ -226,7 +226,7 @@ def test_the_newest_attempts_are_told(api, project, owner):
         ({"hashes": [1]}, "project: is missing"),
         ({"unique_strings": ["x"]}, "project: is missing"),
         ({"project": 1, "unique_strings": [""]}, "unique_strings: item 0 must not be empty"),
-        ({"project": 1, "unique_string": ["x"]}, "unique_string: is no key of this request; it takes ids, project"),
+        ({"project": 1, "unique_string": ["x"]}, '"unique_string" is no key here; there are ids, project'),
     ],
 )
 def test_bad_input(api, owner, body, message):

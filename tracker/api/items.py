@@ -17,18 +17,22 @@ def array_or(key: str, item: type[RequestSerializer], most: int) -> dict[str, An
     return {"oneOf": [items, {"type": "object", "properties": {key: items}, "required": [key]}]}
 
 
-def items_of(body: Any, *, key: str, most: int) -> list[Any]:
-    """The 1 to `most` items of such a body. Raises BadInput, also for other keys beside `key`."""
+def items_of(body: Any, *, key: str, most: int, called: str | None = None, strict: bool = False) -> list[Any]:
+    """The 1 to `most` items of such a body, `called` as its key or otherwise. Raises BadInput.
+
+    With `strict`, other keys beside `key` are refused.
+    """
+    called = called or key
     items = body
     if type(body) is dict:
         for name in body:
-            if name != key:
+            if strict and name != key:
                 problem = f"{quoted(name)} is no key of this call"
-                raise BadInput(f'{problem}; send an array of {key} or {{"{key}": […]}}, without anything else.')
+                raise BadInput(f'{problem}; send an array of {called} or {{"{key}": […]}}, without anything else.')
         items = body.get(key)
     if type(items) is not list:
         found = body.what.removeprefix("the body is ") if isinstance(body, EmptyBody) else _found(body, key)
-        raise BadInput(f'The body must be an array of {key} or {{"{key}": […]}}, not {found}.')
+        raise BadInput(f'The body must be an array of {called} or {{"{key}": […]}}, not {found}.')
     if not 0 < len(items) <= most:
         raise InvalidField(key, f"must hold 1 to {most} items, not {len(items)}.")
     return items

@@ -43,7 +43,8 @@ class RequestSerializer(serializers.Serializer[Any]):
         for key, value in body.items():
             if key not in cls._known:
                 if cls.strict:
-                    raise InvalidField(key, f"is no key of this request; it takes {', '.join(cls._known)}.")
+                    known = ", ".join(cls._declared_fields)
+                    raise BadInput(f"{quoted(key)} is no key here; there are {known}.")
                 continue
             if value is None:
                 continue

@@ -25,8 +25,8 @@ from projects.roles import Role
 from tracker.api.errors import ApiError, BadInput
 from tracker.keyset import Cursor
 from tracker.text import isolated
-from webui.admin.filters import id_in
 from webui.admin.paging import KeysetChangeList, Page, page_by, take_paging
+from webui.query import id_in
 from webui.scope import scope_of
 
 Method = TypeVar("Method", bound=Callable[..., Any])
