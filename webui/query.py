@@ -8,6 +8,7 @@ from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext
 
 from tracker.api.errors import InvalidField
+from tracker.api.fields import INT64
 from workers.models import Worker
 
 # Maximum number of workers with the same alias that a filter matches.
@@ -62,3 +63,15 @@ def workers_called(text: str) -> list[int] | None:
     if worker is not None:
         return [worker]
     return list(Worker.objects.filter(alias__iexact=text).values_list("pk", flat=True)[:SAME_NAMES])
+
+
+def sought_tasks(text: str) -> tuple[list[int] | None, int | None, str | None]:
+    """What a search for tasks means: their ids, a hash, or text of the recipe."""
+    if len(text) > 1 and text[0] == text[-1] == '"':
+        return None, None, text[1:-1]
+    digits = text.removeprefix("-")
+    if digits.isascii() and digits.isdigit() and len(digits) <= 20 and INT64[0] <= int(text) < 2**64:
+        number = int(text)
+        signed = number - 2**64 if number > INT64[1] else number
+        return ([number] if 0 < number <= INT64[1] else []), signed, None
+    return None, None, text or None

@@ -3,7 +3,20 @@
 from django.urls import path
 from django.views.i18n import set_language
 
-from webui.pages import accounts, dashboard, logs, managers, permissions, projects, requests, tasks, workers
+from webui.pages import (
+    accounts,
+    dashboard,
+    logs,
+    managers,
+    permissions,
+    projects,
+    requests,
+    results,
+    task,
+    task_list,
+    tasks,
+    workers,
+)
 
 urlpatterns = [
     path("projects/", projects.project_list),
@@ -25,6 +38,10 @@ urlpatterns = [
     path("projects/<number:project_id>/reset-failed/", tasks.maintain, {"chore": tasks.RESET_FAILED}),
     path("projects/<number:project_id>/reclaim/", tasks.maintain, {"chore": tasks.RECLAIM}),
     path("projects/<number:project_id>/hard-reset/", tasks.maintain, {"chore": tasks.HARD_RESET}),
+    path("projects/<number:project_id>/tasks/", task_list.task_list),
+    path("projects/<number:project_id>/tasks/change/", task_list.change),
+    path("projects/<number:project_id>/results/", results.results),
+    path("tasks/<number:task_id>/", task.task),
     path("workers/", workers.workers),
     path("logs/", logs.logs),
     path("managers/", managers.managers),

@@ -63,6 +63,8 @@ def project_page(
 def _tabs(roles: Role) -> list[tuple[str, str]]:
     tabs = [
         ("", _("Dashboard"), Role(0)),
+        ("tasks/", _("Tasks"), Role.READ),
+        ("results/", _("Results"), Role.READ),
         ("start/", _("Getting started"), Role(0)),
         ("permissions/", _("Permissions"), Role.MANAGE_ACCESS),
         ("secrets/", _("Secrets"), Role.SECRET),
