@@ -229,7 +229,9 @@ BEGIN
     ), closed AS (
         DELETE FROM tasks_task AS task USING report
         WHERE task.ctid = ANY (_held) AND task.ctid = report.ctid
-        RETURNING task.*, report.verification, report.told, (report.told ->> 'seconds')::float8 AS seconds
+        RETURNING task.id, task.project_id, task.assignee_id, task.recipe, task.priority, task.retries, task.hash64,
+                  task.voters, task.votes, task.created, task.assign_time, task.submitter_id, task.max_retries,
+                  task.max_assign_time, task.verification_count, report.verification, report.told, (report.told ->> 'seconds')::float8 AS seconds
     ), project AS MATERIALIZED (
         SELECT project.id, project.retention_days, project.chain_id, project.version
         FROM projects_project AS project
@@ -244,8 +246,10 @@ BEGIN
         WHERE project.retention_days > 0
     ), counted AS (
         INSERT INTO tasks_closedentry (project_id, worker_id, count, duration)
-        SELECT closed.project_id, _worker, count(*), {_class("closed.seconds", "closed")}
-        FROM closed GROUP BY 1, 4
+        SELECT alike.project_id, _worker, sum(alike.count), {_class("alike.seconds", "alike")}
+        FROM (
+            SELECT closed.project_id, closed.assign_time, closed.seconds, count(*) AS count FROM closed GROUP BY 1, 2, 3
+        ) AS alike GROUP BY 1, 4
     ), chained AS (
         INSERT INTO tasks_task ({_COPIED})
         SELECT project.chain_id, closed.recipe, closed.priority, closed.max_retries, closed.max_assign_time,
