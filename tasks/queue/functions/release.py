@@ -231,7 +231,8 @@ BEGIN
         WHERE task.ctid = ANY (_held) AND task.ctid = report.ctid
         RETURNING task.id, task.project_id, task.assignee_id, task.recipe, task.priority, task.retries, task.hash64,
                   task.voters, task.votes, task.created, task.assign_time, task.submitter_id, task.max_retries,
-                  task.max_assign_time, task.verification_count, report.verification, report.told, (report.told ->> 'seconds')::float8 AS seconds
+                  task.max_assign_time, task.verification_count, report.verification, report.told,
+                  (report.told ->> 'seconds')::float8 AS seconds
     ), project AS MATERIALIZED (
         SELECT project.id, project.retention_days, project.chain_id, project.version
         FROM projects_project AS project
