@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from demo.computation import COMPUTATIONS, verification_hash
+from demo.computation import COMPUTATIONS, computed, verification_hash
 from demo.worker import Tracker
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -151,7 +151,10 @@ def check(paths: list[str], closed: list[dict[str, Any]], seconds: float) -> Rep
     for task in closed:
         recipe = json.loads(task["recipe"])
         counted[recipe["path"]] += 1
-        if task["verification"] != verification_hash(recipe["path"], recipe["compute"]):
+        result = computed(recipe["path"], recipe["compute"])
+        if task["output"] != result:
+            differences.append(f"{recipe['path']}: the output {task['output']} is not that of the direct computation")
+        if task["verification"] != verification_hash(recipe["path"], recipe["compute"], result):
             differences.append(f"{recipe['path']}: the agreed hash is not that of the direct computation")
     differences += [f"{path}: closed {count} times" for path, count in counted.items() if count != 1]
     return Report(

@@ -12,8 +12,12 @@ COMPUTATIONS: dict[str, Callable[[bytes], str]] = {
 }
 
 
-def verification_hash(path: str, computation: str) -> int:
+def computed(path: str, computation: str) -> str:
+    """The result for one file."""
+    return COMPUTATIONS[computation](Path(path).read_bytes())
+
+
+def verification_hash(path: str, computation: str, result: str) -> int:
     """The verification hash of a result: 64 bits, signed, of the path, the computation and its result."""
-    result = COMPUTATIONS[computation](Path(path).read_bytes())
     digest = hashlib.sha256(f"{path}\n{computation}\n{result}".encode()).digest()
     return int.from_bytes(digest[:8], signed=True)

@@ -13,7 +13,7 @@ import time
 from typing import Any
 from urllib.parse import urlsplit
 
-from demo.computation import verification_hash
+from demo.computation import computed, verification_hash
 
 OK, FAIL = 0, 1
 
@@ -72,29 +72,34 @@ class Tracker:
                 return task
             time.sleep(answer["retry_after"] or 1)
 
-    def release(self, task: dict[str, Any], result: int, verification: int = 0) -> None:
-        """Report a task. The id of the lease keeps this from ending a later lease of the same task."""
+    def release(self, task: dict[str, Any], result: int, verification: int = 0, **told: Any) -> None:
+        """Report a task, with an `output` or a `message`.
+
+        The id of the lease keeps this from ending a later lease of the same task.
+        """
         report = {"task_id": task["id"], "lease": task["lease"], "result": result, "verification": verification}
-        self.call("POST", "/task/release", report)
+        self.call("POST", "/task/release", report | told)
 
 
 def honest(tracker: Tracker, project: int) -> None:
     while True:
         task = tracker.lease(project)
         recipe = json.loads(task["recipe"])
-        tracker.release(task, OK, verification_hash(recipe["path"], recipe["compute"]))
+        result = computed(recipe["path"], recipe["compute"])
+        tracker.release(task, OK, verification_hash(recipe["path"], recipe["compute"], result), output=result)
 
 
 def liar(tracker: Tracker, project: int) -> None:
     while True:
         task = tracker.lease(project)
-        tracker.release(task, OK, random.getrandbits(63))
+        tracker.release(task, OK, random.getrandbits(63), output="made up")
         time.sleep(LIAR_PAUSE_SECONDS)
 
 
 def crasher(tracker: Tracker, project: int) -> None:
     for _ in range(CRASHER_FAILS):
-        tracker.release(tracker.lease(project), FAIL)
+        task = tracker.lease(project)
+        tracker.release(task, FAIL, message=f"Out of memory while reading the file of task {task['id']}.")
     tracker.lease(project)
     os.kill(os.getpid(), signal.SIGKILL)
 

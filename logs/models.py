@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from django.conf import settings
 from django.db import models
-from django.db.models import F
+from django.db.models import F, Q
 from django.db.models.functions import Now
 
 from workers.models import Worker
@@ -38,15 +38,31 @@ class LogEntry(models.Model):
     scope = models.TextField(help_text="a category of the worker's choice")
     message = models.TextField()
     timestamp = models.BigIntegerField(help_text="when, by the worker's clock, in Unix seconds")
+    # Without an index of its own: logentry_of_worker begins with it.
     worker = models.ForeignKey(
-        Worker, on_delete=models.SET_NULL, null=True, related_name="+", help_text="null: the worker was deleted"
+        Worker,
+        on_delete=models.SET_NULL,
+        null=True,
+        related_name="+",
+        db_index=False,
+        help_text="null: the worker was deleted",
     )
+    # A number, not a foreign key: whether there is such a task is not checked, and tasks come and go.
+    task_id = models.BigIntegerField(null=True, help_text="the task that it is about; null: not said")
     received = models.DateTimeField(db_default=Now())
 
     class Meta:
         default_permissions = ()
         indexes = [
             models.Index(F("received").desc(), F("id").desc(), name="logentry_by_receipt"),
+            models.Index(F("worker"), F("received").desc(), F("id").desc(), name="logentry_of_worker"),
+            models.Index(
+                F("task_id"),
+                F("received").desc(),
+                F("id").desc(),
+                name="logentry_of_task",
+                condition=Q(task_id__isnull=False),
+            ),
         ]
 
     def __str__(self) -> str:

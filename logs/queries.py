@@ -36,17 +36,20 @@ def newest(
     before_timestamp: int | None = None,
     before_id: int | None = None,
     worker_id: int | None = None,
+    task_id: int | None = None,
     most_bytes: int | None = None,
 ) -> LogPage:
     """The last entries of this level or more severe, the last received first.
 
     Of those whose `timestamp` is `since` (Unix seconds) or later. `before_id` is the cursor, the id of the last entry
-    of the previous page; `before_timestamp`, its timestamp, is not needed. With `worker_id`, only entries of that
-    worker. The page ends early where its entries have more than `most_bytes`, by default MAX_BATCH_BYTES.
+    of the previous page; `before_timestamp`, its timestamp, is not needed. With `worker_id` and `task_id`, only entries
+    of that worker and about that task. The page ends early where its entries have more than `most_bytes`, by default
+    MAX_BATCH_BYTES.
     """
     criteria = LogCriteria(
         level=level,
         workers=None if worker_id is None else [worker_id],
+        task=task_id,
         since=max(min(since, LATEST) - WRONG_BY_SECONDS, 0),
         told_since=since,
     )
@@ -59,15 +62,14 @@ def newest(
     found = find(
         criteria, after=after, limit=limit, most_bytes=settings.MAX_BATCH_BYTES if most_bytes is None else most_bytes
     )
-    rows = LogEntry.objects.select_related("worker").in_bulk(found.ids)
-    return LogPage([rows[pk] for pk in found.ids if pk in rows], found.following[1] if found.following else None)
+    return LogPage(entries(found), found.following[1] if found.following else None)
 
 
 class LogCriteria(NamedTuple):
     """What to search for. None is no condition; `since` and `until` are Unix seconds, when an entry was received.
 
-    `level` includes more severe levels. `scope` and `text` are substrings of the scope and the message. `told_since` is
-    by the workers' clocks.
+    `level` includes more severe levels. `scope` is a substring of the scope, `text` one of the message or the scope.
+    `told_since` is by the workers' clocks.
     """
 
     level: int | None = None
@@ -76,6 +78,7 @@ class LogCriteria(NamedTuple):
     since: int | None = None
     until: int | None = None
     text: str | None = None
+    task: int | None = None
     told_since: int | None = None
 
 
@@ -95,7 +98,9 @@ def find(
 ) -> FoundEntries:
     """The next page of matching entries, the last received first. Raises BadCursor."""
     received, entry = (None, 0) if after is None else keyset.values(after, datetime, int)
+    alone = criteria.workers if criteria.task is None and criteria.workers and len(criteria.workers) == 1 else [None]
     values = criteria._asdict() | {
+        "worker": alone[0],
         "scope": db.containing(criteria.scope),
         "text": db.containing(criteria.text),
         "after": received,
@@ -114,6 +119,12 @@ def find(
     return FoundEntries(ids, list(last[:2]), bound) if last else FoundEntries(ids)
 
 
+def entries(found: FoundEntries) -> list[LogEntry]:
+    """The entries of a page, with their workers."""
+    rows = LogEntry.objects.select_related("worker").in_bulk(found.ids)
+    return [rows[pk] for pk in found.ids if pk in rows]
+
+
 def _fitting(rows: Rows, most_bytes: int) -> int:
     """How many of these rows have so many bytes together; at least one, if there is any."""
     for number, row in enumerate(rows):
@@ -123,7 +134,9 @@ def _fitting(rows: Rows, most_bytes: int) -> int:
     return len(rows)
 
 
-# Uses the index logentry_by_receipt.
+# Uses the index logentry_of_task where a task is asked for, else logentry_of_worker where a single worker is, else
+# logentry_by_receipt; all that is beyond it is looked for among the entries that these bounds leave. The driver writes
+# the parameters into the statement, so the planner drops the conditions of those that are NULL.
 FIND = """
 SELECT received, id, bytes
 FROM (
@@ -133,13 +146,15 @@ FROM (
     WHERE (received, id) < (coalesce(%(after)s::timestamptz, 'infinity'), %(after_id)s::bigint)
       AND received >= to_timestamp(coalesce(%(since)s::bigint, 0))
       AND received <= coalesce(to_timestamp(%(until)s::bigint), 'infinity')
+      AND (%(task)s::bigint IS NULL OR task_id = %(task)s::bigint)
+      AND (%(worker)s::bigint IS NULL OR worker_id = %(worker)s::bigint)
     ORDER BY received DESC, id DESC
     LIMIT %(bound)s
 ) AS looked
 WHERE (%(level)s::int IS NULL OR level <= %(level)s)
   AND (%(workers)s::bigint[] IS NULL OR worker_id = ANY (%(workers)s::bigint[]))
   AND (%(scope)s::text IS NULL OR scope ILIKE %(scope)s)
-  AND (%(text)s::text IS NULL OR message ILIKE %(text)s)
+  AND (%(text)s::text IS NULL OR message ILIKE %(text)s OR scope ILIKE %(text)s)
   AND (%(told_since)s::bigint IS NULL OR timestamp >= %(told_since)s)
 OFFSET %(skip)s LIMIT %(limit)s
 """

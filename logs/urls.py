@@ -8,6 +8,7 @@ worker_urlpatterns = [
     path("log/info", views.LogView.as_view(level=Level.INFO)),
     path("log/warn", views.LogView.as_view(level=Level.WARN)),
     path("log/error", views.LogView.as_view(level=Level.ERROR)),
+    path("log/bulk", views.BulkLogView.as_view()),
 ]
 
 urlpatterns = [

@@ -9,7 +9,7 @@ from rest_framework.request import Request
 from accounts.authentication import SessionAuthentication, manager_of
 from logs import calls, queries
 from logs.models import Level
-from logs.serializers import ListLogsRequest, LogContent, LogRequest, log_content
+from logs.serializers import BULK_LIMIT, BULK_LOG, ListLogsRequest, LogContent, LogRequest, log_content
 from tracker.api.description import describe
 from tracker.api.envelope import Envelope
 from tracker.api.fields import Id
@@ -26,6 +26,26 @@ class LogView(CallerView):
     @describe("Log a message at level {view.level.name}", body=LogRequest, errors={429: None})
     def post(self, request: Request) -> Envelope:
         return self.answer(level=self.level)
+
+
+class BulkLogView(CallerView):
+    """POST /log/bulk."""
+
+    handler = staticmethod(calls.bulk_log)
+    max_body_bytes = settings.MAX_BULK_BODY_BYTES
+
+    @describe(
+        "Log many messages at once",
+        details=(
+            f"Up to {BULK_LIMIT:,}, in the order in which they were made; all or nothing. They count towards the "
+            "limits for one worker as if sent one by one: if they don't fit, the answer is 429 and none is kept. "
+            "A key that is not described here is refused."
+        ),
+        body=BULK_LOG,
+        errors={429: None},
+    )
+    def post(self, request: Request) -> Envelope:
+        return self.answer()
 
 
 class ListLogsView(ApiView):
@@ -51,7 +71,8 @@ class ListLogsView(ApiView):
         if not settings.LOGS_PUBLIC:
             manager_of(request)
         fields = self.parsed(ListLogsRequest)
-        entries, before_id = queries.newest(**fields | {"level": Level(fields["level"])})
+        worker_id = fields.pop("worker")
+        entries, before_id = queries.newest(**fields | {"level": Level(fields["level"]), "worker_id": worker_id})
         content: dict[str, Any] = {"logs": [log_content(entry) for entry in entries]}
         if before_id is not None:
             # Nobody needs the timestamp, but clients send both back.

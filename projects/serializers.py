@@ -47,7 +47,13 @@ class _Settings(RequestSerializer):
     assign_rate = Rate(low=LOWEST_RATE, high=HIGHEST_RATE, required=False, help_text=RATE_HELP)
     submit_rate = Rate(low=LOWEST_RATE, high=HIGHEST_RATE, required=False, help_text=RATE_HELP)
     lease_seconds = WholeNumber(
-        low=1, high=INT32[1], required=False, help_text="Duration of a lease if the task's max_assign_time is 0."
+        low=1,
+        high=INT32[1],
+        required=False,
+        help_text=(
+            "Duration of a lease if the task's max_assign_time is 0. It counts from the lease, for all tasks that are "
+            "leased at once: longer than a worker needs for the whole batch."
+        ),
     )
     max_leases = WholeNumber(low=0, high=INT32[1], required=False, help_text=MAX_LEASES_HELP)
     max_expiries = WholeNumber(low=0, high=INT16[1], required=False, help_text=MAX_EXPIRIES_HELP)

@@ -141,9 +141,10 @@ class ListProjectManagersView(ManagerView):
     )
     def get(self, request: Request, project_id: int) -> Envelope:
         project = visible_project(request, project_id)
-        managers = {manager.pk: (manager, role) for manager, role in access.managers_of(project)}
-        page, following = paging.sliced(list(managers), **self.query(paging.PageQuery))
-        return Envelope({"managers": [manager_role_content(*managers[pk]) for pk in page]} | following)
+        everybody = access.managers_of(project)
+        managers, following = paging.page_by(everybody, key="username", **self.query(paging.PageQuery))
+        content = [manager_role_content(manager, roles) for manager, roles in access.with_roles(managers, project)]
+        return Envelope({"managers": content} | following)
 
 
 class SetRoleView(ManagerView):

@@ -8,11 +8,11 @@ import orjson
 from django.conf import settings
 from rest_framework.fields import ChoiceField, FloatField, JSONField, ListField
 
-from tasks.bulk import checked_items, each
 from tasks.models import Reason
 from tasks.queue import BATCH_LIMIT, Report, Result
-from tracker.api.errors import InvalidField
+from tracker.api.errors import BadInput, InvalidField
 from tracker.api.fields import Hash64, Id, LeaseId, Text, WholeNumber, WireField, WrongValue, quoted, shown
+from tracker.api.items import items_of, parsed_items
 from tracker.api.serializers import RequestSerializer
 
 RESULTS = ", ".join(f"{one.value} {one.name}" for one in Result)
@@ -127,14 +127,15 @@ def _check_spelling(body: dict[str, Any]) -> None:
     for key in body.keys() - _KEYS:
         meant = difflib.get_close_matches(key, _TOLD, n=1, cutoff=0.75)
         if meant:
-            raise InvalidField(key, f"is no key of a report; {quoted(meant[0])} may be meant.")
+            raise BadInput(f"{quoted(key)} is no key of a report; {quoted(meant[0])} may be meant.")
         if is_new:
-            raise InvalidField(key, f"is no key of a report; it takes {', '.join(ReleaseRequest._known)}.")
+            known = ", ".join(ReleaseRequest._declared_fields)
+            raise BadInput(f"{quoted(key)} is no key of a report; there are {known}.")
 
 
 def parse_bulk_release(body: Any) -> list[Report]:
     """The reports of a bulk release. Raises BadInput, naming the index of the invalid item."""
-    return each(parse_release, checked_items(body, "releases", "releases", BATCH_LIMIT))
+    return parsed_items(parse_release, items_of(body, key="releases", most=BATCH_LIMIT))
 
 
 class Reports(WireField, ListField):
@@ -147,4 +148,4 @@ class Reports(WireField, ListField):
         if type(value) is not list or len(value) > BATCH_LIMIT:
             found = f"{len(value)} of them" if type(value) is list else shown(value)
             raise WrongValue(f"must be an array of at most {BATCH_LIMIT} releases, not {found}.")
-        return each(parse_release, value)
+        return parsed_items(parse_release, value)

@@ -9,10 +9,9 @@ from rest_framework.fields import BooleanField, CharField, ChoiceField, FloatFie
 
 from projects.serializers import ProjectContent, project_content
 from tasks import marks
-from tasks.bulk import array_or, checked_items, each, items_of
 from tasks.queries.figures import Figures, Order, Period
 from tasks.queue import BATCH_LIMIT, BULK_LIMIT, LONGEST_WAIT, Leased, NewTask, Released, Report
-from tasks.reports import Reports
+from tasks.reports import ReleaseRequest, Reports
 from tracker.api import paging
 from tracker.api.description import Content
 from tracker.api.errors import BadInput, InvalidField
@@ -26,6 +25,7 @@ from tracker.api.fields import (
     WholeNumber,
     WrongValue,
 )
+from tracker.api.items import array_or, items_of, parsed_items
 from tracker.api.serializers import RequestSerializer
 from workers.models import Worker
 
@@ -59,11 +59,23 @@ class SubmitRequest(RequestSerializer):
         ),
     )
     max_retries = WholeNumber(
-        low=0, high=INT32[1], default=0, help_text="FAILs after which the task is FAILED; 0 means 1."
+        low=0,
+        high=INT32[1],
+        default=0,
+        help_text=(
+            "How many attempts it has: at this many FAILs it is FAILED. 0 and 1: one attempt. After a FAIL that is not "
+            "the last, it is ready again at once. SKIPs and expired leases don't count."
+        ),
     )
     priority = WholeNumber(low=INT16[0], high=INT16[1], default=0, help_text="Higher is leased first.")
     max_assign_time = WholeNumber(
-        low=0, high=INT32[1], default=0, help_text="Duration of a lease in seconds; 0: the project's setting."
+        low=0,
+        high=INT32[1],
+        default=0,
+        help_text=(
+            "Duration of a lease in seconds; 0: the project's setting. It counts from the lease, also for a task that "
+            "is leased with others: longer than a worker needs for all that it leases at once."
+        ),
     )
     hash64 = Hash64(also="hash_u64", default=0, help_text="Unique in the project; 0: none. Signed or unsigned.")
     unique_string = Text(also="unique_str", default="", help_text="Hashed to 64 bits, instead of `hash64`.")
@@ -87,12 +99,15 @@ WAIT = WholeNumber(
 )
 
 
-LEASE_COUNT = f"Lease up to this many, as long as they have no more than {settings.MAX_BATCH_BYTES} bytes together"
+LEASE_COUNT = (
+    f"Lease up to this many, as long as they have no more than {settings.MAX_BATCH_BYTES} bytes together. All their "
+    "leases begin now: take as many as are done before the first of them expires"
+)
 
 
 class LeaseQuery(RequestSerializer):
     count = WholeNumber(
-        low=1, high=BATCH_LIMIT, required=False, help_text=LEASE_COUNT + ", returned as `tasks`, not `task`."
+        low=1, high=BATCH_LIMIT, required=False, help_text=LEASE_COUNT + ". Returned as `tasks`, not `task`."
     )
     wait = WAIT
 
@@ -104,9 +119,9 @@ class ExchangeRequest(RequestSerializer):
     wait = WAIT
 
 
-# Bulk bodies are described by schemas, since they may be arrays; see `_checked_items`.
-BULK_SUBMIT = array_or("requests", items_of("SubmitRequest", BULK_LIMIT))
-BULK_RELEASE = array_or("releases", items_of("ReleaseRequest", BATCH_LIMIT))
+# Bulk bodies are described by schemas, since they may be arrays; see items_of.
+BULK_SUBMIT = array_or("requests", SubmitRequest, BULK_LIMIT)
+BULK_RELEASE = array_or("releases", ReleaseRequest, BATCH_LIMIT)
 
 # Why no task was leased.
 REASONS = ["empty", "leased", "project_paused", "no_access", "verified_all", "too_many_leases"]
@@ -227,7 +242,7 @@ def parse_submit(body: Any) -> tuple[int, NewTask]:
 
 def parse_bulk_submit(body: Any) -> tuple[int, list[NewTask]]:
     """The project's id and the tasks of a bulk submit. Raises BadInput, naming the index of the invalid item."""
-    submits = each(parse_submit, checked_items(body, "requests", "submits", BULK_LIMIT))
+    submits = parsed_items(parse_submit, items_of(body, key="requests", most=BULK_LIMIT, called="submits"))
     project_id = submits[0][0]
     for index, (other, _) in enumerate(submits):
         if other != project_id:

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from tasks import maintenance, views
+from tasks import maintenance, result_views, status_views, views
 
 # Calls of workers, which need no session; see tracker.api.shortcut.
 worker_urlpatterns = [
@@ -16,6 +16,10 @@ worker_urlpatterns = [
 
 urlpatterns = [
     *worker_urlpatterns,
+    path("task/status/<id:task_id>", status_views.StatusView.as_view()),
+    path("task/status", status_views.StatusesView.as_view()),
+    path("project/results/<id:project_id>", result_views.ResultsView.as_view()),
+    path("project/results/<id:project_id>/lines", result_views.ResultLinesView.as_view()),
     path("project/reset_failed_tasks/<id:project_id>", views.MaintenanceView.as_view()),
     path(
         "project/reclaim_assigned_tasks/<id:project_id>",

@@ -3,7 +3,21 @@
 from django.urls import path
 from django.views.i18n import set_language
 
-from webui.pages import accounts, dashboard, logs, managers, permissions, projects, tasks, worker, workers
+from webui.pages import (
+    accounts,
+    dashboard,
+    logs,
+    managers,
+    permissions,
+    projects,
+    requests,
+    results,
+    task,
+    task_list,
+    tasks,
+    worker,
+    workers,
+)
 
 urlpatterns = [
     path("projects/", projects.project_list),
@@ -16,6 +30,7 @@ urlpatterns = [
     path("projects/<number:project_id>/resume/", projects.pause, {"paused": False}),
     path("projects/<number:project_id>/secrets/", projects.secrets),
     path("projects/<number:project_id>/permissions/", permissions.permissions),
+    path("projects/<number:project_id>/permissions/decide/", requests.decide_many),
     path("projects/<number:project_id>/permissions/grant/", permissions.grant),
     path("projects/<number:project_id>/permissions/roles/", permissions.roles),
     path("projects/<number:project_id>/permissions/<number:worker_id>/accept/", permissions.decide, {"accept": True}),
@@ -24,6 +39,10 @@ urlpatterns = [
     path("projects/<number:project_id>/reset-failed/", tasks.maintain, {"chore": tasks.RESET_FAILED}),
     path("projects/<number:project_id>/reclaim/", tasks.maintain, {"chore": tasks.RECLAIM}),
     path("projects/<number:project_id>/hard-reset/", tasks.maintain, {"chore": tasks.HARD_RESET}),
+    path("projects/<number:project_id>/tasks/", task_list.task_list),
+    path("projects/<number:project_id>/tasks/change/", task_list.change),
+    path("projects/<number:project_id>/results/", results.results),
+    path("tasks/<number:task_id>/", task.task),
     path("projects/<number:project_id>/workers/", worker.project_workers),
     path("workers/", workers.workers),
     path("workers/<number:worker_id>/", worker.worker),

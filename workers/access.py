@@ -35,6 +35,20 @@ def require_submit_anywhere(worker: Caller) -> Steps[None]:
         raise Forbidden("This worker may not submit to any project; ask for SUBMIT with /project/request_access.")
 
 
+def require_submit(*, worker: Worker, project_id: int) -> Project:
+    """The project, if the worker may submit to it.
+
+    Raises NoSuchProject, also if the project is hidden from this worker, and MayNotSubmit.
+    """
+    project = Project.objects.filter(pk=project_id).first()
+    access = WorkerAccess.objects.filter(worker=worker, project_id=project_id).first()
+    if project is not None and access is not None and access.submit:
+        return project
+    if project is None or (project.hidden and not (access is not None and access.assign)):
+        raise NoSuchProject(f"There is no project {project_id}.")
+    raise MayNotSubmit(project_id)
+
+
 def project_with_secret(*, worker: Worker, project_id: int) -> Project:
     """The project, for a worker that wants to read its secret.
 

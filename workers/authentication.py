@@ -5,6 +5,8 @@ from typing import Any, ClassVar
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 
+from accounts.authentication import SessionAuthentication
+from accounts.models import User
 from tracker.api.body import is_large, read_bytes
 from tracker.api.envelope import Envelope
 from tracker.api.errors import NotIdentified
@@ -39,6 +41,18 @@ class WorkerView(ApiView):
         if not isinstance(request.user, Worker):
             raise NotIdentified
         self.worker = request.user
+
+
+class ReaderView(ApiView):
+    """An API view for workers and for managers."""
+
+    authentication_classes = [WorkerAuthentication, SessionAuthentication]
+
+    def reader(self, request: Request) -> Worker | User:
+        """Who calls. Raises NotIdentified."""
+        if isinstance(request.user, (Worker, User)):
+            return request.user
+        raise NotIdentified("Send the headers X-Worker-ID and X-Secret of a worker, or log in as a manager.")
 
 
 class CallerView(ApiView):

@@ -3,7 +3,6 @@
 from rest_framework.request import Request
 
 from accounts.authentication import IsTrackerAdmin, SessionAuthentication, manager_of
-from accounts.models import User
 from accounts.views import ManagerView
 from projects.access import require
 from projects.models import Project
@@ -11,13 +10,13 @@ from projects.roles import Role
 from tracker.api import paging
 from tracker.api.description import describe
 from tracker.api.envelope import Envelope
-from tracker.api.errors import NotFound, NotIdentified
+from tracker.api.errors import NotFound
 from tracker.api.fields import Text
 from tracker.api.throttle import throttled
 from tracker.api.views import ApiView
 from workers import queries, services
 from workers.access import project_with_secret
-from workers.authentication import WorkerAuthentication, WorkerView
+from workers.authentication import ReaderView, WorkerView
 from workers.models import Worker
 from workers.serializers import (
     AccessContent,
@@ -115,10 +114,8 @@ class RequestAccessView(WorkerView):
         return Envelope(message=message)
 
 
-class ProjectSecretView(ApiView):
+class ProjectSecretView(ReaderView):
     """GET and POST /project/secret/:id: for managers with SECRET; a worker with ASSIGN may read it."""
-
-    authentication_classes = [WorkerAuthentication, SessionAuthentication]
 
     @describe(
         "The secret that a project's workers share",
@@ -130,12 +127,11 @@ class ProjectSecretView(ApiView):
         errors={401: None, 403: None},
     )
     def get(self, request: Request, project_id: int) -> Envelope:
-        if isinstance(request.user, Worker):
-            project = project_with_secret(worker=request.user, project_id=project_id)
-        elif isinstance(request.user, User):
-            project = require(request.user, project_id, Role.SECRET)
+        reader = self.reader(request)
+        if isinstance(reader, Worker):
+            project = project_with_secret(worker=reader, project_id=project_id)
         else:
-            raise NotIdentified("Send the headers X-Worker-ID and X-Secret of a worker, or log in as a manager.")
+            project = require(reader, project_id, Role.SECRET)
         return Envelope({"secret": project.secret})
 
     @describe(

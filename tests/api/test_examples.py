@@ -6,6 +6,7 @@
 import hashlib
 import hmac
 import os
+from datetime import UTC, datetime
 from typing import Any
 
 import orjson
@@ -93,15 +94,24 @@ def played() -> dict[str, Any]:
     post("/task/bulk_submit", bulk, worker=worker)
     task = get(f"/task/get/{project}", worker=worker)["task"]
     done = {"task_id": task["id"], "result": 0, "verification": 1234567890123456789, "lease": task["lease"]}
-    post("/task/release", done, worker=worker)
+    told = {"output": {"energy": -1.25}, "seconds": 37.5}
+    post("/task/release", done | told, worker=worker)
+    get(f"/task/status/{task['id']}", worker=worker)
+    get(f"/project/results/{project}", worker=worker)
+    # A stream, which is no JSON.
+    calls.recorded["GET /project/results/{project_id}/lines"] = {}
     (task,) = get("/task/get?count=1", worker=worker)["tasks"]
-    report = {"task_id": task["id"], "result": 1}
+    report = {"task_id": task["id"], "result": 1, "reason": "error", "message": "Out of memory."}
     (task,) = post("/task/exchange", {"project": project, "count": 10, "releases": [report]}, worker=worker)["tasks"]
     post("/task/bulk_release", {"releases": [{"task_id": task["id"], "result": 2}]}, worker=worker)
+    post("/task/status", {"ids": [task["id"]]}, worker=worker)
     get(f"/task/get/{project}", worker=worker)
     for level in ("trace", "info", "warn", "error"):
-        body = {"scope": "simulate", "message": "Out of memory.", "timestamp": 1_790_000_000}
+        body = {"scope": "simulate", "message": "Out of memory.", "timestamp": 1_790_000_000, "task_id": task["id"]}
         post(f"/log/{level}", body, worker=worker)
+    begun = {"level": "info", "scope": "simulate", "message": "Begun.", "timestamp": 1_790_000_000}
+    failed = {"level": "error", "scope": "simulate", "message": "Out of memory.", "timestamp": 1_790_000_060}
+    post("/log/bulk", {"entries": [begun, failed | {"task_id": task["id"]}]}, worker=worker)
     post("/logs", {"level": 4})
     take_snapshots()
     get(f"/project/monitoring/{project}?count=2")
@@ -142,7 +152,9 @@ def looks(value: Any) -> Any:
     return [looks(one) for one in value] if isinstance(value, list) else type(value).__name__
 
 
-def test_examples_look_like_real_responses():
+def test_examples_look_like_real_responses(monkeypatch):
+    # The transaction of the test is open, so that what it closes is not settled.
+    monkeypatch.setattr("tasks.queries.results.settle", lambda: datetime.max.replace(tzinfo=UTC))
     fresh = played()
     if os.environ.get("RECORD_EXAMPLES"):
         EXAMPLES.write_bytes(orjson.dumps(fresh, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))

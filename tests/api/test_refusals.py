@@ -10,7 +10,15 @@ from tests.factories import ProjectFactory
 from tests.projects.test_webhooks import GITHUB, SECRET, URL, github
 from workers.models import Worker
 
-CALLS = ["/task/submit", "/task/bulk_submit", "/task/release", "/task/bulk_release", "/task/exchange", "/log/info"]
+CALLS = [
+    "/task/submit",
+    "/task/bulk_submit",
+    "/task/release",
+    "/task/bulk_release",
+    "/task/exchange",
+    "/log/info",
+    "/log/bulk",
+]
 WORKERS = [*CALLS, "/worker/update", "/project/request_access"]
 
 
@@ -24,7 +32,7 @@ def test_it_works(both_doors, worker, path):
 
 @pytest.mark.parametrize("path", WORKERS)
 def test_too_large(both_doors, submitter, path, settings):
-    is_bulk = path in ("/task/bulk_submit", "/task/bulk_release", "/task/exchange")
+    is_bulk = path in ("/task/bulk_submit", "/task/bulk_release", "/task/exchange", "/log/bulk")
     most = settings.MAX_BULK_BODY_BYTES if is_bulk else settings.MAX_BODY_BYTES
     answer = both_doors.post(path, b" " * (most + 1), worker=submitter)
     assert answer.status == 413

@@ -3,9 +3,10 @@
 import re
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
-from tests.browser.conftest import PASSWORD
+from tests.browser.conftest import PASSWORD, Manager
 
 
 def expect_numbers(page, **numbers):
@@ -85,6 +86,79 @@ def test_a_managers_path(site, window, worker, scene):
     expect(page.get_by_role("link", name="Sign in")).to_be_visible()
     page.goto(f"/projects/{project}/edit/")
     expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+
+
+def test_five_requests_at_once(site, window, worker, scene):
+    project = Manager(site).post("/project/create", {"name": "Much asked for"})["id"]
+    asking = {name: worker(name) for name in ("lab-1", "lab-2", "lab-3", "attic", "garage")}
+    for one in asking.values():
+        one.post("/project/request_access", {"project": project, "assign": True})
+
+    def may_lease():
+        reasons = {name: one.get(f"/task/get/{project}")["content"]["reason"] for name, one in asking.items()}
+        return {name for name, reason in reasons.items() if reason != "no_access"}
+
+    browser = window(viewport={"width": 390, "height": 844}).sign_in()
+    page = browser.open(f"/projects/{project}/permissions/")
+    page.get_by_label("Select attic").check()
+    page.get_by_role("button", name="Reject selected").click()
+    expect(page.get_by_text("1 request is rejected.")).to_be_visible()
+    assert browser.overflow() == 0
+    found = Axe().run(page)
+    assert found.violations_count == 0, found.generate_report()
+    assert may_lease() == set()
+    page.get_by_role("button", name="Reject").click()
+    expect(page.get_by_text("1 request was rejected.")).to_be_visible()
+
+    page.get_by_label("Search the requests").fill("lab")
+    page.get_by_role("button", name="Search").click()
+    page.get_by_label("All 3 that match").check()
+    for name in ("lab-1", "lab-2", "lab-3"):
+        expect(page.get_by_label(f"Select {name}")).to_be_checked()
+        expect(page.get_by_label(f"Select {name}")).to_be_disabled()
+    page.get_by_label("All 3 that match").uncheck()
+    expect(page.get_by_label("Select lab-1")).to_be_enabled()
+    expect(page.get_by_label("Select lab-1")).not_to_be_checked()
+    page.get_by_label("All 3 that match").check()
+    page.get_by_role("button", name="Approve selected").click()
+    expect(page.get_by_text("3 requests are approved.")).to_be_visible()
+    page.get_by_role("button", name="Approve").click()
+    expect(page.get_by_text("3 requests were approved.")).to_be_visible()
+    assert may_lease() == {"lab-1", "lab-2", "lab-3"}
+    page.goto(f"/projects/{project}/permissions/")
+    expect(page.get_by_label("Select garage")).to_be_visible()
+
+
+def test_from_a_log_entry_to_the_others_of_its_task(site, window, worker, scene):
+    one, other = worker("logs much"), worker("logs little")
+    entries = [
+        {
+            "level": "info",
+            "scope": "download",
+            "message": f"step {n}",
+            "timestamp": 1_790_000_000 + n,
+            "task_id": 4711 + n,
+        }
+        for n in range(3)
+    ]
+    assert one.post("/log/bulk", {"entries": entries})["ok"]
+    assert other.post("/log/error", entries[1] | {"message": "It broke."})["ok"]
+    browser = window().sign_in()
+    page = browser.open("/logs/")
+    page.get_by_label("Text").fill("DOWNLOAD")
+    page.get_by_role("button", name="Search").click()
+    expect(page.locator("#entries tr")).to_have_count(4)
+    page.get_by_role("link", name="4712").first.click()
+    expect(page.locator("#entries .text")).to_have_text(["It broke.", "step 1"])
+    page.get_by_role("link", name="logs much").click()
+    expect(page.locator("#entries .text")).to_have_text(["step 1"])
+    assert page.get_by_label("Text").input_value() == "DOWNLOAD"
+    browser.expected = "400"
+    page.get_by_label("Task").fill("4711.5")
+    page.get_by_role("button", name="Search").click()
+    expect(page.locator(".message.error")).to_contain_text("task: must be a whole number")
+    page.get_by_role("link", name="Show everything").first.click()
+    page.wait_for_url("**/logs/")
 
 
 def test_secrets(site, window, scene):

@@ -24,6 +24,7 @@ PAGES = (
     "/projects/new/",
     "/workers/",
     "/logs/",
+    "/logs/?level=3&worker=submitter+%3Cb%3E&task=7&q=line",
     "/managers/",
     "/accounts/",
 )

@@ -89,6 +89,7 @@ CALLS_OF_THE_API = (
     ("POST", "/task/release", {"task_id": 1, "result": 0}),
     ("POST", "/task/bulk_release", [{"task_id": 1, "result": 0}]),
     ("POST", "/log/info", {"scope": "a", "message": "b", "timestamp": 1}),
+    ("POST", "/log/bulk", [{"level": "info", "scope": "a", "message": "b", "timestamp": 1}]),
     ("POST", "/login", {"username": "boss", "password": "correct horse"}),
     ("POST", "/worker/create", {"alias": "x"}),
 )

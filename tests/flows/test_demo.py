@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from demo import __main__ as demo
-from demo.computation import COMPUTATIONS, verification_hash
+from demo.computation import COMPUTATIONS, computed, verification_hash
 from demo.worker import Tracker
 from tests.processes import eventually, gone
 from tracker.postgres.server import EmbeddedServer
@@ -170,11 +170,16 @@ def paths(tmp_path):
     return [str(tmp_path / name) for name in ("a", "b", "c")]
 
 
+def hash_of(path, computation):
+    return verification_hash(path, computation, computed(path, computation))
+
+
 def closed(path, computation="lines", **changes):
-    verification = verification_hash(path, computation)
+    verification = hash_of(path, computation)
     task = {
         "recipe": json.dumps({"path": path, "compute": computation}),
         "verification": verification,
+        "output": computed(path, computation),
         "votes": [verification],
         "retries": 0,
     }
@@ -193,6 +198,13 @@ def test_check_finds_a_wrong_hash(paths):
     assert difference == f"{paths[1]}: the agreed hash is not that of the direct computation"
 
 
+def test_check_finds_a_wrong_output(paths):
+    tasks = [closed(path) for path in paths]
+    tasks[2]["output"] = "made up"
+    (difference,) = demo.check(paths, tasks, 1.0).differences
+    assert difference == f"{paths[2]}: the output made up is not that of the direct computation"
+
+
 def test_check_finds_a_missing_task(paths):
     report = demo.check(paths, [closed(path) for path in paths[:2]], 1.0)
     assert report.differences == [f"{paths[2]}: closed 0 times"]
@@ -204,7 +216,7 @@ def test_check_finds_a_task_that_was_closed_twice(paths):
 
 
 def test_check_counts_retries_and_disagreements(paths):
-    verification = verification_hash(paths[0], "lines")
+    verification = hash_of(paths[0], "lines")
     tasks = [
         closed(paths[0], retries=2, votes=[5, verification, 6]),
         closed(paths[1], retries=1),
@@ -231,12 +243,12 @@ def test_hash_is_of_path_computation_and_content(tmp_path, computation):
     path, other = tmp_path / "a", tmp_path / "b"
     for one in (path, other):
         one.write_text("one two\ntwo\n")
-    verification = verification_hash(str(path), computation)
+    verification = hash_of(str(path), computation)
     assert -(2**63) <= verification < 2**63
-    assert verification_hash(str(path), computation) == verification
-    assert verification_hash(str(other), computation) != verification
+    assert hash_of(str(path), computation) == verification
+    assert hash_of(str(other), computation) != verification
     path.write_text("three four five\nfour\nsix\n")
-    assert verification_hash(str(path), computation) != verification
+    assert hash_of(str(path), computation) != verification
 
 
 @pytest.mark.parametrize(

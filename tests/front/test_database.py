@@ -161,7 +161,7 @@ def test_leases_that_wait_together(project, workers, monkeypatch):
     assert {(task.id, task.assignee) for task in tasks} == set(
         Task.objects.exclude(assignee=None).values_list("pk", "assignee")
     )
-    assert sum(one.reason == "empty" for one in leased) == 4
+    assert sum(one.reason == "leased" for one in leased) == 4
     assert len(statements) <= 2 * LANES
 
 

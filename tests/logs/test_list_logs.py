@@ -134,6 +134,26 @@ def test_worker_that_was_renamed(reader, worker, entry):
     assert orjson.loads(log["data"])["worker_alias"] == "new"
 
 
+def test_task_of_an_entry(reader, worker):
+    body = {"scope": "s", "message": "m", "timestamp": 5, "task_id": 2**63 - 1}
+    reader.post("/log/error", body, worker=worker)
+    (log,) = reader.post(URL, {}).content["logs"]
+    assert orjson.loads(log["data"])["task_id"] == 2**63 - 1
+
+
+def test_only_of_a_task_and_of_a_worker(reader, worker, other_worker):
+    for sender in (worker, other_worker):
+        for task in (7, 8):
+            body = {"scope": "s", "message": f"{sender.worker.alias} {task}", "timestamp": 5, "task_id": task}
+            reader.post("/log/error", body, worker=sender)
+    reader.post("/log/error", {"scope": "s", "message": "none", "timestamp": 5}, worker=worker)
+    assert messages(reader.post(URL, {"task_id": 7})) == ["other 7", "worker 7"]
+    assert messages(reader.post(URL, {"worker": worker.worker.pk})) == ["none", "worker 8", "worker 7"]
+    assert messages(reader.post(URL, {"worker": worker.worker.pk, "task_id": 8})) == ["worker 8"]
+    assert messages(reader.post(URL, {"task_id": 9})) == messages(reader.post(URL, {"worker": 2**63 - 1})) == []
+    assert walk(reader, limit=1, task_id=8) == (["other 8", "worker 8"], 2)
+
+
 def fill(worker, count):
     """Create entries with few different timestamps; returns their messages, the last received first."""
     rows = [
@@ -228,6 +248,9 @@ def test_paging_keys_come_together(reader, worker, key):
         ("before_timestamp", "1"),
         ("before_id", 0),
         ("before_id", 2**63),
+        ("task_id", 0),
+        ("task_id", "7"),
+        ("worker", 2**63),
     ],
 )
 def test_refuses_a_field(reader, field, value):

@@ -210,6 +210,31 @@ def test_message_has_a_limit(api, worker, lines):
     assert not LogEntry.objects.exists()
 
 
+@pytest.mark.parametrize("task_id", [1, 4711, 2**63 - 1])
+def test_task(api, worker, lines, task_id):
+    """A plain number: whether there is such a task is not asked."""
+    assert api.post("/log/info", BODY | {"task_id": task_id}, worker=worker).json == {"ok": True}
+    assert LogEntry.objects.get().task_id == task_id
+    assert lines()[0]["task_id"] == task_id
+
+
+@pytest.mark.parametrize("sent", [{}, {"task_id": None}, {"taskid": 5}, {"task": 5}])
+def test_no_task(api, worker, lines, sent):
+    """Unknown keys are ignored, as ever."""
+    assert api.post("/log/info", BODY | sent, worker=worker).status == 200
+    assert LogEntry.objects.get().task_id is None
+    assert "task_id" not in lines()[0]
+
+
+@pytest.mark.parametrize("task_id", [0, -1, 2**63, 1.0, "1", True, [1], {}])
+def test_refuses_a_task(api, worker, lines, task_id):
+    answer = api.post("/log/info", BODY | {"task_id": task_id}, worker=worker)
+    assert answer.status == 400
+    assert answer.message.startswith("task_id: must be a whole number from 1 to 9223372036854775807, not ")
+    assert not LogEntry.objects.exists()
+    assert lines() == []
+
+
 @pytest.mark.usefixtures("counters")
 def test_limit_per_worker(api, worker, other_worker, settings):
     settings.LOG_RATE = "1/d"

@@ -225,11 +225,11 @@ def test_a_project_that_keeps_no_closed_tasks(api, worker):
         ({"seconds": "5"}, "seconds: must be a number of seconds"),
         ({"seconds": True}, "seconds: must be a number of seconds"),
         ({"seconds": 1e10}, "seconds: must be a number of seconds"),
-        ({"mesage": "x"}, "mesage: is no key of a report; 'message' may be meant"),
-        ({"outputs": 1}, "outputs: is no key of a report; 'output' may be meant"),
-        ({"second": 1}, "second: is no key of a report; 'seconds' may be meant"),
-        ({"Reason": "busy"}, "Reason: is no key of a report; 'reason' may be meant"),
-        ({"message": "x", "colour": 1}, "colour: is no key of a report; it takes task_id, "),
+        ({"mesage": "x"}, "'mesage' is no key of a report; 'message' may be meant"),
+        ({"outputs": 1}, "'outputs' is no key of a report; 'output' may be meant"),
+        ({"second": 1}, "'second' is no key of a report; 'seconds' may be meant"),
+        ({"Reason": "busy"}, "'Reason' is no key of a report; 'reason' may be meant"),
+        ({"message": "x", "colour": 1}, "'colour' is no key of a report; there are task_id, "),
     ],
 )
 @pytest.mark.parametrize("way", WAYS)

@@ -49,6 +49,15 @@ def test_fields_replace_usual_keys():
     assert entry(fields={"level": "fatal"})["level"] == "fatal"
 
 
+def test_several_entries_in_one_record():
+    record = logging.LogRecord("tracker.test", logging.INFO, __file__, 1, "2 entries", (), None)
+    record.created = 1.25
+    record.entries = [{"message": "two\nlines", "worker": 7}, {"message": "\x1b", "level": "fatal"}]
+    first, second = JsonFormatter().format(record).splitlines()
+    assert json.loads(first) == entry() | {"message": "two\nlines", "worker": 7}
+    assert json.loads(second) == entry() | {"message": "\x1b", "level": "fatal"}
+
+
 def test_other_extras_are_left_out():
     assert entry(request="secret") == entry()
 

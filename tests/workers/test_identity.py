@@ -200,6 +200,7 @@ def test_identity_in_the_body_does_not_count(api, worker):
         ("post", "/project/request_access"),
         ("get", "/project/secret/1"),
         ("post", "/log/info"),
+        ("post", "/log/bulk"),
     ],
 )
 @pytest.mark.parametrize("prefix", ["", "/api"])

@@ -42,10 +42,11 @@ def describe(
     """Describe a view's method.
 
     `summary` may use the view's attributes, as in "{view.level}". `body` is the serializer of the request body, or a
-    JSON Schema whose references name serializers. `content` describes the envelope's `content` in a successful
-    response, as a serializer or by key; `refusal` describes it in a response with status 200 and `ok` false. `errors`
-    adds status codes, with their content if they have any, to those that follow from the view: always 400, 413 and 415
-    for a body, 401 and 403 for authentication and permissions, 404 for an id in the path.
+    JSON Schema in which a serializer stands for its schema, or is named by a reference. `content` describes the
+    envelope's `content` in a successful response, as a serializer or by key; `refusal` describes it in a response with
+    status 200 and `ok` false. `errors` adds status codes, with their content if they have any, to those that follow
+    from the view: always 400, 413 and 415 for a body, 401 and 403 for authentication and permissions, 404 for an id in
+    the path.
     """
 
     def decorate(handler: Handler) -> Handler:

@@ -4,6 +4,7 @@ The tests validate every response that they get against it.
 """
 
 import functools
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -78,9 +79,17 @@ class EnvelopeSchema(AutoSchema):
             schema = self.resolve_serializer(body, "request").ref
             required = any(field.required for field in body().fields.values())
         else:
-            schema, required = body, True
+            schema, required = self._with_references(body), True
         example = examples().get(f"{self.method} {self.path}", {}).get("request")
         return {"content": {_JSON: _media(schema, example)}, "required": required}
+
+    def _with_references(self, part: Any) -> Any:
+        """A JSON Schema in which declarations may stand for themselves."""
+        if isinstance(part, type):
+            return self.resolve_serializer(part, "request").ref
+        if isinstance(part, list):
+            return [self._with_references(one) for one in part]
+        return {key: self._with_references(one) for key, one in part.items()} if isinstance(part, Mapping) else part
 
     def _get_response_bodies(self, direction: str = "response") -> dict[str, Any]:
         described = self.described

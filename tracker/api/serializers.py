@@ -12,7 +12,13 @@ from tracker.api.fields import WireField, WrongValue, quoted, shown
 
 
 class RequestSerializer(serializers.Serializer[Any]):
-    """A request body, an object with the declared fields. Unknown keys are ignored; null counts as absent."""
+    """A request body, an object with the declared fields. Unknown keys are ignored; null counts as absent.
+
+    With `strict`, unknown keys are refused: a misspelt one would be lost in silence. Calls that existing clients make
+    are not strict, since some send more than they should.
+    """
+
+    strict: ClassVar[bool] = False
 
     # For each key that a body may have: the field's name, the field, and the field's other key, if it has two.
     _known: ClassVar[dict[str, tuple[str, WireField, str | None]]]
@@ -35,7 +41,12 @@ class RequestSerializer(serializers.Serializer[Any]):
         values = cls._defaults.copy()
         # Loops over the body's keys, not the fields, most of which are usually absent: a bulk does this 10,000 times.
         for key, value in body.items():
-            if value is None or key not in cls._known:
+            if key not in cls._known:
+                if cls.strict:
+                    known = ", ".join(cls._declared_fields)
+                    raise BadInput(f"{quoted(key)} is no key here; there are {known}.")
+                continue
+            if value is None:
                 continue
             name, field, other = cls._known[key]
             value = _either(name, field, body) if other is not None and other in body else _parsed(key, field, value)

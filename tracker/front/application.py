@@ -1,12 +1,14 @@
 """The ASGI application of the web processes: everything that isn't a worker's call, in threads."""
 
+import io
 from typing import Any
 
 from django.conf import settings
-from django.urls import Resolver404, resolve
+from django.core.handlers.wsgi import WSGIRequest
+from django.urls import Resolver404, get_resolver, resolve
 
-from tracker.api.errors import Busy
-from tracker.front.bridge import Receive, Response, Send, WsgiApplication, WsgiBridge, respond
+from tracker.api.views import ApiView
+from tracker.front.bridge import Receive, Response, Send, WsgiApplication, WsgiBridge, environ_of, respond
 from tracker.front.calls import WorkerCalls
 from tracker.front.database import Database
 from tracker.front.pool import Pool, PoolBusy
@@ -32,7 +34,9 @@ class Application:
         try:
             await self._bridge(scope, receive, send)
         except PoolBusy:
-            await respond(Response.of(Busy().answer()), send)
+            # As for Django's own error handlers: the URLconf names it.
+            busy = get_resolver().resolve_error_handler(503)
+            await respond(Response.of(busy(WSGIRequest(environ_of(scope, io.BytesIO())))), send)
 
     async def _live(self, receive: Receive, send: Send) -> None:
         """ASGI's lifespan: the threads are made in the process that uses them, which was forked."""
@@ -49,14 +53,10 @@ class Application:
 def body_limit(path: str) -> int:
     """How many bytes of a request's body are received before the application is asked; 0 at unknown paths."""
     try:
-        resolve(path)
+        match = resolve(path)
     except Resolver404:
         return 0
-    path = path.removeprefix("/api")
-    if path == "/task/bulk_submit":
-        return settings.MAX_BULK_BODY_BYTES
-    if path == "/git/receivehook":
-        return settings.MAX_WEBHOOK_BODY_BYTES
     if path.endswith("/console/"):
         return settings.MAX_BULK_BODY_BYTES + settings.MAX_BODY_BYTES
-    return settings.MAX_BODY_BYTES
+    view: Any = getattr(match.func, "view_class", None)
+    return view.max_body_bytes if isinstance(view, type) and issubclass(view, ApiView) else settings.MAX_BODY_BYTES

@@ -2,18 +2,24 @@
 
 A thread is taken once the request's body is there and given back once the response is complete: neither a slow sender
 nor a slow reader occupies one. Large bodies and responses are kept in temporary files meanwhile.
+
+A streaming response is made part by part, as fast as its reader takes it: each part takes a thread for a moment,
+perhaps another one than the part before. So what makes it must keep nothing that belongs to a thread, such as a
+transaction.
 """
 
+import asyncio
 import io
 import sys
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from typing import IO, Any, NamedTuple
 from urllib.parse import unquote_to_bytes
 
-from django.http import HttpResponse
+from django.http import HttpResponse, StreamingHttpResponse
 
-from tracker.front.pool import Pool
+from tracker.front.pool import Pool, PoolBusy
 
 WsgiApplication = Callable[..., Iterable[bytes]]
 Body = IO[bytes] | tempfile.SpooledTemporaryFile[bytes]
@@ -24,17 +30,21 @@ Send = Callable[[dict[str, Any]], Any]
 IN_MEMORY = 1024 * 1024
 BLOCK = 64 * 1024
 
+#: How long a streaming response waits when all threads are taken and too many wait for them.
+AGAIN_SECONDS = 0.2
+
 
 class Disconnected(Exception):
     """The client has gone before its request was complete."""
 
 
 class Response(NamedTuple):
-    """What the application answered. `body` stands at its beginning."""
+    """What the application answered. `body` stands at its beginning; it is followed by what `stream` yields."""
 
     status: int
     headers: list[tuple[bytes, bytes]]
     body: Body
+    stream: StreamingHttpResponse | None = None
 
     @classmethod
     def of(cls, response: HttpResponse) -> "Response":
@@ -75,7 +85,40 @@ class WsgiBridge:
         if not is_read and waits_to_send(scope):
             # It won't send the body that it announced, so that the next request would be taken for that.
             response.headers.append((b"connection", b"close"))
-        await respond(response, send)
+        if response.stream is None:
+            await respond(response, send)
+        else:
+            await self._stream(response, response.stream, receive, send)
+
+    async def _stream(self, response: Response, stream: StreamingHttpResponse, receive: Receive, send: Send) -> None:
+        """Send a streaming response; ends when the client has gone."""
+        gone = asyncio.ensure_future(disconnected(receive))
+        parts: Iterator[bytes] = iter(stream)
+        try:
+            await send({"type": "http.response.start", "status": response.status, "headers": response.headers})
+            while not gone.done() and (part := await self._patiently(next, parts, None)) is not None:
+                await send({"type": "http.response.body", "body": part, "more_body": True})
+            await send({"type": "http.response.body", "body": b""})
+        finally:
+            gone.cancel()
+            response.body.close()
+            # At the end of the process, there are no threads any more.
+            with suppress(RuntimeError):
+                await self._patiently(stream.close)
+
+    async def _patiently(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Call the function in a thread, however long it takes to get one."""
+        while True:
+            try:
+                return await self._pool.run(function, *arguments)
+            except PoolBusy:
+                await asyncio.sleep(AGAIN_SECONDS)
+
+
+async def disconnected(receive: Receive) -> None:
+    """Return when the client has gone."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 def announced_length(scope: dict[str, Any]) -> int | None:
@@ -162,6 +205,8 @@ def run(application: WsgiApplication, environ: dict[str, Any]) -> Response:
     parts = application(environ, start_response)
     if isinstance(parts, FileBody):
         return Response(status, headers, parts.file)
+    if isinstance(parts, StreamingHttpResponse):
+        return Response(status, headers, body, parts)
     try:
         for part in parts:
             body.write(part)

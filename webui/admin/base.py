@@ -6,6 +6,7 @@ itself, since a request may be forged.
 """
 
 from collections.abc import Callable, Iterable
+from itertools import islice
 from typing import Any, ClassVar, TypeVar
 
 from django.contrib import messages
@@ -21,14 +22,17 @@ from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
 
 from projects.roles import Role
-from tracker.api.errors import ApiError
+from tracker.api.errors import ApiError, BadInput
 from tracker.keyset import Cursor
 from tracker.text import isolated
 from webui.admin.paging import KeysetChangeList, Page, page_by, take_paging
+from webui.query import id_in
 from webui.scope import scope_of
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 CONFIRMED = "confirmed"
+#: Maximum number of rows in a table on a page that isn't a list with pages.
+LISTED = 100
 
 
 def action(
@@ -46,6 +50,10 @@ def action(
         return method
 
     return mark
+
+
+class BadSelection(BadInput):
+    """A selected row has no valid id; open the list again."""
 
 
 class TrackerModelAdmin(ModelAdmin):
@@ -192,6 +200,8 @@ class TrackerModelAdmin(ModelAdmin):
     # --- Actions ---
 
     def response_action(self, request: HttpRequest, queryset: "QuerySet[Any]") -> HttpResponse | None:
+        if any(id_in(selected) is None for selected in request.POST.getlist(ACTION_CHECKBOX_NAME)):
+            raise BadSelection
         try:
             answer: HttpResponse | None = super().response_action(request, queryset)
         except ApiError as error:
@@ -230,7 +240,10 @@ class TrackerModelAdmin(ModelAdmin):
         warning: Any = "",
         form: Form | None = None,
     ) -> HttpResponse:
-        """The page that asks for confirmation of the action `name`; `touches` says how much it will change."""
+        """The page that asks for confirmation of the action `name`; `touches` says how much it will change.
+
+        Lists only the first LISTED rows.
+        """
         method = getattr(type(self), name)
         context = self.admin_site.each_context(request) | {
             "opts": self.opts,
@@ -238,7 +251,7 @@ class TrackerModelAdmin(ModelAdmin):
             "crumbs": self.crumbs(str(method.short_description)),
             "question": question,
             "touches": touches,
-            "rows": list(rows),
+            "rows": list(islice(rows, LISTED)),
             "warning": warning,
             "form": form,
             "danger": method.danger,

@@ -13,11 +13,7 @@ from django.utils.translation import gettext as _
 
 from projects.models import Project
 from tracker.text import isolated, visible
-from webui.admin.filters import id_in
 from workers.models import Worker, WorkerAccess
-
-# Maximum number of workers with the same alias that a filter matches.
-SAME_NAMES = 1_000
 
 
 def clipped(text: str, *, title: str | None = None, short: bool = False) -> SafeString:
@@ -77,16 +73,6 @@ def clipped_worker(worker: Worker) -> SafeString:
     """A worker's alias and id on one line."""
     shown = format_html("<bdi>{}</bdi> ({})", visible(worker.alias), worker.pk)
     return format_html('<span class="clip" title="{}">{}</span>', worker_name(worker.pk, worker.alias), shown)
-
-
-def workers_called(text: str) -> list[int] | None:
-    """The ids of the workers with this id or alias; None for an empty text."""
-    if not text:
-        return None
-    worker = id_in(text)
-    if worker is not None:
-        return [worker]
-    return list(Worker.objects.filter(alias__iexact=text).values_list("pk", flat=True)[:SAME_NAMES])
 
 
 def aliases_of(worker_ids: Sequence[int]) -> dict[int, str]:

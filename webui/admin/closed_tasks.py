@@ -19,8 +19,9 @@ from tracker.api.fields import INT64
 from tracker.keyset import Cursor
 from webui.admin.base import TrackerModelAdmin
 from webui.admin.cells import aliases_of, clipped, project_link, rows_by_id, vote_table, worker_name, written
-from webui.admin.filters import ProjectFilter, Since, Until, id_in, number_of, text_of, time_of
+from webui.admin.filters import ProjectFilter, Since, Until
 from webui.admin.paging import Page
+from webui.query import id_in, number_of, text_of, time_of
 from webui.scope import scope_of
 
 SHOWN = 300

@@ -11,7 +11,7 @@ from tasks.queries import figures
 from tasks.queries.figures import Figures, Period
 from webui.admin.cells import labels, project_link
 from webui.templatetags.formatting import count, share, took
-from webui.templatetags.links import mark_texts
+from webui.templatetags.outcomes import mark_texts
 
 # Maximum number of projects in the table.
 LISTED = 100

@@ -14,12 +14,15 @@ from logs import queries
 from logs.models import Level, LogEntry
 from logs.queries import LogCriteria
 from tracker.api.errors import InvalidField
+from tracker.api.fields import INT64
 from tracker.keyset import Cursor
 from tracker.text import isolated
 from webui.admin.base import TrackerModelAdmin
-from webui.admin.cells import clipped, label, moment, rows_by_id, worker_name, workers_called, written
-from webui.admin.filters import Choice, Since, Typed, Until, number_of, text_of, time_of
+from webui.admin.cells import clipped, label, link, moment, rows_by_id, worker_name, written
+from webui.admin.filters import Choice, Since, Typed, Until
 from webui.admin.paging import Page
+from webui.links import task_pages
+from webui.query import number_of, text_of, time_of, workers_called
 
 SHOWN = 300
 _KINDS = {Level.WARN: "warning", Level.INFO: "info", Level.DEBUG: "", Level.TRACE: ""}
@@ -42,18 +45,24 @@ class WorkerFilter(Typed):
     title, parameter_name = _("worker (id or alias)"), "worker"
 
 
+class TaskFilter(Typed):
+    title, parameter_name = _("task (id)"), "task"
+
+
 @admin.register(LogEntry)
 class LogEntryAdmin(TrackerModelAdmin):
     """Every manager reads every entry, as in the API."""
 
     plural = _("Logs")
-    list_display = ("when", "level_mark", "scope_begin", "message_begin", "by")
+    list_display = ("when", "level_mark", "scope_begin", "message_begin", "by", "task")
     list_display_links = ("when",)
-    list_filter = (LevelFilter, ScopeFilter, WorkerFilter, Since, Until)
-    search_fields = ("message",)
-    search_help_text = _("Text of the message")
-    fieldsets = ((None, {"fields": ("when", "received_at", "level_mark", "scope_whole", "by", "message_whole")}),)
-    readonly_fields = ("when", "received_at", "level_mark", "scope_whole", "by", "message_whole")
+    list_filter = (LevelFilter, ScopeFilter, WorkerFilter, TaskFilter, Since, Until)
+    search_fields = ("message", "scope")
+    search_help_text = _("Text of the message or the scope")
+    fieldsets = (
+        (None, {"fields": ("when", "received_at", "level_mark", "scope_whole", "by", "task", "message_whole")}),
+    )
+    readonly_fields = ("when", "received_at", "level_mark", "scope_whole", "by", "task", "message_whole")
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[LogEntry]":
         return LogEntry.objects.select_related("worker")
@@ -68,6 +77,7 @@ class LogEntryAdmin(TrackerModelAdmin):
             since=int(since.timestamp()) if since else None,
             until=int(until.timestamp()) if until else None,
             text=text_of(request, "q") or None,
+            task=number_of(request, "task", low=1, high=INT64[1]),
         )
 
     def find_page(self, request: HttpRequest, queryset: "QuerySet[LogEntry]", after: Cursor | None, limit: int) -> Page:
@@ -76,12 +86,24 @@ class LogEntryAdmin(TrackerModelAdmin):
         except InvalidField as error:
             self.message_user(request, str(error), messages.ERROR)
             return Page([])
-        few = queryset.only("id", "level", "timestamp", "received", "worker__alias").annotate(
+        few = queryset.only("id", "level", "timestamp", "received", "task_id", "worker__alias").annotate(
             message_start=Left("message", SHOWN), scope_start=Left("scope", 100)
         )
         stopped = found.looked is not None and found.following is not None
         down_to = written(found.following[0]) if stopped and found.following else ""
-        return Page(rows_by_id(few, found.ids), found.following, found.looked, down_to)
+        entries = rows_by_id(few, found.ids)
+        self._link_tasks(request, entries)
+        return Page(entries, found.following, found.looked, down_to)
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
+        entry = super().get_object(request, object_id, from_field)
+        self._link_tasks(request, [entry])
+        return entry
+
+    def _link_tasks(self, request: HttpRequest, entries: list[Any]) -> None:
+        pages = task_pages(request, {entry.task_id for entry in entries if entry.task_id is not None})
+        for entry in entries:
+            entry.task_page = pages.get(entry.task_id)
 
     def name_of(self, obj: LogEntry) -> str:
         return moment(obj.timestamp)
@@ -95,7 +117,9 @@ class LogEntryAdmin(TrackerModelAdmin):
         """When it was received and, where it differs much, the worker's time."""
         if not entry.is_off:
             return format_html("{}", written(entry.received))
-        return format_html("{}<br>{} {}", written(entry.received), _("by the worker's clock:"), moment(entry.timestamp))
+        return format_html(
+            "{}<br>{}<br>{}", written(entry.received), _("by the worker's clock:"), moment(entry.timestamp)
+        )
 
     @admin.display(description=_("level"))
     def level_mark(self, entry: LogEntry) -> SafeString:
@@ -117,6 +141,13 @@ class LogEntryAdmin(TrackerModelAdmin):
     @admin.display(description=_("message"))
     def message_whole(self, entry: LogEntry) -> SafeString:
         return format_html('<pre class="whole">{}</pre>', entry.message)
+
+    @admin.display(description=_("task"))
+    def task(self, entry: LogEntry) -> SafeString | str:
+        """The task that the entry is about: its page or, if there is none, the other entries about it."""
+        if entry.task_id is None:
+            return "–"
+        return link(entry.task_page or f"{self.address('changelist')}?task={entry.task_id}", entry.task_id)  # type: ignore[attr-defined]
 
     @admin.display(description=_("worker"))
     def by(self, entry: LogEntry) -> str:

@@ -9,7 +9,8 @@ from django.utils.translation import gettext_lazy as _
 from projects.models import Snapshot
 from webui.admin.base import TrackerModelAdmin
 from webui.admin.cells import clipped, written
-from webui.admin.filters import ProjectFilter, id_in, text_of
+from webui.admin.filters import ProjectFilter
+from webui.query import id_in, text_of
 from webui.scope import scope_of
 from webui.templatetags.formatting import count
 

@@ -25,9 +25,10 @@ from tracker.api.errors import InvalidField
 from tracker.api.fields import INT16, INT32, INT64
 from tracker.keyset import Cursor
 from webui.admin.base import TrackerModelAdmin, action
-from webui.admin.cells import clipped, label, project_link, rows_by_id, vote_table, worker_name, workers_called, written
-from webui.admin.filters import Choice, ProjectFilter, Typed, number_of, text_of
+from webui.admin.cells import clipped, label, project_link, rows_by_id, vote_table, worker_name, written
+from webui.admin.filters import Choice, ProjectFilter, Typed
 from webui.admin.paging import Page
+from webui.query import number_of, sought_tasks, text_of, workers_called
 from webui.scope import scope_of
 from webui.templatetags.formatting import count as in_words
 from webui.templatetags.formatting import duration
@@ -104,7 +105,7 @@ class TaskAdmin(TrackerModelAdmin):
         if state and state not in State.values:
             raise InvalidField("state", gettext("is not one of the choices."))
         older, younger = _ages(text_of(request, "age"))
-        ids, hash64, text = _search_for(text_of(request, "q"))
+        ids, hash64, text = sought_tasks(text_of(request, "q"))
         return Criteria(
             projects=projects,
             everywhere=everywhere,
@@ -328,15 +329,3 @@ def _ages(text: str) -> tuple[float | None, float | None]:
         raise InvalidField("age", gettext("is not one of the choices."))
     side, _separator, seconds = text.partition("-")
     return (float(seconds), None) if side == "older" else (None, float(seconds))
-
-
-def _search_for(text: str) -> tuple[list[int] | None, int | None, str | None]:
-    """Interpret a search: as ids, as a hash, or as text of the recipe."""
-    if len(text) > 1 and text[0] == text[-1] == '"':
-        return None, None, text[1:-1]
-    digits = text.removeprefix("-")
-    if digits.isascii() and digits.isdigit() and len(digits) <= 20 and INT64[0] <= int(text) < 2**64:
-        number = int(text)
-        signed = number - 2**64 if number > INT64[1] else number
-        return ([number] if 0 < number <= INT64[1] else []), signed, None
-    return None, None, text or None

@@ -17,18 +17,20 @@ from tasks.queries.activity import Activity, activity, holders
 from tasks.queries.figures import Period
 from tracker.keyset import Cursor
 from tracker.text import isolated
-from webui.admin.base import TrackerModelAdmin, action
-from webui.admin.cells import access_words, clipped, label, link, worker_name, written
+from webui.admin.base import LISTED, TrackerModelAdmin, action
+from webui.admin.cells import access_words, clipped, labels, link, worker_name, written
 from webui.admin.figures import figures_table
-from webui.admin.filters import Choice, id_in, text_of
+from webui.admin.filters import Choice
 from webui.admin.paging import Page
+from webui.query import id_in, text_of
 from webui.scope import scope_of
-from webui.templatetags.formatting import count
+from webui.standing import standing
+from webui.templatetags.formatting import count, duration
 from workers import services
 from workers.models import Worker, WorkerAccess
 
-# Maximum number of rows in a table on a page.
-LISTED = 100
+# The kinds of marks, by those of the pages.
+_KINDS = {"info": "info", "warn": "warning", "bad": "danger", "": ""}
 
 
 class PausedFilter(Choice):
@@ -44,7 +46,8 @@ class PausedFilter(Choice):
 class WorkerAdmin(TrackerModelAdmin):
     plural = _("Workers")
     note = _(
-        "“Last seen” is the time of the worker's last lease, closed task or log entry. Only recent data is examined."
+        "“Last seen” is the time of the worker's last lease, closed task or log entry; of closed tasks, only recent "
+        "ones are examined. A worker whose leases have expired was not heard of in time."
     )
     list_display = ("name", "number", "state", "seen", "leases", "closed", "registered")
     list_display_links = ("name",)
@@ -111,12 +114,16 @@ class WorkerAdmin(TrackerModelAdmin):
         return str(worker.pk)
 
     @admin.display(description=_("state"))
-    def state(self, worker: Worker) -> SafeString:
-        return label(_("paused"), "danger") if worker.paused else label(_("not paused"))
+    def state(self, worker: Any) -> SafeString:
+        return labels({text: _KINDS[kind] for text, kind in standing(worker.activity, paused=worker.paused)})
 
     @admin.display(description=_("last seen"))
-    def seen(self, worker: Any) -> str:
-        return written(worker.activity.seen)
+    def seen(self, worker: Any) -> SafeString:
+        ago = worker.activity.ago
+        if ago is None:
+            return format_html("{}", _("long ago, or never"))
+        told = _("%(duration)s ago") % {"duration": duration(ago)}
+        return format_html('<span title="{}">{}</span>', written(worker.activity.seen), told)
 
     @admin.display(description=_("current leases"))
     def leases(self, worker: Any) -> SafeString:
@@ -225,5 +232,5 @@ class WorkerAdmin(TrackerModelAdmin):
             ngettext("%(number)s worker", "%(number)s workers", number) % {"number": count(number)},
             ngettext("%(number)s leased task", "%(number)s leased tasks", leases) % {"number": count(leases)},
         ]
-        rows = [(worker_name(one.pk, one.alias), count(one.activity.leases)) for one in workers[:LISTED]]  # type: ignore[attr-defined]
+        rows = [(worker_name(one.pk, one.alias), count(one.activity.leases)) for one in workers]  # type: ignore[attr-defined]
         return self.ask(request, name=name, question=question, touches=", ".join(touches), rows=rows)

@@ -55,6 +55,18 @@ document.querySelectorAll("[data-submit]").forEach((field) =>
   field.addEventListener("change", () => field.form.submit())
 );
 
+// A box for all that match, also on other pages: it ticks the boxes of the rows and keeps them from being changed.
+document.querySelectorAll("[data-all]").forEach((every) => {
+  const follow = () =>
+    document.querySelectorAll(`input[name="${every.dataset.all}"][form="${every.form.id}"]`).forEach((box) => {
+      if (every.checked || box.disabled) box.checked = every.checked;
+      box.disabled = every.checked;
+    });
+  every.addEventListener("change", follow);
+  // The browser restores ticks when one comes back.
+  addEventListener("pageshow", follow);
+});
+
 // The server writes times in UTC; show them in the reader's time zone.
 function localTimes() {
   // Among the English locales, en-CA has the unambiguous order year, month, day.

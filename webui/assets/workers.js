@@ -11,7 +11,7 @@ function draw() {
   const number = new Intl.NumberFormat(document.documentElement.lang);
   const rows = [...document.querySelectorAll("#workers tr")].slice(0, MOST);
   const data = {
-    labels: rows.map((row) => row.querySelector("th").textContent.slice(0, 24)),
+    labels: rows.map((row) => row.querySelector(".alias").textContent.slice(0, 24)),
     datasets: [
       {
         label: box.dataset.closed,

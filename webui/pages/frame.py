@@ -63,6 +63,8 @@ def project_page(
 def _tabs(roles: Role, is_manager: bool) -> list[tuple[str, str]]:
     tabs = [
         ("", _("Dashboard"), Role(0)),
+        ("tasks/", _("Tasks"), Role.READ),
+        ("results/", _("Results"), Role.READ),
         *([("workers/", _("Workers"), Role(0))] if is_manager else []),
         ("start/", _("Getting started"), Role(0)),
         ("permissions/", _("Permissions"), Role.MANAGE_ACCESS),

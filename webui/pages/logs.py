@@ -1,61 +1,105 @@
 """The page of the workers' log entries."""
 
+from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 from django.conf import settings
+from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from logs import queries
-from logs.models import Level
+from logs.models import Level, LogEntry
+from logs.queries import FoundEntries, LogCriteria
+from tracker.api.errors import InvalidField
 from tracker.api.fields import INT64
-from tracker.keyset import BadCursor
+from tracker.keyset import decode, encode
+from tracker.text import isolated
+from webui.links import task_pages, worker_page
 from webui.pages.common import require_login
+from webui.query import number_of, text_of, workers_called
 
 ENTRIES_PER_PAGE = 100
 BYTES_PER_PAGE = 2 * 1024 * 1024
+LONGEST_TEXT = 200
+
+
+class Filters(NamedTuple):
+    """What the address asks for, as typed. All are empty for every entry."""
+
+    level: str = ""
+    worker: str = ""
+    task: str = ""
+    q: str = ""
+
+    def query(self, **others: str) -> str:
+        """The query string of a page with these filters."""
+        return "?" + urlencode({name: value for name, value in (self._asdict() | others).items() if value})
 
 
 @require_safe
 def logs(request: HttpRequest) -> HttpResponse:
-    """/logs/: newest first, for managers or, with LOGS_PUBLIC, for everybody."""
+    """/logs/: the last received first, for managers or, with LOGS_PUBLIC, for everybody.
+
+    `level`, `worker` (id or alias), `task` and `q` (text in the message or the scope) filter, `after` is the cursor.
+    """
     if not settings.LOGS_PUBLIC:
         require_login(request)
-    level = Level(_number(request, "level", Level.FATAL, Level.TRACE) or Level.TRACE)
-    before = _before(request)
-    worker_id = _number(request, "worker")
-    entries, before_id = queries.newest(
-        level=level, since=0, limit=ENTRIES_PER_PAGE, worker_id=worker_id, most_bytes=BYTES_PER_PAGE, **before
+    filters = Filters(*(text_of(request, name)[:LONGEST_TEXT] for name in Filters._fields))
+    after = request.GET.get("after", "")
+    try:
+        criteria = _criteria(request, filters)
+    except InvalidField as error:
+        messages.error(request, str(error))
+        return render(request, "logs/list.html", _content(request, filters, FoundEntries([])), status=400)
+    found = queries.find(
+        criteria,
+        after=decode(after) if after else None,
+        limit=ENTRIES_PER_PAGE,
+        most_bytes=BYTES_PER_PAGE,
     )
-    older = ""
-    if before_id is not None:
-        last = {"level": level.value, "before": entries[-1].timestamp if entries else 1, "before_id": before_id}
-        older = "?" + urlencode(last | ({"worker": worker_id} if worker_id else {}))
-    content = {
-        "entries": entries,
-        "levels": [one for one in Level if one.is_kept],
-        "level": level,
-        "worker_id": worker_id,
-        "older": older,
-        "is_first_page": not before,
+    return render(request, "logs/list.html", _content(request, filters, found, is_first_page=not after))
+
+
+def _criteria(request: HttpRequest, filters: Filters) -> LogCriteria:
+    """The search for these filters. Raises InvalidField."""
+    workers = workers_called(filters.worker)
+    if workers == []:
+        raise InvalidField("worker", _("there is no worker called “%(name)s”.") % {"name": isolated(filters.worker)})
+    return LogCriteria(
+        level=number_of(request, "level", low=Level.FATAL, high=Level.TRACE),
+        workers=workers,
+        task=number_of(request, "task", low=1, high=INT64[1]),
+        text=filters.q or None,
+    )
+
+
+def _content(
+    request: HttpRequest, filters: Filters, found: FoundEntries, *, is_first_page: bool = True
+) -> dict[str, Any]:
+    entries = queries.entries(found)
+    pages = task_pages(request, {entry.task_id for entry in entries if entry.task_id is not None})
+    return {
+        "rows": [(entry, _worker_address(filters, entry), _task_address(filters, pages, entry)) for entry in entries],
+        "levels": [one for one in Level if one.is_kept or str(one.value) == filters.level],
+        "filters": filters,
+        "is_filtered": any(filters),
+        "older": filters.query(after=encode(found.following)) if found.following else "",
+        "newest": filters.query(),
+        "looked": found.looked if found.following else None,
+        "down_to": found.following[0] if found.following else None,
+        "is_first_page": is_first_page,
         "kept_days": settings.LOG_KEEP_DAYS,
     }
-    return render(request, "logs/list.html", content)
 
 
-def _before(request: HttpRequest) -> dict[str, int]:
-    """The cursor in the query string; empty for the first page. Raises BadCursor."""
-    if not request.GET.keys() & {"before", "before_id"}:
-        return {}
-    timestamp, entry_id = _number(request, "before"), _number(request, "before_id")
-    if timestamp is None or entry_id is None:
-        raise BadCursor
-    return {"before_timestamp": timestamp, "before_id": entry_id}
+def _worker_address(filters: Filters, entry: LogEntry) -> str:
+    """The worker's page or, while there is none, its entries."""
+    return worker_page(entry.worker_id) or filters._replace(worker=str(entry.worker_id)).query()
 
 
-def _number(request: HttpRequest, name: str, low: int = 1, high: int = INT64[1]) -> int | None:
-    """A whole number from the query string; None if it is missing, malformed or out of range."""
-    text = request.GET.get(name, "")
-    number = int(text) if text.isascii() and text.isdigit() and len(text) < 20 else None
-    return number if number is not None and low <= number <= high else None
+def _task_address(filters: Filters, pages: dict[int, str], entry: LogEntry) -> str:
+    """The task's page or, if there is none that the visitor may see, the entries about the task."""
+    return pages.get(entry.task_id or 0) or filters._replace(task=str(entry.task_id)).query()

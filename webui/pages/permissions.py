@@ -11,17 +11,18 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts.models import User
-from projects.access import given_roles, managers_of, set_roles
+from projects.access import given_roles, managers_of, set_roles, with_roles
 from projects.roles import Role
 from tracker.text import isolated
 from webui.pages.common import without_nul
 from webui.pages.forms.permissions import GrantForm
 from webui.pages.frame import find_with, project_page
+from webui.pages.requests import LISTED, sought_in, waiting
 from workers import services
 from workers.models import WorkerAccess
-from workers.queries import PENDING
 
 WORKERS_PER_PAGE = 100
+MANAGERS_PER_PAGE = 100
 
 
 class RoleBox(NamedTuple):
@@ -37,15 +38,19 @@ class RoleBox(NamedTuple):
 def permissions(request: HttpRequest, project_id: int) -> HttpResponse:
     """/projects/7/permissions/: the workers that have or request access, and the managers with roles."""
     project = find_with(request, project_id, Role.MANAGE_ACCESS)
+    sought = sought_in(request.GET.get("q", ""))
+    pending = waiting(project, sought)
     accesses = WorkerAccess.objects.filter(project=project).select_related("worker")
-    waiting = accesses.filter(PENDING)
-    pending = waiting.order_by("asked", "pk")[:WORKERS_PER_PAGE]
     granted = accesses.exclude(assign=False, submit=False).order_by("worker__alias", "pk")
+    managers = Paginator(managers_of(project), MANAGERS_PER_PAGE).get_page(request.GET.get("managers"))
     content = {
-        "pending": pending,
-        "pending_count": waiting.count(),
+        "pending": pending[:LISTED],
+        "pending_count": pending.count(),
+        "has_pending": waiting(project, "").exists(),
+        "sought": sought,
         "page": Paginator(granted, WORKERS_PER_PAGE).get_page(request.GET.get("page")),
-        "managers": [(manager, boxes(roles)) for manager, roles in managers_of(project)],
+        "managers": [(manager, boxes(roles)) for manager, roles in with_roles(managers.object_list, project)],
+        "managers_page": managers,
         "new_boxes": boxes(Role.READ),
         "grant_form": GrantForm(),
     }

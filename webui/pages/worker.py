@@ -1,9 +1,10 @@
 """A worker's page, the workers of a project, and putting back what a worker did.
 
 For managers, as are the log and what the API tells of workers' figures: anybody may know who works, but only managers
-how well. Each sees what happened in the projects that it may see.
+how well. Each sees what happened in the projects that it may see, and with READ in a project single tasks.
 """
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
@@ -20,14 +21,16 @@ from tasks import putting_back
 from tasks.queries import figures
 from tasks.queries.activity import Activity, activity
 from tasks.queries.figures import Figures, Order, Period
-from tasks.queries.held import leases_of, newest_attempts
+from tasks.queries.held import Ended, Held, leases_of, newest_attempts
 from tracker.api.errors import Forbidden, NotFound
 from tracker.api.fields import INT64
 from tracker.api.paging import NotInTheList
 from tracker.keyset import BadCursor
+from webui.links import task_pages
 from webui.pages.common import require_login
 from webui.pages.frame import find_visible, find_with, project_page
 from webui.scope import scope_of
+from webui.standing import standing
 from webui.templatetags.formatting import count
 from workers import services
 from workers.models import Worker
@@ -61,8 +64,11 @@ def worker(request: HttpRequest, worker_id: int) -> HttpResponse:
     visible = list(Project.objects.visible_to(viewer).values_list("pk", flat=True))
     period, scope = _period(request), scope_of(request)
     done = figures.of_worker(found.pk, visible, period)
-    leases = leases_of(found.pk, visible, limit=LEASES)
-    attempts = newest_attempts(found.pk, visible, limit=ATTEMPTS)
+    # As the pages of the tasks themselves.
+    readable = list(Project.objects.with_role(viewer, Role.READ).order_by().values_list("pk", flat=True))
+    leases = leases_of(found.pk, readable, limit=LEASES)
+    attempts = newest_attempts(found.pk, readable, limit=ATTEMPTS)
+    pages = task_pages(request, {one.task for part in (leases, attempts) for one in part})
     shown = {one.project for part in (done[:PROJECTS], leases, attempts) for one in part}
     projects = Project.objects.only("pk", "name").in_bulk(shown)
     rows = [
@@ -70,14 +76,16 @@ def worker(request: HttpRequest, worker_id: int) -> HttpResponse:
         for one in done[:PROJECTS]
         if one.project in projects
     ]
+    recent = activity([found.pk], visible).get(found.pk, Activity())
     content = {
         "worker": found,
-        "activity": activity([found.pk], visible).get(found.pk, Activity()),
+        "activity": recent,
+        "marks": standing(recent, paused=found.paused),
         "rows": rows,
         "project_count": len(done),
         "periods": _periods(period, {}),
-        "leases": [(one, projects[one.project]) for one in leases if one.project in projects],
-        "attempts": [(one, projects[one.project]) for one in attempts if one.project in projects],
+        "leases": _placed(leases, projects, pages),
+        "attempts": _placed(attempts, projects, pages),
         "may_pause": viewer.is_tracker_admin,
     }
     return render(request, "workers/detail.html", content)
@@ -133,6 +141,11 @@ def put_back(request: HttpRequest, worker_id: int, project_id: int) -> HttpRespo
         return HttpResponseRedirect(f"/workers/{found.pk}/put-back/{project.pk}/")
     preview = putting_back.preview(project=project, worker=found.pk)
     return render(request, "workers/put_back.html", {"project": project, "worker": found, "preview": preview})
+
+
+def _placed(found: Sequence[Held | Ended], projects: dict[int, Project], pages: dict[int, str]) -> list[Any]:
+    """Each with its project and the address of its task's page, if there is one."""
+    return [(one, projects[one.project], pages.get(one.task)) for one in found if one.project in projects]
 
 
 def _put_back(what: str, project: Project, worker_id: int) -> str:

@@ -26,7 +26,7 @@ class Command(OperatorCommand):
         parser.add_argument("--chain", help="name or id of the project that gets a copy of each closed task")
         parser.add_argument("--assign-rate", type=float, default=0, help=_help("assign_rate"))
         parser.add_argument("--submit-rate", type=float, default=0, help=_help("submit_rate"))
-        parser.add_argument("--lease-seconds", type=int, default=3600, help=_help("lease_seconds"))
+        parser.add_argument("--lease-seconds", type=int, default=3600, help=_help("lease_seconds") + _BATCH)
         parser.add_argument("--max-leases", type=int, default=0, help=_help("max_leases"))
         parser.add_argument("--max-expiries", type=int, default=0, help=_help("max_expiries"))
         parser.add_argument("--retention-days", type=int, default=7, help=_help("retention_days"))
@@ -37,6 +37,8 @@ class Command(OperatorCommand):
         project = create_project(version=options["code_version"], chain=chain, **settings)
         self.stdout.write(f'Created project {project.pk} "{visible(project.name)}".')
 
+
+_BATCH = "; longer than a worker needs for all tasks that it leases at once (default: 3600)"
 
 _SAME_NAMES = (
     *("name", "public", "hidden", "paused", "priority", "clone_url", "git_repo", "motd", "assign_rate", "submit_rate"),

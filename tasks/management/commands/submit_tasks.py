@@ -64,8 +64,8 @@ class Command(OperatorCommand):
 
 _DEFAULTS = {
     "priority": "higher first (default: 0)",
-    "max_retries": "FAILs after which a task is FAILED; 0 means 1 (default: 0)",
-    "max_assign_time": "duration of a lease in seconds (default: the project's)",
+    "max_retries": "attempts that a task has, at so many FAILs it is FAILED; 0 and 1: one (default: 0)",
+    "max_assign_time": "duration of a lease in seconds, for the whole of a batch (default: the project's)",
     "verification_count": "how many different workers have to agree (default: 1)",
 }
 

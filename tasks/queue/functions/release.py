@@ -27,7 +27,10 @@ _COPIED = "project_id, recipe, priority, max_retries, max_assign_time, hash64, v
 
 # When a task closes, by the clock: later than everything that tasks.queries.results has told to be complete, even if
 # the clock was set back. It must be read after the transaction has locked a row; see there.
-_MOMENT = "greatest(clock_timestamp(), (SELECT settled.until FROM tasks_settled AS settled WHERE settled.id = 1))"
+_MOMENT = """greatest(clock_timestamp(), (
+                        SELECT greatest(settled.until, settled.next_until) FROM tasks_settled AS settled
+                        WHERE settled.id = 1
+                    ))"""
 
 # Ends a lease. `outcome` is released, not_held or unknown_worker. After an OK that did not close the task, `missing`
 # is the number of agreeing verifications that it still needs. `_told` is what else the worker told: an object with
@@ -226,7 +229,10 @@ BEGIN
     ), closed AS (
         DELETE FROM tasks_task AS task USING report
         WHERE task.ctid = ANY (_held) AND task.ctid = report.ctid
-        RETURNING task.*, report.verification, report.told, (report.told ->> 'seconds')::float8 AS seconds
+        RETURNING task.id, task.project_id, task.assignee_id, task.recipe, task.priority, task.retries, task.hash64,
+                  task.voters, task.votes, task.created, task.assign_time, task.submitter_id, task.max_retries,
+                  task.max_assign_time, task.verification_count, report.verification, report.told,
+                  (report.told ->> 'seconds')::float8 AS seconds
     ), project AS MATERIALIZED (
         SELECT project.id, project.retention_days, project.chain_id, project.version
         FROM projects_project AS project
@@ -241,8 +247,10 @@ BEGIN
         WHERE project.retention_days > 0
     ), counted AS (
         INSERT INTO tasks_closedentry (project_id, worker_id, count, duration)
-        SELECT closed.project_id, _worker, count(*), {_class("closed.seconds", "closed")}
-        FROM closed GROUP BY 1, 4
+        SELECT alike.project_id, _worker, sum(alike.count), {_class("alike.seconds", "alike")}
+        FROM (
+            SELECT closed.project_id, closed.assign_time, closed.seconds, count(*) AS count FROM closed GROUP BY 1, 2, 3
+        ) AS alike GROUP BY 1, 4
     ), chained AS (
         INSERT INTO tasks_task ({_COPIED})
         SELECT project.chain_id, closed.recipe, closed.priority, closed.max_retries, closed.max_assign_time,

@@ -47,7 +47,10 @@ def log(**columns):
         ("since=2026-05-01+13:00", {"late"}),
         ("until=2026-05-01+11:59", {"early"}),
         ("since=2026-05-01&until=2026-05-01+11:59", {"early"}),
-        ("", {"grave", "warned", "mine", "late", "early"}),
+        ("q=DOWN", {"about a task"}),
+        ("task=7", {"about a task"}),
+        ("task=8", set()),
+        ("", {"grave", "warned", "mine", "late", "early", "about a task"}),
     ],
 )
 def test_find_log_entries(admin, query, found):
@@ -57,6 +60,7 @@ def test_find_log_entries(admin, query, found):
         "mine": log(worker=register("mine").worker),
         "late": log(received=NOON + timedelta(hours=2)),
         "early": log(received=NOON - timedelta(hours=2)),
+        "about a task": log(task_id=7, scope="Download"),
     }
     assert set(ids(admin.rows(f"{LOGS}?{query}"))) == {entries[name].pk for name in found}
 
@@ -82,7 +86,7 @@ def test_pagination_of_the_log(admin, monkeypatch, bound, query):
     assert ids(admin.all_pages(f"{LOGS}?{query}")) == ids(reversed(wanted))
 
 
-@pytest.mark.parametrize("query", ["level=9", "since=soon", "until=2026-99-01"])
+@pytest.mark.parametrize("query", ["level=9", "task=0", "task=x", "since=soon", "until=2026-99-01"])
 def test_an_invalid_filter_finds_nothing(admin, query):
     log()
     assert admin.rows(f"{LOGS}?{query}") == []

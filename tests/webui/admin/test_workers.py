@@ -1,14 +1,17 @@
 """Workers and access requests in the admin."""
 
+from datetime import timedelta
+
 import pytest
 from django.db import connection
+from django.db.models.functions import Now
 from django.test.utils import CaptureQueriesContext
 
 from logs.models import Level, LogEntry
 from projects.access import set_roles
 from projects.roles import ALL_ROLES, Role
 from tasks import queue
-from tasks.models import ClosedTotal, WorkerTally
+from tasks.models import ClosedTotal, Task, WorkerTally
 from tasks.queue import upkeep
 from tests.client import Api
 from tests.factories import ProjectFactory, TaskFactory, grant, register
@@ -67,7 +70,7 @@ def test_nothing_about_other_projects_is_shown(scoped, project, foreign, worker)
     TaskFactory(project=foreign)
     queue.lease(project=foreign, worker=worker.worker)
     (row,) = scoped.rows(LIST)
-    assert row.activity == (0, 0, None)
+    assert row.activity == (0, 0, 0, None, None)
     assert foreign.name not in scoped.get(f"{LIST}{worker.worker.pk}/change/")
 
 
@@ -115,7 +118,11 @@ def test_the_activity_of_workers(admin, project, worker, other_worker):
     numbers = {row: row.activity for row in admin.rows(LIST)}
     assert (numbers[worker.worker].leases, numbers[worker.worker].closed) == (1, 1)
     assert numbers[worker.worker].seen is not None
-    assert numbers[other_worker.worker] == (0, 0, None)
+    assert numbers[other_worker.worker] == (0, 0, 0, None, None)
+    assert numbers[worker.worker].expired == 0
+    Task.objects.filter(assignee=worker.worker).update(lease_expires=Now() - timedelta(seconds=1))
+    assert next(row for row in admin.rows(LIST) if row == worker.worker).activity.expired == 1
+    assert "holds 1 expired lease" in admin.get(LIST)
     upkeep.fold_closed()
     LogEntry.objects.create(level=Level.INFO, scope="s", message="m", timestamp=1, worker=other_worker.worker)
     numbers = {row: row.activity for row in admin.rows(LIST)}

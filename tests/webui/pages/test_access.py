@@ -43,6 +43,12 @@ TABLE = [
     ("projects/P/secrets/", {"secret": "x"}, with_role(Role.SECRET)),
     ("projects/P/permissions/", None, with_role(Role.MANAGE_ACCESS)),
     ("projects/P/permissions/grant/", {"worker": "W", "access": "assign"}, with_role(Role.MANAGE_ACCESS)),
+    ("projects/P/permissions/decide/", {"do": "accept", "worker": "W"}, with_role(Role.MANAGE_ACCESS)),
+    (
+        "projects/P/permissions/decide/",
+        {"do": "reject", "all": "yes", "confirmed": "yes"},
+        with_role(Role.MANAGE_ACCESS),
+    ),
     ("projects/P/permissions/roles/", {"manager": "other", "role": "1"}, with_role(Role.MANAGE_ACCESS)),
     ("projects/P/permissions/W/accept/", {}, with_role(Role.MANAGE_ACCESS)),
     ("projects/P/permissions/W/reject/", {}, with_role(Role.MANAGE_ACCESS)),

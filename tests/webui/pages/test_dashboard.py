@@ -117,11 +117,11 @@ def test_message_of_the_day_is_escaped(visitor, project):
 @pytest.mark.parametrize(
     ("roles", "tabs", "buttons"),
     [
-        (Role(0), ["", "start/"], []),
-        (Role.EDIT, ["", "start/", "edit/"], ["pause/"]),
-        (Role.MANAGE_ACCESS, ["", "start/", "permissions/"], []),
-        (Role.SECRET, ["", "start/", "secrets/"], []),
-        (Role.MAINTENANCE, ["", "start/", "console/"], ["reset-failed/", "reclaim/", "hard-reset/"]),
+        (Role(0), ["", "workers/", "start/"], []),
+        (Role.EDIT, ["", "workers/", "start/", "edit/"], ["pause/"]),
+        (Role.MANAGE_ACCESS, ["", "workers/", "start/", "permissions/"], []),
+        (Role.SECRET, ["", "workers/", "start/", "secrets/"], []),
+        (Role.MAINTENANCE, ["", "workers/", "start/", "console/"], ["reset-failed/", "reclaim/", "hard-reset/"]),
     ],
 )
 def test_tabs_and_buttons_depend_on_the_roles(browser, manager, project, roles, tabs, buttons):

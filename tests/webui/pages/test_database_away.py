@@ -79,7 +79,7 @@ def test_every_page(away, is_signed_in):
     away()
     for address in PAGES:
         response = client.get(address_of(address))
-        if is_signed_in or address.startswith(("projects/P", "workers/")) or address == "projects/":
+        if is_signed_in or "P" in address or address in ("projects/", "workers/"):
             check_page(response)
         else:
             # The form to sign in, and what leads to it, need no database.

@@ -17,7 +17,7 @@ OK, FAIL, SKIP = range(3)
 
 @pytest.fixture
 def client(browser, manager, project):
-    return browser(manager, project, Role.MAINTENANCE)
+    return browser(manager, project, Role.READ | Role.MAINTENANCE)
 
 
 def report(project, worker, result=OK, **options):
@@ -95,6 +95,30 @@ def test_only_what_one_may_see(browser, manager, project, worker):
     assert "nobody knows" in shown
     assert "not for all" in shown
     assert "put-back" not in shown
+
+
+def test_single_tasks_need_read(browser, manager, project, worker):
+    """As on their own pages. How many there were is told without it."""
+    TaskFactory.create_batch(2, project=project, max_retries=9)
+    report(project, worker, FAIL, told='{"message": "not for all"}')
+    queue.lease(project=project, worker=worker.worker)
+    client, path = browser(manager), f"/workers/{worker.worker.pk}/"
+    response = client.get(path)
+    assert [row.figures.failed for row in response.context["rows"]] == [1]
+    assert response.context["leases"] == response.context["attempts"] == []
+    assert "not for all" not in text_of(response)
+    set_roles(manager=manager, project=project, roles=Role.READ)
+    assert "not for all" in text_of(client.get(path))
+
+
+def test_tasks_that_are_gone(client, project, worker):
+    TaskFactory(project=project)
+    task = report(project, worker, FAIL)
+    assert f'<a href="/tasks/{task}/">' in text_of(client.get(f"/workers/{worker.worker.pk}/"))
+    Task.objects.all().delete()
+    shown = text_of(client.get(f"/workers/{worker.worker.pk}/"))
+    assert f"<td>{task}</td>" in shown
+    assert f"/tasks/{task}/" not in shown
 
 
 def test_marks(client, project, worker, other_worker):

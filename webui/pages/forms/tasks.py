@@ -34,18 +34,20 @@ class TaskForm(forms.Form):
         help_text=_("The number of different workers that have to agree."),
     )
     max_retries = forms.IntegerField(
-        label=_("Failures allowed"),
+        label=_("Attempts"),
         initial=0,
         min_value=0,
         max_value=INT32[1],
-        help_text=_("After this many failures the task is not retried; 0 and 1: after the first."),
+        help_text=_(
+            "At so many failures the task counts as failed; 0 and 1: at the first. Until then it is retried at once."
+        ),
     )
     max_assign_time = forms.IntegerField(
         label=_("Lease duration, in seconds"),
         initial=0,
         min_value=0,
         max_value=INT32[1],
-        help_text=_("0: as the project sets it."),
+        help_text=_("0: as the project sets it. Longer than a worker needs for all tasks that it leases at once."),
     )
     unique_string = forms.CharField(
         label=_("Unique name"),

@@ -1,4 +1,4 @@
-"""Template tags for links to the pages of single things, and marks that many pages show."""
+"""Template tags for the marks of leases and workers."""
 
 from django import template
 from django.utils.html import format_html, format_html_join
@@ -9,28 +9,6 @@ from tasks.marks import Mark
 from tasks.models import Outcome, Reason
 
 register = template.Library()
-
-
-def task_address(task_id: int) -> str:
-    """The page of a task."""
-    return f"/tasks/{task_id}/"
-
-
-def worker_address(worker_id: int) -> str:
-    """The page of a worker."""
-    return f"/workers/{worker_id}/"
-
-
-@register.simple_tag
-def task_link(task_id: int) -> SafeString:
-    """A task's id as a link to its page."""
-    return format_html('<a href="{}">{}</a>', task_address(task_id), task_id)
-
-
-@register.simple_tag
-def worker_page(worker_id: int) -> str:
-    """The address of a worker's page."""
-    return worker_address(worker_id)
 
 
 @register.simple_tag

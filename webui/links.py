@@ -1,0 +1,50 @@
+"""The addresses of the pages of tasks and workers, for whatever names one.
+
+Here they are switched on: None means that there is no such page, and that nothing links to it.
+"""
+
+from collections.abc import Collection, Iterable
+from typing import NamedTuple
+
+from django.http import HttpRequest
+
+from projects.models import Project
+from projects.roles import Role
+from tasks.models import ClosedTask, Task
+from workers.models import Worker
+
+TASK: str | None = "/tasks/{}/"
+WORKER: str | None = "/workers/{}/"
+
+
+def task_pages(request: HttpRequest, task_ids: Collection[int]) -> dict[int, str]:
+    """The addresses of the pages of these tasks, by id: of those that are there and that the visitor may see."""
+    if TASK is None or not task_ids:
+        return {}
+    if not request.user.is_authenticated:
+        return {}
+    visible = Project.objects.with_role(request.user, Role.READ).order_by().values("pk")
+    found: set[int] = set()
+    for kind in (Task, ClosedTask):
+        found.update(kind.objects.filter(pk__in=task_ids, project__in=visible).values_list("pk", flat=True))
+    return {task_id: TASK.format(task_id) for task_id in found}
+
+
+def worker_page(worker_id: int | None) -> str | None:
+    """The address of a worker's page."""
+    return None if WORKER is None or worker_id is None else WORKER.format(worker_id)
+
+
+class Named(NamedTuple):
+    """A worker: its alias is None if it was deleted, `page` the address of its page, if there is one."""
+
+    id: int
+    alias: str | None
+    page: str | None
+
+
+def named_workers(ids: Iterable[int | None]) -> dict[int, Named]:
+    """The workers with these ids, deleted ones included."""
+    wanted = {one for one in ids if one is not None}
+    aliases = dict(Worker.objects.filter(pk__in=wanted).values_list("pk", "alias"))
+    return {one: Named(one, aliases.get(one), worker_page(one) if one in aliases else None) for one in wanted}

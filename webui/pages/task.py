@@ -1,0 +1,169 @@
+"""The page of a task: its recipe, its life with each attempt, votes, output, log entries, and what may be done."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from django.conf import settings
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods
+
+from logs import queries as logs
+from projects.access import require, roles_of
+from projects.models import Project
+from projects.roles import Role
+from tasks.models import ClosedTask, Outcome, Reason, Task
+from tasks.queries import status
+from tasks.queries.search import Criteria
+from tasks.queries.status import Reader, State, Status
+from tracker.api.errors import BadInput, NotFound
+from webui.links import named_workers
+from webui.pages.common import require_login
+from webui.pages.frame import find_with, project_page
+from webui.pages.task_changes import CHANGES, PriorityForm
+
+LOG_ENTRIES = 50
+
+# The marks of outcomes, by the kinds of the pages.
+MARKS = {
+    Outcome.FAILED: "bad",
+    Outcome.EXPIRED: "bad",
+    Outcome.RECLAIMED: "warn",
+    Outcome.CANCELLED: "warn",
+    Outcome.VOTED: "good",
+    Outcome.CLOSED: "good",
+}
+
+
+class Event(NamedTuple):
+    """A line of a task's life. `worker` is its id; the texts are what the worker told."""
+
+    at: datetime
+    kind: str
+    mark: str = ""
+    worker: int | None = None
+    seconds: float | None = None
+    reason: str = ""
+    message: str = ""
+    output: str = ""
+    version: str = ""
+    until: datetime | None = None
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def task(request: HttpRequest, task_id: int) -> HttpResponse:
+    """/tasks/7/: a task, open or closed, for managers with READ; POST changes it, with MAINTENANCE."""
+    require_login(request)
+    readable = Project.objects.with_role(request.user, Role.READ).order_by().values_list("pk", flat=True)
+    reader = Reader(projects=list(readable), sees_votes=True)
+    found = status.by_ids([task_id], reader).get(task_id)
+    if found is None:
+        raise NotFound(_("There is no task %(id)s, it is no longer kept, or you may not see it.") % {"id": task_id})
+    project = find_with(request, found.project, Role.READ)
+    form = PriorityForm(initial={"priority": found.priority})
+    if request.method == "POST":
+        require(request.user, project.pk, Role.MAINTENANCE)
+        form = PriorityForm(request.POST)
+        done = _change(request, found, form)
+        if done is not None:
+            return done
+    content = _content(request, project, found, reader) | {"form": form}
+    return project_page(request, project, "tasks/detail.html", "tasks/", content, status=400 if form.errors else 200)
+
+
+def _change(request: HttpRequest, found: Status, form: PriorityForm) -> HttpResponse | None:
+    """Do what the form asks for; None if the form is not valid."""
+    chosen = CHANGES.get(request.POST.get("do", ""))
+    if chosen is None or chosen.is_grave:
+        # The page of many tasks asks for confirmation.
+        raise BadInput("do: must be one of retry, reclaim and priority.")
+    if chosen.has_priority and not form.is_valid():
+        return None
+    criteria = Criteria([found.project], ids=[found.id], states=(chosen.only,) if chosen.only else ())
+    if chosen.run(criteria, form):
+        messages.success(request, _("The task was changed."))
+    else:
+        messages.error(request, _("Nothing was changed: the task is no longer in that state."))
+    return HttpResponseRedirect(f"/tasks/{found.id}/")
+
+
+def _content(request: HttpRequest, project: Project, found: Status, reader: Reader) -> dict[str, Any]:
+    row: Task | ClosedTask | None
+    row = (ClosedTask if found.state == State.CLOSED else Task).objects.filter(pk=found.id).first()
+    attempts = status.attempts([found], reader).get(found.id, [])
+    may = Role.MAINTENANCE in roles_of(request.user, project) and found.is_open
+    entries = logs.entries(logs.find(logs.LogCriteria(task=found.id), after=None, limit=LOG_ENTRIES))
+    events = _events(found, attempts)
+    named = named_workers([*(event.worker for event in events), *found.voters, found.submitter])
+    return {
+        "task": found,
+        "recipe": row.recipe if row else "",
+        "max_retries": row.max_retries if isinstance(row, Task) else None,
+        "lease_seconds": (row.max_assign_time or project.lease_seconds) if isinstance(row, Task) else None,
+        "events": [(event, named.get(event.worker or 0)) for event in events],
+        "more_attempts": len(attempts) == status.ATTEMPTS,
+        "votes": [(named[voter], vote) for voter, vote in zip(found.voters, found.votes, strict=True)],
+        "needed": max(found.verification_count or 0, 1),
+        "output": _pretty(found.output),
+        "entries": entries,
+        "log_address": f"/logs/?task={found.id}",
+        "shows_log": settings.LOGS_PUBLIC or request.user.is_authenticated,
+        "changes": [
+            (name, change)
+            for name, change in CHANGES.items()
+            if may and (change.only is None or change.only.value == found.state)
+        ],
+    }
+
+
+def _events(found: Status, attempts: list[status.Attempt]) -> list[Event]:
+    """The task's life, the oldest first."""
+    events = [Event(_time(found.created), "submitted", worker=found.submitter)]
+    events += [
+        Event(
+            _time(one.ended),
+            one.outcome.name.lower(),
+            MARKS.get(one.outcome, ""),
+            worker=one.worker,
+            seconds=one.ended - one.began if one.seconds is None else one.seconds,
+            reason=_reason(one.reason),
+            message=one.message or "",
+            output=_pretty(one.output),
+            version=one.version,
+        )
+        for one in reversed(attempts)
+    ]
+    if found.state == State.CLOSED and found.closed and found.assign_time:
+        taken = found.closed - found.assign_time if found.seconds is None else found.seconds
+        events.append(
+            Event(
+                _time(found.closed),
+                "closed",
+                "good",
+                worker=found.worker,
+                seconds=taken,
+                message=found.message or "",
+                version=found.version or "",
+            )
+        )
+    if found.state == State.LEASED and found.assign_time and found.lease_expires:
+        events.append(Event(_time(found.assign_time), "leased", worker=found.worker, until=_time(found.lease_expires)))
+    return events
+
+
+def _reason(reason: Reason | None) -> str:
+    return "" if reason is None else reason.name.lower().replace("_", " ")
+
+
+def _pretty(text: str | None) -> str:
+    """JSON text for people: a text as it is, anything else indented."""
+    if text is None:
+        return ""
+    value = json.loads(text)
+    return value if isinstance(value, str) else json.dumps(value, indent=2, ensure_ascii=False)
+
+
+def _time(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
