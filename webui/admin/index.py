@@ -16,6 +16,7 @@ from workers.models import WorkerAccess
 from workers.queries import PENDING
 
 SHOWN = 8
+SHOWN_TEXT = 300
 # Failed tasks of a project are counted up to this number.
 COUNTED = 1_000
 
@@ -43,7 +44,7 @@ def overview_for(request: HttpRequest) -> dict[str, Any]:
         "requests": scope.within(requests, Role.MANAGE_ACCESS)[:SHOWN],
         "failing": [Failing(*row) for row in failing],
         "paused": scope.within(Project.objects.filter(paused=True).order_by("name"), project="pk")[:SHOWN],
-        "errors": errors,
+        "errors": [(entry, " ".join(entry.message[:SHOWN_TEXT].split())) for entry in errors],
         "has_projects": bool(projects),
     }
 
