@@ -27,9 +27,6 @@ from webui.templatetags.formatting import Kind, count, duration, mark, moment, u
 from workers import services
 from workers.models import Worker, WorkerAccess
 
-# The kinds of marks, by those of the pages.
-_KINDS = {"info": "info", "warn": "warning", "bad": "danger", "": ""}
-
 
 class PausedFilter(Choice):
     title, parameter_name = _("state"), "state"
