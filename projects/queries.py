@@ -1,5 +1,6 @@
 """Read-only queries about projects."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -51,6 +52,23 @@ def projects_page(
     return projects, {}
 
 
+class Totals(NamedTuple):
+    """The tasks of several projects by state; `rate`, in closed tasks per second, is None if it isn't known of any."""
+
+    ready: int = 0
+    leased: int = 0
+    failed: int = 0
+    closed: int = 0
+    rate: float | None = None
+
+
+def newest_totals(project_ids: Sequence[int], *, rate_seconds: int) -> Totals:
+    """The totals of these projects at their newest snapshots; the rates are those of the `rate_seconds` before."""
+    if not project_ids:
+        return Totals()
+    return Totals(*db.rows(TOTALS, {"projects": list(project_ids), "rate_seconds": rate_seconds})[0])
+
+
 class Point(NamedTuple):
     """The counts of one snapshot. `closed` is the total since the project was created."""
 
@@ -90,4 +108,23 @@ HISTORY = """
     ORDER BY floor(extract(epoch FROM taken) / %(width)s), taken DESC
 )
 ORDER BY taken
+"""
+
+# Two reads of the index snapshot_newest for each project.
+TOTALS = """
+SELECT coalesce(sum(last.new_task_count - last.leased_task_count), 0)::bigint,
+       coalesce(sum(last.leased_task_count), 0)::bigint,
+       coalesce(sum(last.failed_task_count), 0)::bigint,
+       coalesce(sum(last.closed_task_count), 0)::bigint,
+       sum(greatest(last.closed_task_count - before.closed_task_count, 0)
+           / extract(epoch FROM last.taken - before.taken))::float
+FROM unnest(%(projects)s::bigint[]) AS project (id)
+CROSS JOIN LATERAL (
+    SELECT * FROM projects_snapshot WHERE project_id = project.id ORDER BY taken DESC LIMIT 1
+) AS last
+LEFT JOIN LATERAL (
+    SELECT closed_task_count, taken FROM projects_snapshot
+    WHERE project_id = project.id AND taken <= last.taken - make_interval(secs => %(rate_seconds)s)
+    ORDER BY taken DESC LIMIT 1
+) AS before ON true
 """

@@ -1,4 +1,4 @@
-"""The look of the admin: django-unfold's settings. tracker.css gives the pages the same colours."""
+"""The look of the admin: django-unfold's settings. frame.css has the same colours, for the sidebar and the pages."""
 
 from typing import Any
 
@@ -14,9 +14,12 @@ UNFOLD: dict[str, Any] = {
     "SHOW_HISTORY": False,
     "SHOW_VIEW_ON_SITE": False,
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("icon.svg")}],
-    "STYLES": [lambda request: static("admin.css")],
-    "SCRIPTS": [lambda request: static("admin.js")],
-    "SIDEBAR": {"show_search": False, "navigation": "webui.navigation.sidebar"},
+    "STYLES": [lambda request: static("frame.css"), lambda request: static("admin.css")],
+    "SCRIPTS": [
+        lambda request: static("theme.js"),
+        lambda request: static("frame.js"),
+        lambda request: static("admin.js"),
+    ],
     "COLORS": {
         "primary": {
             "50": "oklch(97% .014 254.604)",

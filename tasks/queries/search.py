@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from django.db import models, transaction
 from django.utils.translation import gettext_lazy as _
 
-from tasks.models import AWAITING, READY_TASKS
+from tasks.models import AWAITING
 from tracker import db, keyset
 from tracker.keyset import Cursor
 
@@ -267,6 +267,26 @@ MATCHING = f"""
 # whole project for them, while most pages are full after a few.
 WALK_ALONG = "SELECT set_config('enable_sort', 'off', true), set_config('enable_bitmapscan', 'off', true)"
 
+
+def _in_order(condition: str, order: str) -> str:
+    """The ready tasks with this condition, merged from their two indexes.
+
+    Each half has an order and a limit of its own: with one for both, the planner sorts all tasks of the project.
+    """
+    halves = (
+        f"""
+            (
+                SELECT *, priority::text AS key FROM tasks_task
+                WHERE {condition} AND id <= %(newest)s AND status = 1 AND assignee_id IS NULL AND {voters}
+                ORDER BY {order} LIMIT %(bound)s
+            )"""
+        for voters in ("voters = '{}'", "NOT voters = '{}'")
+    )
+    return f"SELECT * FROM ({' UNION ALL '.join(halves)}) AS half ORDER BY {order}"
+
+
+_IN_PART = "project_id = part.project AND priority BETWEEN %(lowest)s AND part.highest"
+
 # The index scans. Each returns whole rows in index order and stops when no more are needed: the ORDER BY in the
 # subqueries keeps a nested loop over the projects in order.
 _WALK = {
@@ -330,18 +350,10 @@ _WALK = {
     "ready": f"""
         SELECT task.* FROM unnest(%(part)s::bigint[], %(highest)s::int[]) AS part (project, highest)
         CROSS JOIN LATERAL (
-            SELECT *, priority::text AS key FROM {READY_TASKS}
-            WHERE project_id = part.project
-              AND priority BETWEEN %(lowest)s AND part.highest AND id <= %(newest)s
-            ORDER BY priority DESC, id
+            {_in_order(_IN_PART, "priority DESC, id")}
         ) AS task
     """,
-    "same_priority": f"""
-        SELECT *, priority::text AS key FROM {READY_TASKS}
-        WHERE project_id = %(project)s
-          AND priority = %(at_priority)s AND id > %(above)s AND id <= %(newest)s
-        ORDER BY id
-    """,
+    "same_priority": _in_order("project_id = %(project)s AND priority = %(at_priority)s AND id > %(above)s", "id"),
 }
 
 _FIND = {

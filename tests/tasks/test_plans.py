@@ -1,9 +1,10 @@
 """The statements use indexes, even before the table was first analysed."""
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 
 from tasks.models import Task
+from tasks.queries import search
 from tasks.queries.overview import OVERVIEWS
 from tasks.queue.expiry import EXPIRE
 from tasks.queue.submitting import FIND_BY_HASH
@@ -90,3 +91,16 @@ def test_overviews_use_index_scans(values):
         cursor.execute("ANALYZE tasks_task")
     counted = {"projects": [values["project"], few.pk], "counted": 100, "rate_seconds": 600}
     assert {kind for kind, _ in scans_of_tasks(OVERVIEWS, counted)} <= {"Index Scan", "Index Only Scan"}
+
+
+@pytest.mark.parametrize("priority", [None, 0])
+def test_a_page_of_ready_tasks_reads_few_of_them(values, priority):
+    criteria = search.Criteria([values["project"]], priority=priority)
+    with transaction.atomic():
+        db.rows(search.WALK_ALONG)
+        for step in search._steps(criteria._replace(states=(search.State.READY,)), None):
+            bounds = criteria.values(step.walked) | step.values | {"bound": 30_000, "skip": 0, "limit": 101}
+            ((plan,),) = db.rows(f"EXPLAIN (FORMAT JSON, ANALYZE) {search._FIND[step.name]}", bounds)
+            scans = [node for node in nodes(plan[0]["Plan"]) if node.get("Relation Name") == "tasks_task"]
+            assert scans
+            assert sum(node["Actual Rows"] for node in scans) < 300, step

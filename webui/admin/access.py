@@ -15,11 +15,11 @@ from projects.roles import Role
 from tracker.text import isolated
 from webui.access_requests import decide_each
 from webui.admin.base import LISTED, TrackerModelAdmin, action
-from webui.admin.cells import access_words, clipped, clipped_worker, labels, worker_name, written
+from webui.admin.cells import access_words, clipped, clipped_worker, marks_of, worker_name
 from webui.admin.filters import Choice, ProjectFilter
 from webui.query import id_in, text_of
 from webui.scope import scope_of
-from webui.templatetags.formatting import count
+from webui.templatetags.formatting import Kind, count, moment
 from workers import services
 from workers.models import WorkerAccess
 from workers.queries import GRANTED, PENDING
@@ -45,7 +45,7 @@ class AccessProjectFilter(ProjectFilter):
 
 @admin.register(WorkerAccess)
 class WorkerAccessAdmin(TrackerModelAdmin):
-    plural = _("Access requests")
+    plural = _("Requests")
     note = _("Pending requests come first, the oldest at the top.")
     keys = ("settled", "since", "pk")
     list_display = ("name", "project_name", "asks", "has", "asked_at")
@@ -79,16 +79,12 @@ class WorkerAccessAdmin(TrackerModelAdmin):
 
     @admin.display(description=_("asks for"))
     def asks(self, access: WorkerAccess) -> SafeString | str:
-        wanted = {
-            name: "warning"
-            for name, wants in (("ASSIGN", access.wants_assign), ("SUBMIT", access.wants_submit))
-            if wants
-        }
-        return labels(wanted) if wanted else "–"
+        wanted = (("ASSIGN", access.wants_assign), ("SUBMIT", access.wants_submit))
+        return marks_of([name for name, wants in wanted if wants], Kind.WARN)
 
     @admin.display(description=_("asked at"))
-    def asked_at(self, access: WorkerAccess) -> str:
-        return written(access.asked)
+    def asked_at(self, access: WorkerAccess) -> SafeString | str:
+        return moment(access.asked)
 
     @admin.display(description=_("has"))
     def has(self, access: WorkerAccess) -> SafeString | str:

@@ -1,18 +1,16 @@
 """Formatting of the cells of the admin's lists and of the fields of its pages."""
 
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Sequence
 from typing import Any
 
 from django.db.models import QuerySet
-from django.utils.formats import date_format
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
-from django.utils.timezone import localtime
 from django.utils.translation import gettext as _
 
 from projects.models import Project
 from tracker.text import isolated, visible
+from webui.templatetags.formatting import Kind, mark
 from workers.models import Worker, WorkerAccess
 
 
@@ -21,21 +19,6 @@ def clipped(text: str, *, title: str | None = None, short: bool = False) -> Safe
     size = "clip short" if short else "clip"
     shown, more = visible(text, keep="\n\r\t"), isolated((title or text)[:1000], keep="\n\r\t")
     return format_html('<span class="{}" title="{}">{}</span>', size, more, shown)
-
-
-def label(text: Any, kind: str = "") -> SafeString:
-    """A mark such as "paused"; `kind` is info, success, warning or danger."""
-    return format_html('<span class="mark {}">{}</span>', kind, text)
-
-
-def labels(marks: Mapping[Any, str]) -> SafeString:
-    """Several marks side by side, by text; the values are their kinds."""
-    return format_html("{}" * len(marks), *(label(text, kind) for text, kind in marks.items()))
-
-
-def written(moment: datetime | None) -> str:
-    """A time in the format of lists and pages. A dash for None."""
-    return "–" if moment is None else date_format(localtime(moment), "DATETIME_FORMAT")
 
 
 def link(address: str, text: Any) -> SafeString:
@@ -47,14 +30,6 @@ def rows_by_id(rows: "QuerySet[Any]", ids: list[int]) -> list[Any]:
     """The rows with these ids, in the order of the ids."""
     found = {row.pk: row for row in rows.filter(pk__in=ids)}
     return [found[one] for one in ids if one in found]
-
-
-def moment(timestamp: int) -> str:
-    """A worker's Unix timestamp as a time in UTC, or as the number itself if it is out of range."""
-    try:
-        return datetime.fromtimestamp(timestamp, UTC).strftime("%Y-%m-%d %H:%M:%S")
-    except (ValueError, OverflowError, OSError):
-        return str(timestamp)
 
 
 def project_link(project: Project) -> SafeString:
@@ -99,5 +74,10 @@ def vote_table(voters: Sequence[int], votes: Sequence[int | None]) -> SafeString
 
 def access_words(access: WorkerAccess) -> SafeString | str:
     """The granted access, as marks. A dash for none."""
-    granted = {name: "success" for name, has in (("ASSIGN", access.assign), ("SUBMIT", access.submit)) if has}
-    return labels(granted) if granted else "–"
+    granted = [name for name, has in (("ASSIGN", access.assign), ("SUBMIT", access.submit)) if has]
+    return marks_of(granted, Kind.GOOD)
+
+
+def marks_of(names: Sequence[str], kind: Kind) -> SafeString | str:
+    """Several marks side by side. A dash for none."""
+    return format_html_join("", "{}", ((mark(name, kind),) for name in names)) if names else "–"

@@ -18,11 +18,12 @@ from tracker.api.errors import InvalidField
 from tracker.api.fields import INT64
 from tracker.keyset import Cursor
 from webui.admin.base import TrackerModelAdmin
-from webui.admin.cells import aliases_of, clipped, project_link, rows_by_id, vote_table, worker_name, written
+from webui.admin.cells import aliases_of, clipped, project_link, rows_by_id, vote_table, worker_name
 from webui.admin.filters import ProjectFilter, Since, Until
 from webui.admin.paging import Page
 from webui.query import id_in, number_of, text_of, time_of
 from webui.scope import scope_of
+from webui.templatetags.formatting import moment
 
 SHOWN = 300
 _TIMES = ("submitted", "leased_at", "closed_at")
@@ -114,16 +115,16 @@ class ClosedTaskAdmin(TrackerModelAdmin):
         return worker_name(task.worker_id, alias)
 
     @admin.display(description=_("submitted"))
-    def submitted(self, task: ClosedTask) -> str:
-        return written(task.created)
+    def submitted(self, task: ClosedTask) -> SafeString | str:
+        return moment(task.created)
 
     @admin.display(description=_("leased at"))
-    def leased_at(self, task: ClosedTask) -> str:
-        return written(task.assign_time)
+    def leased_at(self, task: ClosedTask) -> SafeString | str:
+        return moment(task.assign_time)
 
     @admin.display(description=_("closed at"))
-    def closed_at(self, task: ClosedTask) -> str:
-        return written(task.closed)
+    def closed_at(self, task: ClosedTask) -> SafeString | str:
+        return moment(task.closed)
 
     @admin.display(description=_("verification hash"))
     def verified(self, task: ClosedTask) -> str:

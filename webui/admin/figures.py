@@ -9,9 +9,9 @@ from django.utils.translation import gettext as _
 from projects.models import Project
 from tasks.queries import figures
 from tasks.queries.figures import Figures, Period
-from webui.admin.cells import labels, project_link
+from webui.admin.cells import project_link
 from webui.templatetags.formatting import count, share, took
-from webui.templatetags.outcomes import mark_texts
+from webui.templatetags.outcomes import worker_marks
 
 # Maximum number of projects in the table.
 LISTED = 100
@@ -37,10 +37,9 @@ def figures_table(worker: int, projects: Sequence[int], period: Period) -> SafeS
 def _row(one: Figures, project: Project) -> SafeString:
     numbers = [count(one.closed), share(one.failed_share), share(one.outvoted_share), count(one.failed)]
     numbers += [count(one.expired), count(one.skipped), count(one.outvoted), took(one.median), took(one.p95)]
-    marks = {mark_texts(mark)[0]: "danger" for mark in one.marks}
     return format_html(
         "<td>{} {}</td>{}",
         project_link(project),
-        labels(marks) if marks else "",
+        worker_marks(one.marks),
         format_html_join("", '<td class="number">{}</td>', ((number,) for number in numbers)),
     )

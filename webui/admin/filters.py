@@ -58,10 +58,10 @@ class Typed(TextFilter):
 class Since(Typed):
     """The earliest time; see webui.query.time_of."""
 
-    title, parameter_name = _("from (2026-01-31 12:00)"), "since"
+    title, parameter_name = _("from (UTC, 2026-01-31 12:00)"), "since"
 
 
 class Until(Typed):
     """The latest time; see webui.query.time_of."""
 
-    title, parameter_name = _("until (2026-01-31 12:00)"), "until"
+    title, parameter_name = _("until (UTC, 2026-01-31 12:00)"), "until"

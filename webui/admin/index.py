@@ -10,12 +10,13 @@ from projects.models import Project
 from projects.roles import Role
 from tracker import db
 from webui.access_requests import waiting_requests, waiting_words
-from webui.admin.cells import moment, rows_by_id
+from webui.admin.cells import rows_by_id
 from webui.scope import scope_of
 from workers.models import WorkerAccess
 from workers.queries import PENDING
 
 SHOWN = 8
+SHOWN_TEXT = 300
 # Failed tasks of a project are counted up to this number.
 COUNTED = 1_000
 
@@ -43,7 +44,7 @@ def overview_for(request: HttpRequest) -> dict[str, Any]:
         "requests": scope.within(requests, Role.MANAGE_ACCESS)[:SHOWN],
         "failing": [Failing(*row) for row in failing],
         "paused": scope.within(Project.objects.filter(paused=True).order_by("name"), project="pk")[:SHOWN],
-        "errors": [(entry, moment(entry.timestamp)) for entry in errors],
+        "errors": [(entry, " ".join(entry.message[:SHOWN_TEXT].split())) for entry in errors],
         "has_projects": bool(projects),
     }
 

@@ -18,14 +18,15 @@ from tracker.api.fields import INT64
 from tracker.keyset import Cursor
 from tracker.text import isolated
 from webui.admin.base import TrackerModelAdmin
-from webui.admin.cells import clipped, label, link, moment, rows_by_id, worker_name, written
+from webui.admin.cells import clipped, link, rows_by_id, worker_name
 from webui.admin.filters import Choice, Since, Typed, Until
 from webui.admin.paging import Page
 from webui.links import task_pages
 from webui.query import number_of, text_of, time_of, workers_called
+from webui.templatetags.formatting import Kind, mark, moment, utc
 
 SHOWN = 300
-_KINDS = {Level.WARN: "warning", Level.INFO: "info", Level.DEBUG: "", Level.TRACE: ""}
+_KINDS = {Level.FATAL: Kind.BAD, Level.PANIC: Kind.BAD, Level.ERROR: Kind.BAD, Level.WARN: Kind.WARN}
 
 
 class LevelFilter(Choice):
@@ -90,7 +91,7 @@ class LogEntryAdmin(TrackerModelAdmin):
             message_start=Left("message", SHOWN), scope_start=Left("scope", 100)
         )
         stopped = found.looked is not None and found.following is not None
-        down_to = written(found.following[0]) if stopped and found.following else ""
+        down_to = moment(found.following[0]) if stopped and found.following else ""
         entries = rows_by_id(few, found.ids)
         self._link_tasks(request, entries)
         return Page(entries, found.following, found.looked, down_to)
@@ -105,26 +106,26 @@ class LogEntryAdmin(TrackerModelAdmin):
         for entry in entries:
             entry.task_page = pages.get(entry.task_id)
 
-    def name_of(self, obj: LogEntry) -> str:
-        return moment(obj.timestamp)
+    def name_of(self, obj: LogEntry) -> SafeString | str:
+        return utc(obj.received)
 
     @admin.display(description=_("received"))
-    def received_at(self, entry: LogEntry) -> str:
-        return written(entry.received)
+    def received_at(self, entry: LogEntry) -> SafeString | str:
+        return moment(entry.received)
 
     @admin.display(description=_("time"))
-    def when(self, entry: LogEntry) -> SafeString:
+    def when(self, entry: LogEntry) -> SafeString | str:
         """When it was received and, where it differs much, the worker's time."""
         if not entry.is_off:
-            return format_html("{}", written(entry.received))
-        return format_html(
-            "{}<br>{}<br>{}", written(entry.received), _("by the worker's clock:"), moment(entry.timestamp)
-        )
+            return moment(entry.received)
+        # Out of range, it is the number itself.
+        said = moment(entry.time) if entry.time else entry.timestamp
+        return format_html("{}<br>{}<br>{}", moment(entry.received), _("by the worker's clock:"), said)
 
     @admin.display(description=_("level"))
     def level_mark(self, entry: LogEntry) -> SafeString:
         level = Level(entry.level)
-        return label(level.name.lower(), _KINDS.get(level, "danger"))
+        return mark(level.name.lower(), _KINDS.get(level, Kind.PLAIN))
 
     @admin.display(description=_("scope"))
     def scope_begin(self, entry: Any) -> SafeString:

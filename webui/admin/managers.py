@@ -18,10 +18,10 @@ from projects.access import roles_by_project
 from projects.models import Project
 from tracker.text import isolated
 from webui.admin.base import LISTED, TrackerModelAdmin, action
-from webui.admin.cells import clipped, label, written
+from webui.admin.cells import clipped
 from webui.pages.common import named_like
 from webui.scope import scope_of
-from webui.templatetags.formatting import count
+from webui.templatetags.formatting import count, moment, state
 
 # Groups are not offered: managers' permissions are their roles in projects.
 if admin.site.is_registered(Group):
@@ -58,19 +58,19 @@ class UserAdmin(TrackerModelAdmin):
 
     @admin.display(description=_("rank"))
     def rank(self, manager: User) -> SafeString:
-        return label(_("tracker admin"), "info") if manager.is_superuser else label(_("manager"))
+        return state("tracker admin" if manager.is_superuser else "manager")
 
     @admin.display(description=_("state"))
     def active(self, manager: User) -> SafeString:
-        return label(_("active"), "success") if manager.is_active else label(_("deactivated"), "danger")
+        return state("active" if manager.is_active else "deactivated")
 
     @admin.display(description=_("registered"))
-    def registered(self, manager: User) -> str:
-        return written(manager.date_joined)
+    def registered(self, manager: User) -> SafeString | str:
+        return moment(manager.date_joined)
 
     @admin.display(description=_("last signed in"))
-    def last_here(self, manager: User) -> str:
-        return written(manager.last_login)
+    def last_here(self, manager: User) -> SafeString | str:
+        return moment(manager.last_login)
 
     @admin.display(description=_("projects"))
     def role_table(self, manager: User) -> SafeString:

@@ -24,13 +24,14 @@ from tracker.keyset import Cursor
 from tracker.text import isolated
 from webui.admin import project_secrets
 from webui.admin.base import TrackerModelAdmin, action
-from webui.admin.cells import clipped, labels
+from webui.admin.cells import clipped
 from webui.admin.filters import Choice
 from webui.admin.paging import Page
 from webui.admin.project_forms import ProjectAdminForm, RolesForm
 from webui.pages.common import named_like
 from webui.query import id_in, text_of
 from webui.scope import scope_of
+from webui.templatetags import formatting
 from webui.templatetags.formatting import count, duration, rate, sparkline
 
 # Before an action, up to this number of tasks is counted in each state; beyond it, the last snapshot is used.
@@ -128,11 +129,9 @@ class ProjectAdmin(TrackerModelAdmin):
 
     @admin.display(description=_("kind"))
     def marks(self, project: Project) -> SafeString:
-        kind = _("public") if project.public else _("hidden") if project.hidden else _("private")
-        marks = {kind: "success" if project.public else "warning" if project.hidden else ""}
-        return labels(marks | ({_("paused"): "danger"} if project.paused else {}))
+        return formatting.marks(project)
 
-    @admin.display(description=_("queued"))
+    @admin.display(description=_("ready"))
     def ready(self, project: Any) -> SafeString:
         return _number(project, "ready")
 

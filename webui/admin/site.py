@@ -30,7 +30,7 @@ class TrackerAdminSite(UnfoldAdminSite):
         return HttpResponseRedirect("/accounts/")
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        context = {"title": _("Overview"), "crumbs": [(_("Overview"), None)]} | overview_for(request)
+        context = {"title": _("Needs attention"), "crumbs": [(_("Needs attention"), None)]} | overview_for(request)
         response: HttpResponse = super().index(request, context | (extra_context or {}))
         return response
 

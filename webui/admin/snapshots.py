@@ -8,11 +8,11 @@ from django.utils.translation import gettext_lazy as _
 
 from projects.models import Snapshot
 from webui.admin.base import TrackerModelAdmin
-from webui.admin.cells import clipped, written
+from webui.admin.cells import clipped
 from webui.admin.filters import ProjectFilter
 from webui.query import id_in, text_of
 from webui.scope import scope_of
-from webui.templatetags.formatting import count
+from webui.templatetags.formatting import count, moment
 
 
 @admin.register(Snapshot)
@@ -33,8 +33,8 @@ class SnapshotAdmin(TrackerModelAdmin):
         return obj is None
 
     @admin.display(description=_("taken at"))
-    def taken_at(self, snapshot: Snapshot) -> str:
-        return written(snapshot.taken)
+    def taken_at(self, snapshot: Snapshot) -> SafeString | str:
+        return moment(snapshot.taken)
 
     @admin.display(description=_("project"))
     def project_name(self, snapshot: Snapshot) -> SafeString:

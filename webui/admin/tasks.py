@@ -25,17 +25,16 @@ from tracker.api.errors import InvalidField
 from tracker.api.fields import INT16, INT32, INT64
 from tracker.keyset import Cursor
 from webui.admin.base import TrackerModelAdmin, action
-from webui.admin.cells import clipped, label, project_link, rows_by_id, vote_table, worker_name, written
+from webui.admin.cells import clipped, project_link, rows_by_id, vote_table, worker_name
 from webui.admin.filters import Choice, ProjectFilter, Typed
 from webui.admin.paging import Page
 from webui.query import number_of, sought_tasks, text_of, workers_called
 from webui.scope import scope_of
 from webui.templatetags.formatting import count as in_words
-from webui.templatetags.formatting import duration
+from webui.templatetags.formatting import duration, moment, state
 
 # Maximum number of characters of a recipe shown in the list.
 SHOWN = 300
-_STATE_KINDS = {State.READY: "", State.LEASED: "info", State.FAILED: "danger", State.AWAITING: "warning"}
 
 
 class StateFilter(Choice):
@@ -154,10 +153,8 @@ class TaskAdmin(TrackerModelAdmin):
 
     @admin.display(description=_("state"))
     def state(self, task: Task) -> SafeString:
-        state = _state_of(task)
         waiting = task.status == Task.Status.NEW and bool(task.voters)
-        awaiting = label(State.AWAITING.label, _STATE_KINDS[State.AWAITING]) if waiting else ""
-        return format_html("{}{}", label(state.label, _STATE_KINDS[state]), awaiting)
+        return format_html("{}{}", state(_state_of(task)), state(State.AWAITING) if waiting else "")
 
     @admin.display(description=_("priority"))
     def order(self, task: Task) -> str:
@@ -176,16 +173,16 @@ class TaskAdmin(TrackerModelAdmin):
         return duration(_seconds_since(task.created))
 
     @admin.display(description=_("submitted"))
-    def submitted(self, task: Task) -> str:
-        return written(task.created)
+    def submitted(self, task: Task) -> SafeString | str:
+        return moment(task.created)
 
     @admin.display(description=_("leased at"))
-    def leased_at(self, task: Task) -> str:
-        return written(task.assign_time)
+    def leased_at(self, task: Task) -> SafeString | str:
+        return moment(task.assign_time)
 
     @admin.display(description=_("leased until"))
-    def leased_until(self, task: Task) -> str:
-        return written(task.lease_expires)
+    def leased_until(self, task: Task) -> SafeString | str:
+        return moment(task.lease_expires)
 
     @admin.display(description=_("hash"))
     def hash(self, task: Task) -> str:
@@ -317,8 +314,8 @@ def _state_of(task: Task) -> State:
     return State.READY if task.assignee_id is None else State.LEASED
 
 
-def _seconds_since(moment: datetime) -> float:
-    return (timezone.now() - moment).total_seconds()
+def _seconds_since(time: datetime) -> float:
+    return (timezone.now() - time).total_seconds()
 
 
 def _ages(text: str) -> tuple[float | None, float | None]:

@@ -18,24 +18,21 @@ from tasks.queries.figures import Period
 from tracker.keyset import Cursor
 from tracker.text import isolated
 from webui.admin.base import LISTED, TrackerModelAdmin, action
-from webui.admin.cells import access_words, clipped, labels, link, worker_name, written
+from webui.admin.cells import access_words, clipped, link, worker_name
 from webui.admin.figures import figures_table
 from webui.admin.filters import Choice
 from webui.admin.paging import Page
 from webui.query import id_in, text_of
 from webui.scope import scope_of
 from webui.standing import standing
-from webui.templatetags.formatting import count, duration
+from webui.templatetags.formatting import Kind, count, duration, mark, moment, utc
 from workers import services
 from workers.models import Worker, WorkerAccess
-
-# The kinds of marks, by those of the pages.
-_KINDS = {"info": "info", "warn": "warning", "bad": "danger", "": ""}
 
 
 class PausedFilter(Choice):
     title, parameter_name = _("state"), "state"
-    options = (("paused", _("paused")), ("running", _("not paused")))
+    options = (("paused", _("paused")), ("running", _("active")))
 
     def queryset(self, request: HttpRequest, queryset: "QuerySet[Worker]") -> "QuerySet[Worker]":
         chosen = text_of(request, "state")
@@ -115,7 +112,8 @@ class WorkerAdmin(TrackerModelAdmin):
 
     @admin.display(description=_("state"))
     def state(self, worker: Any) -> SafeString:
-        return labels({text: _KINDS[kind] for text, kind in standing(worker.activity, paused=worker.paused)})
+        marks = standing(worker.activity, paused=worker.paused)
+        return format_html_join("", "{}", ((mark(text, Kind(kind)),) for text, kind in marks))
 
     @admin.display(description=_("last seen"))
     def seen(self, worker: Any) -> SafeString:
@@ -123,7 +121,7 @@ class WorkerAdmin(TrackerModelAdmin):
         if ago is None:
             return format_html("{}", _("long ago, or never"))
         told = _("%(duration)s ago") % {"duration": duration(ago)}
-        return format_html('<span title="{}">{}</span>', written(worker.activity.seen), told)
+        return format_html('<span title="{}">{}</span>', utc(worker.activity.seen), told)
 
     @admin.display(description=_("current leases"))
     def leases(self, worker: Any) -> SafeString:
@@ -134,8 +132,8 @@ class WorkerAdmin(TrackerModelAdmin):
         return count(worker.activity.closed)
 
     @admin.display(description=_("registered"))
-    def registered(self, worker: Worker) -> str:
-        return written(worker.created)
+    def registered(self, worker: Worker) -> SafeString | str:
+        return moment(worker.created)
 
     @admin.display(description=_("24 hours"))
     def figures_of_day(self, worker: Any) -> SafeString | str:

@@ -5,9 +5,9 @@ document.addEventListener("DOMContentLoaded", () => {
   document.getElementById("main")?.setAttribute("role", "main");
   // Simplebar gives every scrollable part the same label.
   const name = () =>
-    document.querySelectorAll(".simplebar-content-wrapper").forEach((part, n) => {
-      part.setAttribute("aria-label", `${part.closest("#nav-sidebar-apps") ? "navigation" : "content"} ${n + 1}`);
-    });
+    document
+      .querySelectorAll(".simplebar-content-wrapper")
+      .forEach((part, n) => part.setAttribute("aria-label", `content ${n + 1}`));
   name();
   setTimeout(name, 0);
 });

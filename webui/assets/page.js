@@ -1,17 +1,9 @@
-// Functions of every page: theme, menu, copy buttons, local times, and refreshing its numbers.
+// Functions of the pages: copy buttons, colours of charts, and filters that apply at once.
 "use strict";
 
-const REFRESH_MS = Number(document.documentElement.dataset.refresh || 10) * 1000;
-
-document.addEventListener("click", async (event) => {
-  const button = event.target.closest("[data-menu], [data-copy]");
-  if (!button) return;
-  if ("menu" in button.dataset) {
-    const open = button.closest(".side").classList.toggle("open");
-    button.setAttribute("aria-expanded", String(open));
-  } else {
-    await copy(button);
-  }
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("[data-copy]");
+  if (button) copy(button);
 });
 
 async function copy(button) {
@@ -40,17 +32,6 @@ function colour(variable) {
   return computed;
 }
 
-const themeSelect = document.getElementById("theme");
-if (themeSelect) {
-  themeSelect.value = chosenTheme();
-  themeSelect.addEventListener("change", () => {
-    localStorage.setItem("adminTheme", JSON.stringify(themeSelect.value));
-    applyTheme();
-    document.dispatchEvent(new Event("theme"));
-  });
-}
-
-document.getElementById("language")?.addEventListener("change", (event) => event.target.form.submit());
 document.querySelectorAll("[data-submit]").forEach((field) =>
   field.addEventListener("change", () => field.form.submit())
 );
@@ -66,48 +47,3 @@ document.querySelectorAll("[data-all]").forEach((every) => {
   // The browser restores ticks when one comes back.
   addEventListener("pageshow", follow);
 });
-
-// The server writes times in UTC; show them in the reader's time zone.
-function localTimes() {
-  // Among the English locales, en-CA has the unambiguous order year, month, day.
-  const format = new Intl.DateTimeFormat(document.documentElement.lang === "fr" ? "fr" : "en-CA", {
-    year: "numeric", month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit", hourCycle: "h23",
-  });
-  document.querySelectorAll("time[data-utc]").forEach((time) => {
-    time.textContent = format.format(new Date(time.dateTime));
-    time.removeAttribute("data-utc");
-  });
-}
-
-localTimes();
-document.addEventListener("refreshed", localTimes);
-
-// Parts with live numbers have an id and data-live. The server renders them; this only replaces their content. It sends
-// no requests while the tab is hidden, and refreshes at once when the tab is shown again.
-let refreshing = false;
-
-async function refresh() {
-  const parts = document.querySelectorAll("[data-live]");
-  if (document.hidden || refreshing || !parts.length) return;
-  refreshing = true;
-  try {
-    const response = await fetch(location.href, { headers: { Accept: "text/html" } });
-    // A redirect leads to the login form: the session has ended.
-    if (!response.ok || response.redirected) throw new Error(String(response.status));
-    const fresh = new DOMParser().parseFromString(await response.text(), "text/html");
-    for (const part of parts) {
-      const replacement = fresh.getElementById(part.id);
-      part.classList.toggle("stale", !replacement);
-      // Don't replace a part that has the focus: the reader is using it.
-      if (replacement && !part.contains(document.activeElement)) part.replaceChildren(...replacement.childNodes);
-    }
-  } catch {
-    parts.forEach((part) => part.classList.add("stale"));
-  } finally {
-    refreshing = false;
-  }
-  document.dispatchEvent(new Event("refreshed"));
-}
-
-setInterval(refresh, REFRESH_MS);
-document.addEventListener("visibilitychange", () => document.hidden || refresh());

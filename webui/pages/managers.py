@@ -10,18 +10,25 @@ from django.views.decorators.http import require_POST, require_safe
 from accounts import services
 from accounts.models import User
 from tracker.api.errors import Forbidden
-from webui.pages.common import require_login
+from webui.pages.common import choice, named_like, require_login, sought_in
 
 MANAGERS_PER_PAGE = 200
+
+# What the list can be sorted by, by the words in the query string.
+ORDERS = {"rank": ("-is_superuser", "username"), "name": ("username",), "newest": ("-date_joined", "-pk")}
 
 
 @require_safe
 def managers(request: HttpRequest) -> HttpResponse:
     """/managers/: everybody with an active account."""
     require_login(request)
-    found = User.objects.filter(is_active=True).order_by("-is_superuser", "username")
+    sought = sought_in(request)
+    sort, order = choice(request, "sort", ORDERS)
+    found = User.objects.filter(is_active=True).order_by(*order)
+    if sought:
+        found = found.filter(named_like(sought, "username"))
     page = Paginator(found, MANAGERS_PER_PAGE).get_page(request.GET.get("page"))
-    return render(request, "managers/list.html", {"page": page})
+    return render(request, "managers/list.html", {"page": page, "sought": sought, "sort": sort})
 
 
 @require_POST

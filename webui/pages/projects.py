@@ -2,6 +2,7 @@
 
 from django.contrib import messages
 from django.core.paginator import Paginator
+from django.db.models import Q
 from django.forms import Form
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
@@ -14,25 +15,48 @@ from projects.models import Project
 from projects.roles import Role
 from tasks.queries import overview
 from tracker.api.errors import ApiError, BadInput
-from webui.pages.common import blame, named_like, require_login, without_nul
+from webui.pages.common import blame, choice, named_like, require_login, sought_in
 from webui.pages.forms.projects import ProjectForm, SecretForm, WebhookSecretForm
 from webui.pages.frame import find_with, home_of, project_page
+from webui.pages.totals import total_of
 
 PROJECTS_PER_PAGE = 50
+
+# What a list can be limited to and sorted by, by the words in the query string.
+KINDS = {
+    "": Q(),
+    "public": Q(public=True),
+    "private": Q(public=False, hidden=False),
+    "hidden": Q(hidden=True),
+    "paused": Q(paused=True),
+    "running": Q(paused=False),
+}
+ORDERS = {"priority": ("-priority", "name"), "name": ("name",), "newest": ("-pk",)}
 
 
 @require_safe
 def project_list(request: HttpRequest) -> HttpResponse:
     """/projects/: the projects that the visitor may see, with their current state."""
-    sought = without_nul(request.GET.get("q", "")).strip()[:200]
-    projects = Project.objects.visible_to(request.user)
+    sought = sought_in(request)
+    kind, condition = choice(request, "kind", KINDS)
+    sort, order = choice(request, "sort", ORDERS)
+    projects = Project.objects.visible_to(request.user).filter(condition)
     if sought:
         projects = projects.filter(named_like(sought))
-    page = Paginator(projects.order_by("-priority", "name"), PROJECTS_PER_PAGE).get_page(request.GET.get("page"))
+    page = Paginator(projects.order_by(*order), PROJECTS_PER_PAGE).get_page(request.GET.get("page"))
     found = list(page.object_list)
     standing, lines = overview.overviews(found), overview.sparklines(found)
     rows = [(project, standing[project.pk], lines.get(project.pk)) for project in found]
-    return render(request, "projects/list.html", {"rows": rows, "page": page, "sought": sought})
+    content = {
+        "rows": rows,
+        "page": page,
+        "sought": sought,
+        "kind": kind,
+        "sort": sort,
+        "is_filtered": bool(sought or kind),
+        "total": total_of(projects, standing, page.paginator.count),
+    }
+    return render(request, "projects/list.html", content)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

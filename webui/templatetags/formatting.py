@@ -1,16 +1,19 @@
-"""Template filters and tags that format numbers and times."""
+"""Template filters and tags that format numbers, times and states, for the pages and for the admin."""
 
 import math
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
 
 from django import template
 from django.utils.formats import number_format
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import gettext_lazy, ngettext
 
+from projects.models import Project
 from tracker.text import isolated, visible
 
 register = template.Library()
@@ -105,17 +108,65 @@ def sparkline(values: Sequence[int], label: str) -> SafeString:
     )
 
 
+def utc(time: datetime) -> str:
+    """A time as text, in the only format of times: where there can't be markup, and for readers without scripts."""
+    return f"{time.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
 @register.simple_tag
 def moment(time: datetime | None) -> SafeString | str:
-    """A time in UTC, which page.js converts to the reader's time zone. A dash for None."""
+    """A time in UTC, which frame.js converts to the reader's time zone. A dash for None."""
     if time is None:
         return "–"
-    return format_html(
-        '<time datetime="{}" title="{}" data-utc>{}</time>',
-        time.isoformat(),
-        f"{time:%Y-%m-%d %H:%M:%S} UTC",
-        f"{time:%Y-%m-%d %H:%M} UTC",
-    )
+    text = utc(time)
+    return format_html('<time datetime="{}" title="{}" data-utc>{}</time>', time.isoformat(), text, text)
+
+
+class Kind(StrEnum):
+    """The colour of a mark."""
+
+    PLAIN = ""
+    INFO = "info"
+    GOOD = "good"
+    WARN = "warn"
+    BAD = "bad"
+
+
+def mark(text: Any, kind: Kind = Kind.PLAIN) -> SafeString:
+    """A short text in a coloured box."""
+    return format_html('<span class="{}">{}</span>', f"mark {kind}".strip(), text)
+
+
+# The words and colours of every state, of tasks, projects, workers and managers.
+_STATES = {
+    "ready": (gettext_lazy("ready"), Kind.PLAIN),
+    "leased": (gettext_lazy("leased"), Kind.INFO),
+    "awaiting": (gettext_lazy("awaiting verification"), Kind.WARN),
+    "failed": (gettext_lazy("failed"), Kind.BAD),
+    "closed": (gettext_lazy("closed"), Kind.GOOD),
+    "public": (gettext_lazy("public"), Kind.PLAIN),
+    "private": (gettext_lazy("private"), Kind.PLAIN),
+    "hidden": (gettext_lazy("hidden"), Kind.PLAIN),
+    "paused": (gettext_lazy("paused"), Kind.WARN),
+    "active": (gettext_lazy("active"), Kind.GOOD),
+    "deactivated": (gettext_lazy("deactivated"), Kind.BAD),
+    "tracker admin": (gettext_lazy("tracker admin"), Kind.INFO),
+    "manager": (gettext_lazy("manager"), Kind.PLAIN),
+}
+
+
+@register.simple_tag
+def state(name: str) -> SafeString:
+    """The mark of a state, such as "paused"."""
+    return mark(*_STATES[name])
+
+
+@register.simple_tag
+def marks(project: Project) -> SafeString:
+    """The marks of a project: who may see it, and whether it is paused."""
+    kind = "public" if project.public else "hidden" if project.hidden else "private"
+    shown = [(state(one),) for one in (kind, *(["paused"] if project.paused else []))]
+    return format_html('<span class="marks">{}</span>', format_html_join("", "{}", shown))
 
 
 @register.filter

@@ -44,6 +44,6 @@ def mark_texts(mark: Mark) -> tuple[str, str]:
 
 
 @register.simple_tag
-def marks(given: tuple[Mark, ...]) -> SafeString:
+def worker_marks(given: tuple[Mark, ...]) -> SafeString:
     """What a worker does much more often than the others."""
     return format_html_join(" ", '<span class="mark bad" title="{1}">{0}</span>', map(mark_texts, given))

@@ -1,5 +1,6 @@
 """Every list and page of the admin opens, takes few queries, and escapes data."""
 
+import re
 from uuid import uuid4
 
 import pytest
@@ -244,13 +245,6 @@ def test_projects_are_listed_without_a_query_per_project(admin, django_assert_ma
         assert len(admin.rows("projects/project/")) == 30
 
 
-def test_the_sidebar_shows_pending_requests(scoped, project):
-    waiting = '<span class="font-semibold h-[18px]'
-    assert waiting not in scoped.get("")
-    fill(project)
-    assert waiting in scoped.get("tasks/task/")
-
-
 def test_unfolds_search_is_not_offered(admin):
     admin.get("search/?s=x", status=404)
 
@@ -280,4 +274,6 @@ def test_a_page_offers_only_useful_actions(admin, project, tracker_admin, manage
 def test_times_are_readable(admin, project):
     rows = fill(project)
     for path in ("tasks/task", "tasks/closedtask", "workers/worker", "logs/logentry"):
-        assert "+00:00" not in admin.get(f"{path}/{rows[path].pk}/change/")
+        page = admin.get(f"{path}/{rows[path].pk}/change/")
+        assert "+00:00" not in re.sub("<time[^>]*>", "", page)
+        assert re.search(r">\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC</time>", page)

@@ -326,15 +326,3 @@ def test_deciding_requires_manage_access(with_roles, project, manager, worker, o
     browser.act(INBOX, action, [forbidden, allowed], select_across=across)
     forbidden.refresh_from_db()
     assert (forbidden.submit, forbidden.is_pending) == (False, True)
-
-
-def test_the_badge_counts_only_ones_own_requests(scoped, project, foreign):
-    for n in range(3):
-        ask(register(f"here {n}"), project)
-    ask(register("elsewhere"), foreign)
-    entries = {entry["link"]: entry for group in context(scoped)["sidebar_navigation"] for entry in group["items"]}
-    assert entries["/admin/workers/workeraccess/"]["badge"] == "3"
-
-
-def context(browser):
-    return browser.client.get("/admin/").context

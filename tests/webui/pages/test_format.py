@@ -1,11 +1,25 @@
 """Formatting of numbers and times."""
 
-from datetime import UTC, datetime
+import re
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 from django.utils import translation
 
-from webui.templatetags.formatting import count, duration, limit, moment, rate, share, sparkline, took
+from projects.models import Project
+from webui.templatetags.formatting import (
+    count,
+    duration,
+    limit,
+    marks,
+    moment,
+    rate,
+    share,
+    sparkline,
+    state,
+    took,
+    utc,
+)
 
 
 @pytest.mark.parametrize(
@@ -55,8 +69,33 @@ def test_sparkline():
 def test_moment():
     drawn = moment(datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC))
     assert 'datetime="2026-03-04T05:06:07+00:00"' in drawn
-    assert ">2026-03-04 05:06 UTC<" in drawn
+    assert ">2026-03-04 05:06:07 UTC<" in drawn
     assert moment(None) == "–"
+
+
+def test_moment_in_another_zone():
+    assert utc(datetime(2026, 3, 4, 1, 6, 7, tzinfo=timezone(timedelta(hours=3)))) == "2026-03-03 22:06:07 UTC"
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "french"),
+    [
+        ("failed", " bad", "en échec"),
+        ("paused", " warn", "en pause"),
+        ("active", " good", "actif"),
+        ("ready", "", "prête"),
+    ],
+)
+def test_states(name, kind, french):
+    assert state(name) == f'<span class="mark{kind}">{name}</span>'
+    with translation.override("fr"):
+        assert french in state(name)
+
+
+def test_marks_of_a_project():
+    assert re.findall(">([a-z]+)<", marks(Project(public=True))) == ["public"]
+    assert re.findall(">([a-z]+)<", marks(Project(hidden=True, paused=True))) == ["hidden", "paused"]
+    assert re.findall(">([a-z]+)<", marks(Project())) == ["private"]
 
 
 @pytest.mark.parametrize(
