@@ -84,14 +84,19 @@ class Point(NamedTuple):
 def history(project: Project, *, seconds: int) -> list[Point]:
     """The snapshots of the last `seconds`, oldest first; only the last one of each of POINTS intervals.
 
-    Begins with the last snapshot before that period, if there is one, so that a line starts at the chart's edge.
+    Begins with the last snapshot before that period, if there is one, so that a line starts at the chart's edge. The
+    intervals are shorter if the first snapshot is younger than `seconds`.
     """
-    values = {"project": project.pk, "seconds": seconds, "width": seconds / POINTS}
+    values = {"project": project.pk, "seconds": seconds, "points": POINTS}
     return [Point(*row) for row in db.rows(HISTORY, values)]
 
 
 # Uses the index snapshot_newest.
 HISTORY = """
+WITH part AS (
+    SELECT greatest(least(extract(epoch FROM now() - min(taken)), %(seconds)s), 1) / %(points)s AS width
+    FROM projects_snapshot WHERE project_id = %(project)s
+)
 (
     SELECT taken, new_task_count - leased_task_count, leased_task_count, failed_task_count,
            awaiting_verification_count, closed_task_count, version
@@ -100,12 +105,12 @@ HISTORY = """
     ORDER BY taken DESC
     LIMIT 1
 ) UNION ALL (
-    SELECT DISTINCT ON (floor(extract(epoch FROM taken) / %(width)s))
+    SELECT DISTINCT ON (floor(extract(epoch FROM taken) / width))
            taken, new_task_count - leased_task_count, leased_task_count, failed_task_count,
            awaiting_verification_count, closed_task_count, version
-    FROM projects_snapshot
+    FROM projects_snapshot CROSS JOIN part
     WHERE project_id = %(project)s AND taken > now() - make_interval(secs => %(seconds)s)
-    ORDER BY floor(extract(epoch FROM taken) / %(width)s), taken DESC
+    ORDER BY floor(extract(epoch FROM taken) / width), taken DESC
 )
 ORDER BY taken
 """

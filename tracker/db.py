@@ -1,11 +1,12 @@
 """Runs the SQL statements of the apps: one round trip, plain tuples, no ORM."""
 
 import select
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import psycopg2
-from django.db import DatabaseError, InterfaceError, OperationalError, connection
+from django.db import DatabaseError, InterfaceError, OperationalError, connection, transaction
 from psycopg2.errors import DeadlockDetected
 
 Values = dict[str, Any]
@@ -105,3 +106,17 @@ def affected(statement: str, values: Values | None = None) -> int:
     with connection.cursor() as cursor:
         cursor.execute(statement, values)
         return int(cursor.rowcount)
+
+
+@contextmanager
+def one_moment() -> Iterator[None]:
+    """Let all queries read what the database held at the first of them, so that their answers agree. They can't write.
+
+    Within a transaction, which has a moment of its own choice, this does nothing.
+    """
+    if connection.in_atomic_block:
+        yield
+        return
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        yield

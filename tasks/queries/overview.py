@@ -6,15 +6,13 @@ from typing import NamedTuple
 
 from projects.models import Project
 from tasks.models import AWAITING
+from tasks.queries.rates import Rates, rates
 from tracker import db
 
 # Up to how many tasks of one state are counted, in a list of projects and for a single project. Beyond, the count of
 # the last snapshot is used.
 COUNTED_IN_LISTS = 1_000
 COUNTED_ALONE = 100_000
-
-# The rate is measured since the newest snapshot that is at least this old.
-RATE_SECONDS = 600
 
 SPARKLINE_HOURS = 24
 
@@ -23,7 +21,7 @@ class Overview(NamedTuple):
     """A project's tasks by state. `ready` includes those `awaiting` further verifications.
 
     `approximate` is True when a count comes from the last snapshot. `oldest_seconds` is the age of the oldest ready
-    task, None if there is none. `rate`, in closed tasks per second, is None while there is no snapshot to compare with.
+    task, None if there is none. `rates` is None as long as no lease has ended.
     """
 
     ready: int = 0
@@ -32,13 +30,24 @@ class Overview(NamedTuple):
     awaiting: int = 0
     closed: int = 0
     oldest_seconds: float | None = None
-    rate: float | None = None
     approximate: bool = False
+    rates: Rates | None = None
 
     @property
     def open(self) -> int:
         """Tasks still to be done."""
         return self.ready + self.leased
+
+    @property
+    def done_share(self) -> float | None:
+        """The share of closed tasks in all, 0 to 1; None if there is no task."""
+        every = self.open + self.failed + self.closed
+        return self.closed / every if every else None
+
+    @property
+    def rate(self) -> float | None:
+        """The present rate in closed tasks per second: of the last ten minutes or, if none closed then, of the hour."""
+        return (self.rates.lately.rate or self.rates.hour.rate) if self.rates else None
 
     @property
     def eta_seconds(self) -> float | None:
@@ -48,8 +57,13 @@ class Overview(NamedTuple):
 
 def overviews(projects: Iterable[Project], *, counted: int = COUNTED_IN_LISTS) -> dict[int, Overview]:
     """The overviews of these projects, by project id. Tasks of one state are counted up to `counted`."""
-    values = {"projects": [project.pk for project in projects], "counted": counted, "rate_seconds": RATE_SECONDS}
-    return {project_id: Overview(*numbers) for project_id, *numbers in db.rows(OVERVIEWS, values)}
+    asked = list(projects)
+    values = {"projects": [project.pk for project in asked], "counted": counted}
+    speeds = rates(asked)
+    return {
+        project_id: Overview(*numbers, rates=speeds.get(project_id))
+        for project_id, *numbers in db.rows(OVERVIEWS, values)
+    }
 
 
 def overview(project: Project) -> Overview:
@@ -72,8 +86,14 @@ def sparklines(projects: Iterable[Project]) -> dict[int, list[int]]:
 # Each count scans one partial index and stops at `counted`; so does the search for the oldest task. The ORDER BY makes
 # no difference to a count but keeps the planner to the index: without it, a project with many tasks makes a sequential
 # scan look cheap, and for a project with few tasks that scan reads the whole table. Where a count stops, the last
-# snapshot's count is used, but never less than was counted.
+# snapshot's count is used, but never less than was counted. The entries, which have no index, are read once for all
+# projects.
 OVERVIEWS = f"""
+WITH unfolded AS MATERIALIZED (
+    SELECT project_id, sum(count)::bigint AS count
+    FROM tasks_closedentry WHERE project_id = ANY (%(projects)s)
+    GROUP BY project_id
+)
 SELECT project.id,
        CASE WHEN ready.count < %(counted)s THEN ready.count
             ELSE greatest(ready.count, last.new_task_count - last.leased_task_count) END,
@@ -83,11 +103,10 @@ SELECT project.id,
             ELSE greatest(failed.count, last.failed_task_count) END,
        CASE WHEN awaiting.count < %(counted)s THEN awaiting.count
             ELSE greatest(awaiting.count, last.awaiting_verification_count) END,
-       closed.count,
+       coalesce(closed.count, 0) + coalesce(unfolded.count, 0),
        extract(epoch FROM now() - CASE WHEN ready.count < %(counted)s
            THEN (SELECT created FROM tasks_task WHERE id = ready.oldest)
            ELSE last.oldest_ready END)::float,
-       (greatest(closed.count - before.closed_task_count, 0) / extract(epoch FROM now() - before.taken))::float,
        greatest(ready.count, leased.count, failed.count, awaiting.count) >= %(counted)s
 FROM projects_project AS project
 CROSS JOIN LATERAL (
@@ -122,17 +141,12 @@ CROSS JOIN LATERAL (
     ) AS seen
 ) AS awaiting
 CROSS JOIN LATERAL (
-    SELECT coalesce((SELECT sum(count) FROM tasks_closedtotal WHERE project_id = project.id), 0)::bigint
-           + coalesce((SELECT sum(count) FROM tasks_closedentry WHERE project_id = project.id), 0)::bigint AS count
+    SELECT sum(count)::bigint AS count FROM tasks_closedtotal WHERE project_id = project.id
 ) AS closed
+LEFT JOIN unfolded ON unfolded.project_id = project.id
 LEFT JOIN LATERAL (
     SELECT * FROM projects_snapshot WHERE project_id = project.id ORDER BY taken DESC LIMIT 1
 ) AS last ON true
-LEFT JOIN LATERAL (
-    SELECT closed_task_count, taken FROM projects_snapshot
-    WHERE project_id = project.id AND taken <= now() - make_interval(secs => %(rate_seconds)s)
-    ORDER BY taken DESC LIMIT 1
-) AS before ON true
 WHERE project.id = ANY (%(projects)s)
 """
 

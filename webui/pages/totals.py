@@ -7,7 +7,8 @@ from django.db.models import QuerySet
 
 from projects.models import Project
 from projects.queries import newest_totals
-from tasks.queries.overview import RATE_SECONDS, Overview
+from tasks.queries.overview import Overview
+from tasks.queries.rates import HOUR
 
 
 class Total(NamedTuple):
@@ -30,7 +31,7 @@ def total_of(projects: "QuerySet[Project]", shown: Mapping[int, Overview], numbe
     others: list[int] = []
     if number > len(shown):
         others = list(projects.exclude(pk__in=shown).order_by().values_list("pk", flat=True))
-    rest, present = newest_totals(others, rate_seconds=RATE_SECONDS), shown.values()
+    rest, present = newest_totals(others, rate_seconds=HOUR), shown.values()
     rates = [rate for rate in (rest.rate, *(one.rate for one in present)) if rate is not None]
     return Total(
         number,

@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from projects.models import Snapshot
 from tasks import queue
-from tasks.models import Task
+from tasks.models import ProjectTally, Task
 from tasks.queries.overview import Overview, overview, overviews, sparklines
 from tasks.queue import upkeep
 from tests.factories import SOMEBODY, ProjectFactory, TaskFactory
@@ -30,7 +30,7 @@ def test_it_works(project, worker):
     task = queue.lease(project=project, worker=worker.worker)
     queue.release(worker=worker.worker, task_id=task.id, result=queue.Result.OK)
     now = overview(project)
-    assert now._replace(oldest_seconds=None) == Overview(ready=4, leased=1, failed=3, awaiting=2, closed=1)
+    assert now._replace(oldest_seconds=None, rates=None) == Overview(ready=4, leased=1, failed=3, awaiting=2, closed=1)
     assert now.open == 5
     upkeep.fold_closed()
     assert overview(project).closed == 1
@@ -59,17 +59,28 @@ def test_the_wait_of_the_oldest_task(project):
 
 def test_rate_and_eta(project):
     TaskFactory.create_batch(6, project=project)
-    snapshot(project, hours=1, closed_task_count=0)
-    snapshot(project, hours=0.5, closed_task_count=0)
-    snapshot(project, hours=0.01, closed_task_count=3)
-    Task.objects.filter(project=project).first()
-    from tasks.models import ClosedTotal
-    from tests.factories import register
-
-    ClosedTotal.objects.create(project=project, worker=register().worker, count=1800)
+    for minutes, closed in ((70, 5), (40, 3600), (5, 300)):
+        minute = (timezone.now() - timedelta(minutes=minutes)).replace(second=0, microsecond=0)
+        ProjectTally.objects.create(project=project, minute=minute, closed=closed)
     now = overview(project)
-    assert now.rate == pytest.approx(1.0, abs=0.01)
-    assert now.eta_seconds == pytest.approx(6, abs=0.1)
+    # Of the last ten minutes.
+    assert now.rate == pytest.approx(0.5)
+    assert now.eta_seconds == pytest.approx(12)
+    ProjectTally.objects.filter(closed=300).delete()
+    # Nothing closed in the last ten minutes: of the last hour.
+    now = overview(project)
+    assert now.rate == pytest.approx(1)
+    assert now.eta_seconds == pytest.approx(6)
+    ProjectTally.objects.filter(closed=3600).delete()
+    now = overview(project)
+    assert now.rate == 0
+    assert now.eta_seconds is None
+
+
+def test_the_share_done(project):
+    assert Overview().done_share is None
+    assert Overview(ready=1, leased=1, failed=1, closed=1).done_share == 0.25
+    assert Overview(closed=3).done_share == 1
 
 
 def test_beyond_the_counting_limit_the_last_snapshot_is_used(project):
