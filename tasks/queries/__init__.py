@@ -1,10 +1,12 @@
 """Read-only queries about tasks.
 
-The short ones are exported here. The larger ones have their own modules: `overview` (numbers of tasks per project),
-`activity` (of workers), `search` (open tasks by any criteria) and `closed` (closed tasks).
+The short ones are exported here. The larger ones have their own modules, among them `overview` (numbers of tasks per
+project), `rates` (how many leases end how per time), `activity` (of workers), `search` (open tasks by any criteria) and
+`closed` (closed tasks).
 """
 
 from tasks.queries.lookups import (
+    Failure,
     ProjectStatus,
     WorkerStats,
     assignees,
@@ -15,6 +17,7 @@ from tasks.queries.lookups import (
 )
 
 __all__ = [
+    "Failure",
     "ProjectStatus",
     "WorkerStats",
     "assignees",

@@ -1,9 +1,10 @@
 """Short queries about tasks."""
 
+from datetime import datetime
 from typing import NamedTuple
 
 from projects.models import Project
-from tasks.models import READY_TASKS, Task
+from tasks.models import READY_TASKS, Outcome, Reason
 from tracker import db
 from tracker.api.paging import LONGEST_PAGE, NotInTheList
 from workers.models import Worker
@@ -32,6 +33,18 @@ class ProjectStatus(NamedTuple):
     oldest: float | None
 
 
+class Failure(NamedTuple):
+    """A failed attempt: a FAIL, an expired lease or a SKIP as BAD_RECIPE. `message` may be cut off."""
+
+    task: int
+    worker: int
+    ended: datetime
+    outcome: Outcome
+    reason: Reason | None
+    message: str
+    version: str
+
+
 def worker_stats(
     *, limit: int = LONGEST_PAGE, after: int | None = None, sought: str | None = None
 ) -> list[WorkerStats]:
@@ -57,10 +70,13 @@ def holders(project: Project) -> list[tuple[str, int]]:
     return [(str(alias), int(count)) for alias, count in db.rows(HOLDERS, values)]
 
 
-def recent_failures(project: Project) -> list[Task]:
-    """The newest failed tasks. Uses the index task_failed."""
-    failed = Task.objects.filter(project=project, status=Task.Status.FAILED)
-    return list(failed.order_by("-pk").only("pk", "recipe", "retries", "priority", "created")[:RECENT_FAILURES])
+def recent_failures(project: Project) -> list[Failure]:
+    """The newest failed attempts, the newest first."""
+    found = db.rows(RECENT, {"project": project.pk, "limit": RECENT_FAILURES, "longest": LONGEST_MESSAGE})
+    return [
+        Failure(task, worker, ended, Outcome(outcome), None if reason is None else Reason(reason), message, version)
+        for task, worker, ended, outcome, reason, message, version in found
+    ]
 
 
 def project_statuses() -> list[ProjectStatus]:
@@ -71,6 +87,32 @@ def project_statuses() -> list[ProjectStatus]:
 MOST_ASSIGNEES = 16
 MOST_LEASES = 100_000
 RECENT_FAILURES = 10
+LONGEST_MESSAGE = 500
+
+# Few attempts of a project may have failed among millions of others. The newest are among the newest of the groups that
+# had the newest, or have not been folded into a group yet. Uses the indexes failuregroup_newest and attempt_alike.
+RECENT = """
+SELECT task_id, worker_id, ended, outcome, reason, left(coalesce(message, ''), %(longest)s), version
+FROM tasks_attempt
+WHERE id = ANY (ARRAY(
+    SELECT alike.id
+    FROM (
+        SELECT fingerprint FROM tasks_failuregroup WHERE project_id = %(project)s
+        ORDER BY last_seen DESC LIMIT %(limit)s
+    ) AS newest
+    CROSS JOIN LATERAL (
+        SELECT id FROM tasks_attempt WHERE project_id = %(project)s AND fingerprint = newest.fingerprint
+        ORDER BY id DESC LIMIT %(limit)s
+    ) AS alike
+    UNION
+    (
+        SELECT attempt FROM tasks_outcomeentry WHERE project_id = %(project)s AND attempt IS NOT NULL
+        ORDER BY attempt DESC LIMIT %(limit)s
+    )
+))
+ORDER BY id DESC
+LIMIT %(limit)s
+"""
 
 # Uses the index task_leased.
 HOLDERS = """

@@ -65,14 +65,16 @@ class Series(NamedTuple):
 
 def rates(projects: Iterable[Project], *, at: datetime | None = None) -> dict[int, Rates]:
     """The rates of those projects of which a lease has ended, by project id; `at` a time, by default now."""
-    values = {"projects": [project.pk for project in projects], "at": at, "periods": [MINUTE, LATELY, HOUR]}
-    found: dict[int, list[Period]] = {}
-    began: dict[int, datetime] = {}
-    for project_id, first, seconds, age, *counts in db.rows(RATES, values):
-        began[project_id] = first
-        period = Period(min(seconds, max(age, SHORTEST_SECONDS)), *counts)
-        found.setdefault(project_id, []).append(period)
-    return {project_id: Rates(began[project_id], *periods) for project_id, periods in found.items()}
+    values = {"projects": [project.pk for project in projects], "at": at}
+    found: dict[int, Rates] = {}
+    for project_id, began, age, *counts in db.rows(RATES, values):
+        # Three counts of each period.
+        periods = [
+            Period(min(seconds, max(age, SHORTEST_SECONDS)), *counts[3 * n : 3 * n + 3])
+            for n, seconds in enumerate((MINUTE, LATELY, HOUR))
+        ]
+        found[project_id] = Rates(began, *periods)
+    return found
 
 
 def series(project: Project, *, begin: float, end: float) -> Series:
@@ -95,6 +97,18 @@ def step_for(seconds: float) -> int:
 
 _NOW = "coalesce(%(at)s::timestamptz, now())"
 
+
+def _share(seconds: int) -> str:
+    """Which part of a span is in the last `seconds`. It is taken to be spread evenly, from the first ended lease on."""
+    edge = f"{_NOW} - interval '{seconds} s'"
+    return f"""CASE WHEN begins >= {edge} THEN 1 WHEN ends <= {edge} THEN 0
+        ELSE extract(epoch FROM ends - ({edge}))::float / extract(epoch FROM ends - begins)::float END"""
+
+
+def _sums(share: str) -> str:
+    return ", ".join(f"coalesce(sum({share} * {name}), 0)" for name in ("closed", "failed", "expired"))
+
+
 # The time at which a project's first lease ended is the first of its minutes; if that was within the last hour, the
 # first of the rows that tell it to the microsecond, unless they have been deleted already (then they are later than the
 # minute) or tell of a time from which there are no tallies. The tallies are read by their unique index on project and
@@ -116,39 +130,36 @@ WITH fresh AS MATERIALIZED (
         SELECT minute FROM tasks_projecttally WHERE project_id = asked.project_id ORDER BY minute LIMIT 1
     ) AS tally ON true
     LEFT JOIN (SELECT project_id, min(at) AS at FROM fresh GROUP BY project_id) AS fresh USING (project_id)
-    LEFT JOIN LATERAL (
-        SELECT least(
+    CROSS JOIN LATERAL (
+        SELECT CASE WHEN tally.minute > {_NOW} - interval '61 minutes' THEN least(
             (SELECT min(closed) FROM tasks_closedtask WHERE project_id = asked.project_id),
             (SELECT min(ended) FROM tasks_attempt WHERE project_id = asked.project_id),
             fresh.at
-        ) AS at
-        WHERE tally.minute > {_NOW} - interval '61 minutes'
-    ) AS known ON true
+        ) END AS at
+    ) AS known
 ), spans AS (
-    SELECT project_id, minute AS begins, least(minute + interval '1 minute', {_NOW}) AS ends, closed, failed, expired
+    SELECT project_id, minute, least(minute + interval '1 minute', {_NOW}) AS ends, closed, failed, expired
     FROM tasks_projecttally
     WHERE project_id = ANY (%(projects)s) AND minute > {_NOW} - interval '61 minutes'
     UNION ALL
     SELECT project_id, at, at, closed, failed, expired FROM fresh
+), parts AS (
+    SELECT project_id, at, closed, failed, expired,
+           {_share(MINUTE)} AS minute,
+           {_share(LATELY)} AS lately,
+           {_share(HOUR)} AS hour
+    FROM (
+        SELECT began.project_id, began.at, greatest(spans.minute, began.at) AS begins, ends, closed, failed, expired
+        FROM began LEFT JOIN spans USING (project_id)
+        WHERE began.at IS NOT NULL
+        OFFSET 0
+    ) AS spans
+    OFFSET 0
 )
-SELECT began.project_id, began.at, period.seconds, extract(epoch FROM {_NOW} - began.at)::float,
-       coalesce(sum(part.share * spans.closed), 0)::float,
-       coalesce(sum(part.share * spans.failed), 0)::float,
-       coalesce(sum(part.share * spans.expired), 0)::float
-FROM began CROSS JOIN unnest(%(periods)s) AS period (seconds)
-CROSS JOIN LATERAL (SELECT {_NOW} - make_interval(secs => period.seconds) AS begins) AS edge
-LEFT JOIN spans ON spans.project_id = began.project_id
-LEFT JOIN LATERAL (
-    SELECT CASE
-        WHEN greatest(spans.begins, began.at) >= edge.begins THEN 1
-        WHEN spans.ends <= edge.begins THEN 0
-        ELSE extract(epoch FROM spans.ends - edge.begins)
-             / extract(epoch FROM spans.ends - greatest(spans.begins, began.at))
-    END AS share
-) AS part ON true
-WHERE began.at IS NOT NULL
-GROUP BY began.project_id, began.at, period.seconds
-ORDER BY began.project_id, period.seconds
+SELECT project_id, at, extract(epoch FROM {_NOW} - at)::float,
+       {_sums("minute")}, {_sums("lately")}, {_sums("hour")}
+FROM parts
+GROUP BY project_id, at
 """
 
 # Uses the unique index of the tallies.

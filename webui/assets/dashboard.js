@@ -1,16 +1,17 @@
-// The charts of a project's page. They load their numbers whenever page.js has refreshed the page, which it does only
-// while the tab is visible.
+// The charts of a project's page. Their numbers are in the page, so that they are of the same moment as its tiles. They are
+// drawn again whenever page.js has refreshed the page, which it does only while the tab is visible.
 "use strict";
 
-const box = document.getElementById("timeline");
 const language = document.documentElement.lang;
 const number = new Intl.NumberFormat(language);
-const SERIES = ["ready", "leased", "awaiting", "failed", "closed"];
+const share = new Intl.NumberFormat(language, { style: "percent", maximumFractionDigits: 1 });
+const LEVELS = { ready: "ready", leased: "leased", awaiting: "awaiting", failed: "failed", closed: "closed" };
+const ENDS = { closed: "closed", failed: "failed", expired: "awaiting" };
 const charts = {};
 
 Chart.defaults.font.family = "Inter, system-ui, sans-serif";
 
-const label = (name) => (name === "failed" ? box.dataset.failedLabel : box.dataset[name]);
+const label = (element, name) => element.dataset[`label${name[0].toUpperCase()}${name.slice(1)}`];
 
 // Draws a vertical line wherever the project's version changed.
 const versionMarks = {
@@ -40,89 +41,131 @@ const versionMarks = {
 
 function setState(element, state) {
   element.dataset.state = state;
-  element.dataset.note = element.dataset[state] || box.dataset[state] || "";
+  element.dataset.note = element.dataset[state] || "";
   element.querySelector("canvas").style.visibility = state === "drawn" ? "visible" : "hidden";
 }
 
-function timeFormat(seconds) {
-  const options = seconds > 2 * 86400 ? { day: "numeric", month: "short" } : { hour: "2-digit", minute: "2-digit" };
-  return new Intl.DateTimeFormat(language === "en" ? "en-GB" : language, options);
+const english = language === "en" ? "en-GB" : language;
+const long = new Intl.DateTimeFormat(english, { dateStyle: "medium", timeStyle: "short" });
+
+function shortFormat(seconds) {
+  const days = { day: "numeric", month: "short", ...(seconds > 300 * 86400 && { year: "numeric" }) };
+  return new Intl.DateTimeFormat(english, seconds > 2 * 86400 ? days : { hour: "2-digit", minute: "2-digit" });
 }
 
-// Ticks at full hours or days in the reader's time zone.
-function ticks(seconds, now) {
-  const [, step] = [[3600, 600], [86400, 4 * 3600], [7 * 86400, 86400]].find(([most]) => seconds <= most) || [0, 3 * 86400];
-  const midnight = new Date(now).setHours(0, 0, 0, 0);
+// Ticks at full minutes, hours or days in the reader's time zone.
+const HOUR = 3600;
+const DAY = 24 * HOUR;
+const STEPS = [60, 120, 300, 600, 900, 1800, HOUR, 2 * HOUR, 4 * HOUR, 8 * HOUR, DAY, 3 * DAY, 7 * DAY, 30 * DAY, 90 * DAY];
+
+function ticks(begin, end) {
+  const step = STEPS.find((seconds) => (end - begin) / seconds <= 7) || 365 * DAY;
+  const midnight = new Date(end * 1000).setHours(0, 0, 0, 0);
   const found = [];
-  for (let at = midnight + 86400000; at > now - seconds * 1000; at -= step * 1000) {
-    if (at <= now) found.unshift({ value: at });
+  for (let at = midnight + DAY * 1000; at >= begin * 1000; at -= step * 1000) {
+    if (at <= end * 1000) found.unshift({ value: at });
   }
   return found;
 }
 
-function drawTimeline(data) {
-  setState(box, data.times.length ? "drawn" : "empty");
-  const short = timeFormat(data.seconds);
-  const long = new Intl.DateTimeFormat(language === "en" ? "en-GB" : language, { dateStyle: "medium", timeStyle: "short" });
-  const datasets = SERIES.map((name) => ({
-    label: label(name),
-    data: data.times.map((time, n) => ({ x: time * 1000, y: data[name][n] })),
-    borderColor: colour(`--c-${name}`),
-    backgroundColor: colour(`--c-${name}`),
-    borderWidth: 2,
-    pointRadius: data.times.length > 1 ? 0 : 3,
-    pointHitRadius: 8,
-    stepped: false,
-    tension: 0,
-  }));
-  const now = Date.now();
+// The options that both charts over time share.
+function overTime(data, begin, end, stacked) {
+  const short = shortFormat(end - begin);
   const axes = {
     x: {
       type: "linear",
-      min: now - data.seconds * 1000,
-      max: now,
-      grid: { color: colour("--line") },
-      afterBuildTicks: (axis) => (axis.ticks = ticks(data.seconds, now)),
+      min: begin * 1000,
+      max: end * 1000,
+      offset: false,
+      stacked,
+      grid: { color: colour("--line"), offset: false },
+      afterBuildTicks: (axis) => (axis.ticks = ticks(begin, end)),
       ticks: { color: colour("--subtle"), maxRotation: 0, autoSkipPadding: 16, callback: (value) => short.format(value) },
     },
     y: {
       beginAtZero: true,
+      stacked,
       grid: { color: colour("--line") },
       ticks: { color: colour("--subtle"), precision: 0, callback: (value) => number.format(value) },
     },
   };
   const plugins = {
-    legend: { labels: { color: colour("--text"), usePointStyle: true, pointStyle: "line" } },
+    legend: { labels: { color: colour("--text"), usePointStyle: true, pointStyle: stacked ? "rect" : "line" } },
     tooltip: {
       callbacks: {
-        title: (items) => long.format(items[0].parsed.x),
+        title: (items) => timeOf(items[0], stacked ? data.ended.step : 0),
         label: (item) => `${item.dataset.label}: ${number.format(item.parsed.y)}`,
       },
     },
   };
-  if (charts.timeline) {
+  return { scales: axes, plugins, marks: data.versions };
+}
+
+// A bar stands in the middle of its time.
+const timeOf = (item, step) => (step ? between(item.parsed.x / 1000 - step / 2, step) : long.format(item.parsed.x));
+const between = (from, step) => long.formatRange(from * 1000, (from + step) * 1000);
+
+function drawOverTime(id, type, datasets, options) {
+  const element = document.getElementById(id);
+  setState(element, "drawn");
+  if (charts[id]) {
     // Update the datasets in place, so that a series switched off in the legend stays off.
-    charts.timeline.data.datasets.forEach((dataset, n) => Object.assign(dataset, datasets[n]));
-    Object.assign(charts.timeline.options, { scales: axes, plugins, marks: data.versions });
-    charts.timeline.update("none");
+    charts[id].data.datasets.forEach((dataset, n) => Object.assign(dataset, datasets[n]));
+    Object.assign(charts[id].options, options);
+    charts[id].update("none");
   } else {
-    charts.timeline = new Chart(box.querySelector("canvas"), {
-      type: "line",
+    charts[id] = new Chart(element.querySelector("canvas"), {
+      type,
       data: { datasets },
       options: {
         animation: false,
         maintainAspectRatio: false,
-        interaction: { mode: "nearest", axis: "x", intersect: false },
-        scales: axes,
-        plugins,
-        marks: data.versions,
+        interaction: { mode: type === "bar" ? "x" : "nearest", axis: "x", intersect: false },
+        ...options,
       },
       plugins: [versionMarks],
     });
   }
-  const rows = data.times.map((time, n) => [long.format(time * 1000), ...SERIES.map((name) => number.format(data[name][n]))]);
-  const body = document.querySelector("#timeline-table tbody");
-  body.replaceChildren(...rows.slice(-50).reverse().map(tableRow));
+}
+
+function drawLevels(data) {
+  const element = document.getElementById("timeline");
+  const datasets = Object.entries(LEVELS).map(([name, variable]) => ({
+    label: label(element, name),
+    data: data.times.map((time, n) => ({ x: time * 1000, y: data[name][n] })),
+    borderColor: colour(`--c-${variable}`),
+    backgroundColor: colour(`--c-${variable}`),
+    borderWidth: 2,
+    pointRadius: data.times.length > 1 ? 0 : 3,
+    pointHitRadius: 8,
+    tension: 0,
+  }));
+  drawOverTime("timeline", "line", datasets, overTime(data, data.begin, data.end, false));
+  const cells = (time, n) => [long.format(time * 1000), ...Object.keys(LEVELS).map((name) => number.format(data[name][n]))];
+  fillTable("timeline-table", data.times.map(cells));
+}
+
+function drawEnds(data) {
+  const element = document.getElementById("ended");
+  const { step, times } = data.ended;
+  const datasets = Object.entries(ENDS).map(([name, variable]) => ({
+    label: label(element, name),
+    data: times.map((time, n) => ({ x: (time + step / 2) * 1000, y: data.ended[name][n] })),
+    backgroundColor: colour(`--c-${variable}`),
+    barPercentage: 1,
+    categoryPercentage: times.length > 100 ? 1 : 0.85,
+    maxBarThickness: 60,
+  }));
+  drawOverTime("ended", "bar", datasets, overTime(data, data.begin, times.at(-1) + step, true));
+  const totals = Object.keys(ENDS).map((name) => `${label(element, name)}: ${number.format(data.total[name])}`);
+  document.getElementById("ended-text").textContent = totals.join(", ");
+  const cells = (time, n) => [between(time, step), ...Object.keys(ENDS).map((name) => number.format(data.ended[name][n]))];
+  fillTable("ended-table", times.map(cells));
+}
+
+// The newest first.
+function fillTable(id, rows) {
+  document.querySelector(`#${id} tbody`).replaceChildren(...rows.slice(-50).reverse().map(tableRow));
 }
 
 function tableRow(cells) {
@@ -137,13 +180,29 @@ function tableRow(cells) {
   return row;
 }
 
-function drawRound(id, parts) {
+// Writes a text into the hole of a ring.
+const hole = {
+  id: "hole",
+  afterDatasetsDraw(chart) {
+    const arc = chart.getDatasetMeta(0).data[0];
+    if (!arc || !chart.options.hole) return;
+    const { ctx } = chart;
+    ctx.save();
+    ctx.fillStyle = colour("--strong");
+    ctx.font = `600 ${Math.round(arc.innerRadius / 3)}px Inter, sans-serif`;
+    ctx.textAlign = "center";
+    ctx.textBaseline = "middle";
+    ctx.fillText(chart.options.hole, arc.x, arc.y);
+    ctx.restore();
+  },
+};
+
+function drawRound(id, parts, { inside = "", told = "" } = {}) {
   const element = document.getElementById(id);
   const shown = parts.filter((part) => part.count > 0);
   setState(element, shown.length ? "drawn" : "empty");
-  document.getElementById(`${id}-text`).textContent = shown
-    .map((part) => `${part.name}: ${number.format(part.count)}`)
-    .join(", ");
+  const texts = shown.map((part) => `${part.name}: ${number.format(part.count)}`);
+  document.getElementById(`${id}-text`).textContent = [told, ...texts].filter(Boolean).join(", ");
   const data = {
     labels: shown.map((part) => part.name.slice(0, 40)),
     datasets: [
@@ -162,13 +221,14 @@ function drawRound(id, parts) {
   };
   if (charts[id]) {
     charts[id].data = data;
-    charts[id].options.plugins = plugins;
+    Object.assign(charts[id].options, { plugins, hole: inside });
     charts[id].update("none");
   } else {
     charts[id] = new Chart(element.querySelector("canvas"), {
       type: "doughnut",
       data,
-      options: { animation: false, maintainAspectRatio: false, cutout: "65%", plugins },
+      options: { animation: false, maintainAspectRatio: false, cutout: "65%", plugins, hole: inside },
+      plugins: [hole],
     });
   }
 }
@@ -176,36 +236,25 @@ function drawRound(id, parts) {
 // Light and dark alternate, so that colour-blind readers can tell neighbouring segments apart.
 const ring = (n, all) => `hsl(${Math.round((360 * n) / Math.max(all, 1) + 215) % 360} 62% ${n % 2 ? 64 : 47}%)`;
 
-let last = null;
-
-function draw(data) {
-  last = data;
-  drawTimeline(data);
-  const now = data.now;
-  const states = ["ready", "leased", "failed"];
-  drawRound("states", states.map((name) => ({ name: label(name), count: now[name], colour: colour(`--c-${name}`) })));
+function draw() {
+  const box = document.getElementById("numbers");
+  const data = JSON.parse(box.textContent);
+  drawLevels(data);
+  drawEnds(data);
+  const states = document.getElementById("states");
+  const parts = ["ready", "leased", "failed", "closed"].map((name) => ({
+    name: label(states, name), count: data.now[name], colour: colour(`--c-${name}`),
+  }));
+  // Rounded down: 100 % means that all is done.
+  const done = data.now.done_share === null ? "" : share.format(Math.floor(data.now.done_share * 1000) / 1000);
+  drawRound("states", parts, { inside: done, told: done && `${states.dataset.done} ${done}` });
   drawRound("assignees", data.assignees.map((one, n) => ({ ...one, colour: ring(n, data.assignees.length) })));
+  // As pale as the other parts when they could not be refreshed.
+  document.querySelectorAll(".chart").forEach((chart) => chart.classList.toggle("stale", box.matches(".stale")));
   document.documentElement.dataset.drawn = String(Number(document.documentElement.dataset.drawn || 0) + 1);
 }
 
-let asking = false;
-
-async function load() {
-  // One request at a time: an older response must not arrive after a newer one.
-  if (asking) return;
-  asking = true;
-  try {
-    const response = await fetch(box.dataset.address, { headers: { Accept: "application/json" } });
-    if (!response.ok || response.redirected) throw new Error(String(response.status));
-    draw(await response.json());
-  } catch {
-    if (!last) document.querySelectorAll(".chart").forEach((chart) => setState(chart, "failed"));
-  } finally {
-    asking = false;
-  }
-}
-
-document.addEventListener("refreshed", load);
-document.addEventListener("theme", () => last && draw(last));
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => last && draw(last));
-load();
+document.addEventListener("refreshed", draw);
+document.addEventListener("theme", draw);
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
+draw();

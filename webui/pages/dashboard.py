@@ -1,33 +1,58 @@
-"""A project's dashboard, the data for its charts, and the page that helps a worker's owner to get started."""
+"""A project's dashboard, its numbers as JSON, and the page that helps a worker's owner to get started."""
 
 import itertools
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.http import require_safe
 
 from projects.access import roles_of
 from projects.models import Project
-from projects.queries import history
+from projects.queries import Point, history
+from projects.roles import Role
 from tasks import queries
-from tasks.queries import overview
+from tasks.models import Outcome
+from tasks.queries import Failure, overview, rates
+from tracker import db
 from tracker.text import isolated, visible
+from webui.links import named_workers, task_pages
 from webui.pages.frame import find_visible, project_page
 
-# The ranges of the chart in seconds, by their names in the query string.
-RANGES = {"hour": 3_600, "day": 86_400, "week": 7 * 86_400, "all": 400 * 3_600}
+# The ranges of the charts in seconds, by their names in the query string; of `all`, as long as snapshots are kept.
+RANGES = {"hour": 3_600, "day": 86_400, "week": 7 * 86_400, "all": 0}
+
+# A new project's charts are at least so wide.
+SHORTEST_SECONDS = 60
+
+
+class Moment(NamedTuple):
+    """What the dashboard shows, all of one moment: the present state, the levels before, and what ended per time."""
+
+    at: float
+    now: overview.Overview
+    points: list[Point]
+    ended: rates.Series
+    holders: list[tuple[str, int]]
+    failures: list[Failure]
 
 
 @require_safe
 def dashboard(request: HttpRequest, project_id: int) -> HttpResponse:
     """/projects/7/: the current state of a project."""
     project = find_visible(request, project_id)
-    chosen = request.GET.get("range")
+    roles, chosen = roles_of(request.user, project), _range(request)
+    found = _look(project, chosen)
     content = {
-        "overview": overview.overview(project),
+        "overview": found.now,
+        "speed": _speed(found.now.rates),
+        "numbers": _numbers(found, chosen),
         "ranges": RANGES,
-        "chosen": chosen if chosen in RANGES else "day",
-        "failures": queries.recent_failures(project) if roles_of(request.user, project) else None,
+        "chosen": chosen,
+        "interval": settings.SNAPSHOT_SECONDS,
+        "failures": _failures(request, found.failures) if roles else None,
+        "may_read": Role.READ in roles,
         "chain": Project.objects.visible_to(request.user).filter(chained_from=project).first(),
     }
     return project_page(request, project, "projects/dashboard.html", "", content)
@@ -35,29 +60,9 @@ def dashboard(request: HttpRequest, project_id: int) -> HttpResponse:
 
 @require_safe
 def numbers(request: HttpRequest, project_id: int) -> HttpResponse:
-    """/projects/7/numbers/: the data for the dashboard's charts, as JSON."""
-    project = find_visible(request, project_id)
-    seconds = RANGES.get(request.GET.get("range", ""), RANGES["day"])
-    now = overview.overview(project)
-    points = history(project, seconds=seconds)
-    first = points[0].closed if points else now.closed
-    content: dict[str, Any] = {
-        "seconds": seconds,
-        "now": now._asdict() | {"open": now.open, "eta_seconds": now.eta_seconds},
-        "times": [int(point.taken.timestamp()) for point in points],
-        "ready": [point.ready for point in points],
-        "leased": [point.leased for point in points],
-        "failed": [point.failed for point in points],
-        "awaiting": [point.awaiting for point in points],
-        "closed": [max(point.closed - first, 0) for point in points],
-        "versions": [
-            {"time": int(later.taken.timestamp()), "version": visible(later.version)}
-            for earlier, later in itertools.pairwise(points)
-            if later.version != earlier.version
-        ],
-        "assignees": [{"name": isolated(name), "count": count} for name, count in queries.holders(project)],
-    }
-    return JsonResponse(content, headers={"Cache-Control": "no-store"})
+    """/projects/7/numbers/: the numbers that the dashboard shows, as JSON."""
+    project, chosen = find_visible(request, project_id), _range(request)
+    return JsonResponse(_numbers(_look(project, chosen), chosen), headers={"Cache-Control": "no-store"})
 
 
 @require_safe
@@ -66,3 +71,112 @@ def start(request: HttpRequest, project_id: int) -> HttpResponse:
     project = find_visible(request, project_id)
     content = {"address": request.build_absolute_uri("/").rstrip("/")}
     return project_page(request, project, "projects/start.html", "start/", content)
+
+
+def _range(request: HttpRequest) -> str:
+    chosen = request.GET.get("range", "")
+    return chosen if chosen in RANGES else "day"
+
+
+def _seconds(chosen: str) -> int:
+    return RANGES[chosen] or settings.SNAPSHOT_KEEP_HOURS * 3600
+
+
+def _look(project: Project, chosen: str) -> Moment:
+    """All that is shown of the range."""
+    seconds = _seconds(chosen)
+    with db.one_moment():
+        ((at,),) = db.rows("SELECT extract(epoch FROM now())::float")
+        now = overview.overview(project)
+        # Without the time before the first task.
+        points = list(itertools.dropwhile(lambda point: not any(point[1:6]), history(project, seconds=seconds)))
+        known = [point.taken for point in points[:1]] + ([now.rates.began] if now.rates else [])
+        first = min((time.timestamp() for time in known), default=at)
+        begin = max(min(first, at - SHORTEST_SECONDS), at - seconds)
+        ended = rates.series(project, begin=begin, end=at)
+        return Moment(at, now, points, ended, queries.holders(project), queries.recent_failures(project))
+
+
+def _speed(found: rates.Rates | None) -> dict[str, float | None]:
+    """The tiles that tell of the last minute and hour; None as long as no lease has ended."""
+    if found is None:
+        return dict.fromkeys(("minute", "hour", "failed", "expired"))
+    minute, hour = found.minute, found.hour
+    return {"minute": minute.rate, "hour": hour.rate, "failed": round(hour.failed), "expired": round(hour.expired)}
+
+
+def _numbers(found: Moment, chosen: str) -> dict[str, Any]:
+    now, ended = found.now, found.ended
+    # The present is the last point, so that the chart ends with what the tiles say.
+    present = Point(
+        datetime.fromtimestamp(found.at, UTC),
+        now.ready,
+        now.leased,
+        now.failed,
+        now.awaiting,
+        now.closed,
+        found.points[-1].version if found.points else "",
+    )
+    points = [*found.points, present]
+    closed = _closed(found)
+    return {
+        "seconds": _seconds(chosen),
+        "begin": ended.times[0],
+        "end": int(found.at),
+        "now": {
+            "ready": now.ready,
+            "leased": now.leased,
+            "failed": now.failed,
+            "awaiting": now.awaiting,
+            "closed": now.closed,
+            "open": now.open,
+            "rate": now.rate,
+            "eta_seconds": now.eta_seconds,
+            "oldest_seconds": now.oldest_seconds,
+            "done_share": now.done_share,
+        },
+        "times": [int(point.taken.timestamp()) for point in points],
+        "ready": [point.ready for point in points],
+        "leased": [point.leased for point in points],
+        "failed": [point.failed for point in points],
+        "awaiting": [point.awaiting for point in points],
+        "closed": [max(point.closed - now.closed + closed, 0) for point in points],
+        "ended": ended._asdict(),
+        "total": {"closed": closed, "failed": sum(ended.failed), "expired": sum(ended.expired)},
+        "versions": [
+            {"time": int(later.taken.timestamp()), "version": visible(later.version)}
+            for earlier, later in itertools.pairwise(points)
+            if later.version != earlier.version
+        ],
+        "assignees": [{"name": isolated(name), "count": count} for name, count in found.holders],
+    }
+
+
+def _closed(found: Moment) -> int:
+    """How many tasks closed in the range: as many as the tallies say.
+
+    For a range that begins before tallies were kept, the snapshots know of more.
+    """
+    began = found.now.rates.began if found.now.rates else None
+    tallied = sum(found.ended.closed)
+    if not found.points or (began and began < found.points[0].taken):
+        return tallied
+    return max(tallied, found.now.closed - found.points[0].closed)
+
+
+def _failures(request: HttpRequest, failures: list[Failure]) -> list[dict[str, Any]]:
+    pages = task_pages(request, {failure.task for failure in failures})
+    workers = named_workers(failure.worker for failure in failures)
+    return [
+        {
+            "task": failure.task,
+            "page": pages.get(failure.task),
+            "worker": workers[failure.worker],
+            "ended": failure.ended,
+            "reason": failure.reason.name.lower().replace("_", " ") if failure.reason else "",
+            "expired": failure.outcome == Outcome.EXPIRED,
+            "message": next((line for line in failure.message.splitlines() if line.strip()), ""),
+            "version": failure.version,
+        }
+        for failure in failures
+    ]
