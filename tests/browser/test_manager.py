@@ -54,12 +54,12 @@ def test_a_managers_path(site, window, worker, scene):
     page.get_by_role("link", name="Dashboard").click()
     browser.drawn()
     expect_numbers(page, Ready="4", Closed="0")
-    expect(page.locator("#states-text")).to_have_text("Ready: 4")
+    expect(page.locator("#states-text")).to_have_text("Done: 0%, Ready: 4")
     assert attic.work(project)
     task = attic.get(f"/task/get/{project}")["content"]["task"]["id"]
     browser.refresh()
     expect_numbers(page, Ready="2", Leased="1", Closed="1")
-    expect(page.locator("#states-text")).to_have_text("Ready: 2, Leased: 1")
+    expect(page.locator("#states-text")).to_have_text("Done: 25%, Ready: 2, Leased: 1, Closed: 1")
     expect(page.locator("#assignees-text")).to_have_text("attic-3: 1")
 
     attic.post("/task/release", {"task_id": task, "result": 1})

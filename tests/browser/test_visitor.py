@@ -44,9 +44,13 @@ def test_a_visitors_path(window, scene):
     assert page.get_by_role("button", name="Pause").count() == 0
     assert page.get_by_text("Recent failures").count() == 0
     # The chart's numbers as a table, for readers who don't see the chart.
-    page.get_by_text("The same data as a table").click()
+    page.get_by_text("The same data as a table").first.click()
     cells = page.locator("#timeline-table tbody tr").first.locator("td").all_inner_texts()
     assert cells[0] == "2"
+    page.get_by_text("The same data as a table").last.click()
+    cells = page.locator("#ended-table tbody tr").locator("td").all_inner_texts()
+    assert sum(int(closed) for closed in cells[::3]) == 1
+    expect(page.locator("#ended-text")).to_have_text("Closed: 1, Failed attempts: 1, Expired leases: 0")
     page.get_by_role("link", name="Week").click()
     page.wait_for_url("**range=week**")
     browser.drawn()
@@ -94,13 +98,16 @@ def test_numbers_are_refreshed_only_while_the_tab_is_visible(window, scene):
 def test_numbers_that_can_not_be_loaded(window, scene):
     browser = window()
     browser.expected = "Failed to load resource"
-    browser.page.route("**/numbers/**", lambda route: route.abort())
     page = browser.open(f"/projects/{scene['public']}/")
-    page.wait_for_selector("#timeline[data-state=failed]")
-    assert "could not be loaded" in page.locator("#timeline").get_attribute("data-note")
-    browser.page.unroute("**/numbers/**")
+    browser.drawn()
+    page.route("**/projects/**", lambda route: route.abort())
     browser.refresh()
-    page.wait_for_selector("#timeline[data-state=drawn]")
+    page.wait_for_selector("#tiles.stale")
+    page.wait_for_selector("#timeline.stale[data-state=drawn]")
+    page.unroute("**/projects/**")
+    browser.refresh()
+    page.wait_for_selector("#timeline:not(.stale)")
+    assert page.locator(".stale").count() == 0
 
 
 @pytest.mark.parametrize("address", [*PAGES, *FOR_NOBODY])

@@ -156,7 +156,7 @@ function drawEnds(data) {
     categoryPercentage: times.length > 100 ? 1 : 0.85,
     maxBarThickness: 60,
   }));
-  drawOverTime("ended", "bar", datasets, overTime(data, data.begin, times.at(-1) + step, true));
+  drawOverTime("ended", "bar", datasets, overTime(data, times[0], times.at(-1) + step, true));
   const totals = Object.keys(ENDS).map((name) => `${label(element, name)}: ${number.format(data.total[name])}`);
   document.getElementById("ended-text").textContent = totals.join(", ");
   const cells = (time, n) => [between(time, step), ...Object.keys(ENDS).map((name) => number.format(data.ended[name][n]))];

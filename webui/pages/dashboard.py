@@ -28,8 +28,12 @@ SHORTEST_SECONDS = 60
 
 
 class Moment(NamedTuple):
-    """What the dashboard shows, all of one moment: the present state, the levels before, and what ended per time."""
+    """What the dashboard shows, all of one moment: the present state, the levels before, and what ended per time.
 
+    The charts begin at `begin` and end at `at`, in Unix time.
+    """
+
+    begin: float
     at: float
     now: overview.Overview
     points: list[Point]
@@ -94,7 +98,7 @@ def _look(project: Project, chosen: str) -> Moment:
         first = min((time.timestamp() for time in known), default=at)
         begin = max(min(first, at - SHORTEST_SECONDS), at - seconds)
         ended = rates.series(project, begin=begin, end=at)
-        return Moment(at, now, points, ended, queries.holders(project), queries.recent_failures(project))
+        return Moment(begin, at, now, points, ended, queries.holders(project), queries.recent_failures(project))
 
 
 def _speed(found: rates.Rates | None) -> dict[str, float | None]:
@@ -121,7 +125,7 @@ def _numbers(found: Moment, chosen: str) -> dict[str, Any]:
     closed = _closed(found)
     return {
         "seconds": _seconds(chosen),
-        "begin": ended.times[0],
+        "begin": int(found.begin),
         "end": int(found.at),
         "now": {
             "ready": now.ready,
