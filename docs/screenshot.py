@@ -27,7 +27,7 @@ from accounts.services import register
 from projects.models import Project, Snapshot
 from projects.services import create_project
 from tasks import queue
-from tasks.models import ClosedTotal, Task
+from tasks.models import ClosedTotal, ProjectTally, Task
 from workers.services import create_worker
 
 random.seed(7)
@@ -53,6 +53,10 @@ for minute in range(1440, -2, -2):
     hour = (1440 - minute) / 60
     done = max(0, int(random.gauss(9 + 4 * math.sin(hour / 3.5), 2)))
     closed += done
+    ProjectTally.objects.create(
+        project=project, minute=(now - timedelta(minutes=minute + 2)).replace(second=0, microsecond=0), closed=done,
+        failed=int(random.random() < 0.06) * 3, expired=int(random.random() < 0.02) * 5,
+    )
     new = max(2391, new - done + (1550 if minute in (900, 420) else 0))
     Snapshot.objects.create(
         project=project, taken=now - timedelta(minutes=minute), new_task_count=new, closed_task_count=closed,

@@ -61,7 +61,7 @@ def overviews(projects: Iterable[Project], *, counted: int = COUNTED_IN_LISTS) -
     values = {"projects": [project.pk for project in asked], "counted": counted}
     speeds = rates(asked)
     return {
-        project_id: Overview(*numbers, rates=speeds.get(project_id))
+        project_id: Overview(*numbers)._replace(rates=speeds.get(project_id))
         for project_id, *numbers in db.rows(OVERVIEWS, values)
     }
 

@@ -1,11 +1,16 @@
 """The statements use indexes, even before the table was first analysed."""
 
+from datetime import timedelta
+
 import pytest
 from django.db import connection, transaction
+from django.utils import timezone
 
 from tasks.models import Task
 from tasks.queries import search
+from tasks.queries.lookups import RECENT
 from tasks.queries.overview import OVERVIEWS
+from tasks.queries.rates import RATES, SERIES
 from tasks.queue.expiry import EXPIRE
 from tasks.queue.submitting import FIND_BY_HASH
 from tests.factories import ProjectFactory, register
@@ -41,7 +46,7 @@ def nodes(plan):
         yield from nodes(child)
 
 
-def scans_of_tasks(statement, values):
+def scans_of_tasks(statement, values, *, table="tasks_task"):
     """(kind of scan, index) of every node of the plan that reads the queue table and was executed."""
     with connection.cursor() as cursor:
         cursor.execute(f"EXPLAIN (FORMAT JSON, ANALYZE) {statement}", values)
@@ -49,7 +54,7 @@ def scans_of_tasks(statement, values):
     return {
         (node["Node Type"], index_of(node))
         for node in nodes(plan[0]["Plan"])
-        if node.get("Relation Name") == "tasks_task" and "Scan" in node["Node Type"] and node["Actual Loops"]
+        if node.get("Relation Name") == table and "Scan" in node["Node Type"] and node["Actual Loops"]
     }
 
 
@@ -89,7 +94,7 @@ def test_overviews_use_index_scans(values):
     with connection.cursor() as cursor:
         cursor.execute(FILL, [few.pk, 3])
         cursor.execute("ANALYZE tasks_task")
-    counted = {"projects": [values["project"], few.pk], "counted": 100, "rate_seconds": 600}
+    counted = {"projects": [values["project"], few.pk], "counted": 100}
     assert {kind for kind, _ in scans_of_tasks(OVERVIEWS, counted)} <= {"Index Scan", "Index Only Scan"}
 
 
@@ -104,3 +109,45 @@ def test_a_page_of_ready_tasks_reads_few_of_them(values, priority):
             scans = [node for node in nodes(plan[0]["Plan"]) if node.get("Relation Name") == "tasks_task"]
             assert scans
             assert sum(node["Actual Rows"] for node in scans) < 300, step
+
+
+@pytest.mark.parametrize("analysed", [False, True])
+def test_rates_and_series_read_few_tallies(values, analysed):
+    projects = [values["project"], *(ProjectFactory().pk for _ in range(9))]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO tasks_projecttally (project_id, minute, closed) "
+            "SELECT id, date_trunc('minute', now()) - make_interval(mins => back), 1 "
+            "FROM projects_project, generate_series(0, 2000) AS back"
+        )
+        if analysed:
+            cursor.execute("VACUUM ANALYZE tasks_projecttally")
+    index = {"projecttally_one_per_minute"}
+    asked = {"projects": projects, "at": None}
+    assert {one for _, one in scans_of_tasks(RATES, asked, table="tasks_projecttally")} == index
+    asked = {"project": projects[0], "begin": timezone.now() - timedelta(hours=2), "step": 60}
+    assert {one for _, one in scans_of_tasks(SERIES, asked, table="tasks_projecttally")} == index
+
+
+@pytest.mark.parametrize("analysed", [False, True])
+def test_few_failures_are_found_among_many_attempts(values, analysed):
+    project = values["project"]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO tasks_attempt (task_id, project_id, worker_id, lease, began, outcome, version, fingerprint) "
+            "SELECT n, %s, 1, gen_random_uuid(), now(), CASE WHEN n <= 5 THEN 1 ELSE 3 END, '', "
+            "CASE WHEN n <= 5 THEN 7 END FROM generate_series(1, 20000) AS n",
+            [project],
+        )
+        cursor.execute(
+            "INSERT INTO tasks_failuregroup "
+            "(project_id, fingerprint, outcome, count, first_seen, last_seen, example, workers, versions) "
+            "SELECT %s, 7, 1, 5, now(), now(), max(id), '{1}', '{}' FROM tasks_attempt WHERE fingerprint = 7",
+            [project],
+        )
+        if analysed:
+            cursor.execute("ANALYZE tasks_attempt")
+    asked = {"project": project, "limit": 10, "longest": 500}
+    assert len(db.rows(RECENT, asked)) == 5
+    scans = scans_of_tasks(RECENT, asked, table="tasks_attempt")
+    assert {one for _, one in scans} == {"attempt_alike", "tasks_attempt_pkey"}

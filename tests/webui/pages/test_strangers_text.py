@@ -13,7 +13,7 @@ from projects.access import set_roles
 from projects.models import Project, Snapshot
 from projects.roles import ALL_ROLES
 from tasks import queue
-from tasks.models import Attempt, Outcome, Task, WorkerTally
+from tasks.models import Attempt, Outcome, OutcomeEntry, Task, WorkerTally
 from tests.factories import ProjectFactory, TaskFactory, UserFactory, grant, register
 from tracker.text import has_unseen
 from workers.models import Worker, WorkerAccess
@@ -59,6 +59,18 @@ def scene(tracker_admin):
     WorkerAccess.objects.create(worker=asking.worker, project=project, wants_assign=True, asked="2026-01-01T00:00:00Z")
     TaskFactory(project=project, recipe=f"recipe {NASTY}")
     set_roles(manager=user, project=project, roles=ALL_ROLES)
+    attempt = Attempt.objects.create(
+        task_id=1,
+        project=project,
+        worker=worker,
+        lease="00000000-0000-0000-0000-000000000000",
+        began="2026-01-01T00:00:00Z",
+        outcome=Outcome.FAILED,
+        message=f"attempt {NASTY}",
+        version=NASTY,
+        fingerprint=1,
+    )
+    OutcomeEntry.objects.create(project=project, worker=worker, outcome=Outcome.FAILED, attempt=attempt.pk)
     leased = queue.lease(project=other, worker=worker) or TaskFactory(project=other, recipe=f"recipe {NASTY}")
     queue.lease(project=other, worker=worker)
     TaskFactory(project=project, recipe=f"recipe {NASTY}", status=Task.Status.FAILED)
@@ -148,6 +160,7 @@ def test_no_page_shows_characters_that_control_or_turn(scene, admin, address):
         ("/workers/{worker}/?period=all", f'tabindex="0">message {NASTY}</div>'),
         ("/workers/{worker}/put-back/{id}/", f"<bdi>alias {{worker}} {SHOWN}</bdi>"),
         ("/projects/{id}/", f"<h1><bdi>project {{id}} {SHOWN}</bdi>"),
+        ("/projects/{id}/", f"<bdi>attempt {SHOWN}</bdi>"),
         ("/projects/{id}/permissions/", r"<bdi>m\u202e{user}</bdi>"),
         ("/logs/", f"<td><bdi>scope {SHOWN}</bdi></td>"),
         ("/managers/", r"<bdi>m\u202e{user}</bdi>"),
