@@ -28,9 +28,13 @@ from projects.models import Project, Snapshot
 from projects.services import create_project
 from tasks import queue
 from tasks.models import ClosedTotal, ProjectTally, Task
+from tracker.models import Chore
 from workers.services import create_worker
 
 random.seed(7)
+# The scheduler's own snapshots would show the tasks of the scene, which don't match the made-up history.
+tomorrow = timezone.now() + timedelta(days=1)
+Chore.objects.update_or_create(name="tasks.chores.take_snapshots", defaults={"next_at": tomorrow})
 register(username="ada", password="only for this picture")
 project = create_project(
     name="Fold proteins", public=True, version="6113728f27ae82c7", clone_url="https://git.example/biology/fold",
@@ -53,10 +57,10 @@ for minute in range(1440, -2, -2):
     hour = (1440 - minute) / 60
     done = max(0, int(random.gauss(9 + 4 * math.sin(hour / 3.5), 2)))
     closed += done
-    ProjectTally.objects.create(
-        project=project, minute=(now - timedelta(minutes=minute + 2)).replace(second=0, microsecond=0), closed=done,
-        failed=int(random.random() < 0.06) * 3, expired=int(random.random() < 0.02) * 5,
-    )
+    ended = {"failed": int(random.random() < 0.06) * 3, "expired": int(random.random() < 0.02) * 5}
+    for n, counts in enumerate(({"closed": done // 2}, {"closed": done - done // 2, **ended})):
+        ago = now - timedelta(minutes=minute + n)
+        ProjectTally.objects.create(project=project, minute=ago.replace(second=0, microsecond=0), **counts)
     new = max(2391, new - done + (1550 if minute in (900, 420) else 0))
     Snapshot.objects.create(
         project=project, taken=now - timedelta(minutes=minute), new_task_count=new, closed_task_count=closed,
@@ -73,8 +77,6 @@ def main() -> None:
     chromium = shutil.which("chromium") or sys.exit("chromium is not installed.")
     with tempfile.TemporaryDirectory() as folder:
         tracker = Demo(Path(folder), Console())
-        # The scheduler's own snapshots would show the tasks of the scene, which don't match the made-up history.
-        tracker.env |= {"SNAPSHOT_SECONDS": "86400"}
         try:
             address = tracker.start_server()
             tracker.manage("shell", "-v0", "-c", SCENE)

@@ -46,12 +46,12 @@ class Overview(NamedTuple):
 
     @property
     def rate(self) -> float | None:
-        """The present rate in closed tasks per second: of the last ten minutes or, if none closed then, of the hour."""
-        return (self.rates.lately.rate or self.rates.hour.rate) if self.rates else None
+        """The closed tasks per second of the last hour; None as long as no lease has ended."""
+        return self.rates.hour.rate if self.rates else None
 
     @property
     def eta_seconds(self) -> float | None:
-        """How long the open tasks will take at the present rate; None if there is no rate or no open task."""
+        """How long the open tasks will take at the rate of the last hour; None if there is no rate or no open task."""
         return self.open / self.rate if self.rate and self.open else None
 
 

@@ -12,7 +12,7 @@ from projects.models import Project
 from tasks.models import Outcome
 from tracker import db
 
-MINUTE, LATELY, HOUR = 60, 600, 3600
+MINUTE, HOUR = 60, 3600
 
 # A rate is not measured over less: the first tasks of a batch would make it huge.
 SHORTEST_SECONDS = 10
@@ -42,11 +42,10 @@ class Period(NamedTuple):
 
 
 class Rates(NamedTuple):
-    """A project's last minute, last ten minutes and last hour, and when its first lease ended as far as is known."""
+    """A project's last minute and last hour, and when its first lease ended as far as is known."""
 
     began: datetime
     minute: Period
-    lately: Period
     hour: Period
 
 
@@ -68,12 +67,9 @@ def rates(projects: Iterable[Project], *, at: datetime | None = None) -> dict[in
     values = {"projects": [project.pk for project in projects], "at": at}
     found: dict[int, Rates] = {}
     for project_id, began, age, *counts in db.rows(RATES, values):
-        # Three counts of each period.
-        periods = [
-            Period(min(seconds, max(age, SHORTEST_SECONDS)), *counts[3 * n : 3 * n + 3])
-            for n, seconds in enumerate((MINUTE, LATELY, HOUR))
-        ]
-        found[project_id] = Rates(began, *periods)
+        known = max(age, SHORTEST_SECONDS)
+        minute, hour = Period(min(MINUTE, known), *counts[:3]), Period(min(HOUR, known), *counts[3:])
+        found[project_id] = Rates(began, minute, hour)
     return found
 
 
@@ -146,7 +142,6 @@ WITH fresh AS MATERIALIZED (
 ), parts AS (
     SELECT project_id, at, closed, failed, expired,
            {_share(MINUTE)} AS minute,
-           {_share(LATELY)} AS lately,
            {_share(HOUR)} AS hour
     FROM (
         SELECT began.project_id, began.at, greatest(spans.minute, began.at) AS begins, ends, closed, failed, expired
@@ -157,7 +152,7 @@ WITH fresh AS MATERIALIZED (
     OFFSET 0
 )
 SELECT project_id, at, extract(epoch FROM {_NOW} - at)::float,
-       {_sums("minute")}, {_sums("lately")}, {_sums("hour")}
+       {_sums("minute")}, {_sums("hour")}
 FROM parts
 GROUP BY project_id, at
 """
