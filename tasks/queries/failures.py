@@ -1,0 +1,416 @@
+"""Groups of failed attempts: what went wrong, how often, when, where, and how many tasks are FAILED for it now.
+
+The scheduler folds new attempts into FailureGroup every ten seconds. A reader adds those that still wait for it, in the
+same statement: whoever looks right after a failure finds it, and no attempt is counted twice. Folding here instead
+would let each reader write, and wait for the others.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from django.conf import settings
+
+from tasks.models import Outcome, Reason
+from tasks.queries.search import Criteria
+from tracker import db, keyset
+from tracker.api.errors import NotFound
+from tracker.keyset import Cursor
+from workers.models import Worker
+
+# How many of the newest entries that wait to be folded a reader looks at. More wait only after 10,000 releases in ten
+# seconds; then the counts lag behind.
+WAITING = 10_000
+
+# Up to which number the failed tasks of each group in a list are counted, and those of a single group.
+COUNTED_IN_LISTS = 1_000
+COUNTED = 10_000
+
+# How many workers and versions a group knows, as tasks.queue.tallying folds them.
+KNOWN = 100
+
+_FINGERPRINT = re.compile(r"[0-9a-f]{16}")
+
+#: The reason of attempts whose lease expired; the others have the name of a Reason.
+EXPIRED = "expired"
+
+
+class NoSuchFailure(NotFound):
+    """There is no such group of failures; one is forgotten with its last attempt."""
+
+
+class Seen(NamedTuple):
+    """A worker; `alias` is None if it was deleted."""
+
+    id: int
+    alias: str | None
+
+
+class FailedAttempt(NamedTuple):
+    """An attempt of a group. `reason` is EXPIRED or the name of a Reason, `output` is JSON."""
+
+    id: int
+    task_id: int
+    worker: Seen
+    began: datetime
+    ended: datetime
+    outcome: Outcome
+    reason: str
+    message: str | None
+    output: str | None
+    seconds: float | None
+    version: str
+
+
+class Failure(NamedTuple):
+    """A group of failed attempts.
+
+    `workers` and `versions` are the first that had it, at most KNOWN of each. `failed_tasks` is how many tasks are
+    FAILED for it; there may be more if `is_cut`. `example` is its newest attempt, or None if that is kept no longer.
+    """
+
+    project_id: int
+    fingerprint: int
+    reason: str
+    message: str | None
+    count: int
+    first_seen: datetime
+    last_seen: datetime
+    workers: list[Seen]
+    versions: list[str]
+    failed_tasks: int
+    is_cut: bool
+    example: FailedAttempt | None
+
+    @property
+    def key(self) -> str:
+        """The fingerprint as text."""
+        return text_of(self.fingerprint)
+
+
+class Failures(NamedTuple):
+    """A page of groups, and the cursor of the next one; None at the end."""
+
+    groups: list[Failure]
+    following: Cursor | None = None
+
+
+class FailedAttempts(NamedTuple):
+    """A page of attempts, and the id behind which the next one begins; None at the end."""
+
+    attempts: list[FailedAttempt]
+    following: int | None = None
+
+
+def text_of(fingerprint: int) -> str:
+    """A fingerprint as text, 16 hexadecimal digits: JavaScript's numbers don't have 64 bits."""
+    return f"{fingerprint % 2**64:016x}"
+
+
+def fingerprint_in(text: str) -> int | None:
+    """The fingerprint that `text_of` wrote; None for any other text."""
+    if not _FINGERPRINT.fullmatch(text):
+        return None
+    number = int(text, 16)
+    return number - 2**64 if number >= 2**63 else number
+
+
+def reason_of(outcome: int, reason: int | None) -> str:
+    """Why an attempt failed: EXPIRED, or the name of its Reason, by default of ERROR."""
+    return EXPIRED if outcome == Outcome.EXPIRED else Reason(reason or Reason.ERROR).name.lower()
+
+
+def tasks_of(project_id: int, fingerprint: int) -> Criteria:
+    """The FAILED tasks of a group, for tasks.maintenance and tasks.queries.search."""
+    return Criteria([project_id], failure=fingerprint)
+
+
+def find(projects: Sequence[int], *, after: Cursor | None = None, limit: int, outputs: bool = False) -> Failures:
+    """The groups of these projects, those seen last first.
+
+    With `outputs`, examples have their output, and a page ends early where messages and outputs have more than
+    MAX_BATCH_BYTES. Raises BadCursor.
+    """
+    seen, project, fingerprint = ("infinity", 0, 0) if after is None else keyset.values(after, datetime, int, int)
+    values = {
+        "projects": list(projects),
+        "seen": seen,
+        "project": project,
+        "fingerprint": fingerprint,
+        "waiting": WAITING,
+        "counted": COUNTED_IN_LISTS,
+        "limit": limit + 1,
+        "outputs": outputs,
+        "most": settings.MAX_BATCH_BYTES,
+    }
+    rows = [_Row(*row) for row in db.rows(FIND, values)]
+    fitting = _fitting(rows[:limit])
+    last = fitting[-1] if len(fitting) < len(rows) else None
+    following = None if last is None else [last.last_seen, last.project_id, last.fingerprint]
+    return Failures(_failures(fitting, COUNTED_IN_LISTS), following)
+
+
+def get(project_id: int, fingerprint: int) -> Failure:
+    """One group. Raises NoSuchFailure."""
+    values = {
+        "projects": [project_id],
+        "fingerprint": fingerprint,
+        "waiting": WAITING,
+        "counted": COUNTED,
+        "outputs": True,
+        "most": settings.MAX_BATCH_BYTES,
+    }
+    found = _failures([_Row(*row) for row in db.rows(GET, values)], COUNTED)
+    if not found:
+        raise NoSuchFailure
+    return found[0]
+
+
+def attempts(project_id: int, fingerprint: int, *, after: int | None = None, limit: int) -> FailedAttempts:
+    """The newest attempts of a group, those before the attempt with the id `after`.
+
+    A page ends early where messages and outputs have more than MAX_BATCH_BYTES.
+    """
+    values = {
+        "project": project_id,
+        "fingerprint": fingerprint,
+        "below": 2**63 - 1 if after is None else after,
+        "limit": limit + 1,
+        "most": settings.MAX_BATCH_BYTES,
+    }
+    rows = [_AttemptRow(*row) for row in db.rows(ATTEMPTS, values)]
+    fitting = _fitting(rows[:limit])
+    aliases = _aliases(row.worker_id for row in fitting)
+    following = fitting[-1].id if len(fitting) < len(rows) else None
+    return FailedAttempts([_attempt(row, aliases) for row in fitting], following)
+
+
+class _AttemptRow(NamedTuple):
+    """A row of ATTEMPTS."""
+
+    id: int
+    task_id: int
+    worker_id: int
+    began: datetime
+    ended: datetime
+    outcome: int
+    reason: int | None
+    message: str | None
+    output: str | None
+    seconds: float | None
+    version: str
+    fits: bool = True
+
+
+class _Row(NamedTuple):
+    """A row of FIND and GET: the group as it is folded (`known_…`) and what still waits, then its newest attempt."""
+
+    project_id: int
+    fingerprint: int
+    count: int
+    first_seen: datetime
+    last_seen: datetime
+    known_workers: list[int]
+    more_workers: list[int]
+    known_versions: list[str]
+    more_versions: list[str]
+    known_outcome: int | None
+    known_reason: int | None
+    known_message: str | None
+    failed_tasks: int
+    fits: bool
+    id: int | None
+    task_id: int
+    worker_id: int
+    began: datetime
+    ended: datetime
+    outcome: int
+    reason: int | None
+    message: str | None
+    output: str | None
+    seconds: float | None
+    version: str
+
+    @property
+    def workers(self) -> list[int]:
+        return list(dict.fromkeys([*self.known_workers, *self.more_workers]))[:KNOWN]
+
+    @property
+    def example(self) -> _AttemptRow | None:
+        return None if self.id is None else _AttemptRow(*self[_Row._fields.index("id") :])
+
+
+def _fitting(rows: list[Any]) -> list[Any]:
+    """The rows up to the one that made the page too long."""
+    for number, row in enumerate(rows):
+        if not row.fits:
+            return rows[:number]
+    return rows
+
+
+def _failures(rows: list[_Row], counted: int) -> list[Failure]:
+    aliases = _aliases(one for row in rows for one in [*row.workers, row.worker_id] if one is not None)
+    return [_failure(row, aliases, counted) for row in rows]
+
+
+def _failure(row: _Row, aliases: dict[int, str], counted: int) -> Failure:
+    example = row.example
+    said = (row.known_outcome, row.known_reason, row.known_message)
+    outcome, reason, message = said if example is None else (example.outcome, example.reason, example.message)
+    return Failure(
+        project_id=row.project_id,
+        fingerprint=row.fingerprint,
+        reason=reason_of(int(outcome or 0), reason),
+        message=message,
+        count=row.count,
+        first_seen=row.first_seen,
+        last_seen=row.last_seen,
+        workers=[Seen(one, aliases.get(one)) for one in row.workers],
+        versions=list(dict.fromkeys([*row.known_versions, *row.more_versions]))[:KNOWN],
+        failed_tasks=row.failed_tasks,
+        is_cut=row.failed_tasks >= counted,
+        example=None if example is None else _attempt(example, aliases),
+    )
+
+
+def _attempt(row: _AttemptRow, aliases: dict[int, str]) -> FailedAttempt:
+    return FailedAttempt(
+        id=row.id,
+        task_id=row.task_id,
+        worker=Seen(row.worker_id, aliases.get(row.worker_id)),
+        began=row.began,
+        ended=row.ended,
+        outcome=Outcome(row.outcome),
+        reason=reason_of(row.outcome, row.reason),
+        message=row.message,
+        output=row.output,
+        seconds=row.seconds,
+        version=row.version,
+    )
+
+
+def _aliases(workers: Iterable[int]) -> dict[int, str]:
+    """The aliases of those workers that still exist."""
+    return dict(Worker.objects.filter(pk__in=set(workers)).values_list("pk", "alias"))
+
+
+# The attempts of these projects that wait to be folded, by group. Reads the newest entries, since the scheduler folds
+# the oldest first and leaves dead index entries there; then looks the attempts up by their ids.
+_WAITING = """
+    SELECT project_id, fingerprint, count(*) AS count, min(ended) AS first_seen, max(ended) AS last_seen,
+           max(id) AS example, array_agg(DISTINCT worker_id) AS workers, array_agg(DISTINCT version) AS versions
+    FROM tasks_attempt
+    WHERE id = ANY (ARRAY(
+        SELECT attempt FROM (
+            SELECT project_id, attempt FROM tasks_outcomeentry ORDER BY id DESC LIMIT %(waiting)s
+        ) AS entry
+        WHERE attempt IS NOT NULL AND project_id = ANY (%(projects)s)
+    ))
+    GROUP BY project_id, fingerprint
+"""
+
+# A group as it is folded, with what waits. At least one of the two is there.
+_MERGED = """
+    coalesce(known.count, 0) + coalesce(waiting.count, 0) AS count,
+    least(known.first_seen, waiting.first_seen) AS first_seen,
+    greatest(known.last_seen, waiting.last_seen) AS last_seen,
+    coalesce(waiting.example, known.example) AS example,
+    coalesce(known.workers, '{}') AS workers, coalesce(waiting.workers, '{}') AS more_workers,
+    coalesce(known.versions, '{}') AS versions, coalesce(waiting.versions, '{}') AS more_versions,
+    known.outcome, known.reason, known.message
+"""
+
+# Goes on after a CTE `page` of merged groups: their newest attempts and how many tasks are FAILED for each. Uses the
+# primary key of tasks_attempt and the index task_failed_alike.
+_SHOWN = """
+SELECT project_id, fingerprint, count, first_seen, last_seen, workers, more_workers, versions, more_versions,
+       known_outcome, known_reason, known_message, failed_tasks, fits,
+       id, task_id, worker_id, began, ended, outcome, reason, message,
+       CASE WHEN %(outputs)s AND fits THEN output END, seconds, version
+FROM (
+    SELECT page.project_id, page.fingerprint, page.count, page.first_seen, page.last_seen,
+           page.workers, page.more_workers, page.versions, page.more_versions,
+           page.outcome AS known_outcome, page.reason AS known_reason, page.message AS known_message,
+           failed.count AS failed_tasks,
+           attempt.id, attempt.task_id, attempt.worker_id, attempt.began, attempt.ended, attempt.outcome,
+           attempt.reason, attempt.message, attempt.output, attempt.seconds, attempt.version,
+           NOT %(outputs)s OR row_number() OVER in_order = 1
+           OR sum(coalesce(octet_length(attempt.message), 0) + coalesce(octet_length(attempt.output), 0))
+              OVER in_order <= %(most)s AS fits
+    FROM page
+    LEFT JOIN tasks_attempt AS attempt ON attempt.id = page.example
+    CROSS JOIN LATERAL (
+        SELECT count(*) FROM (
+            SELECT FROM tasks_task
+            WHERE project_id = page.project_id AND failure = page.fingerprint AND status = 2
+            LIMIT %(counted)s
+        ) AS few
+    ) AS failed
+    WINDOW in_order AS (ORDER BY page.last_seen DESC, page.project_id DESC, page.fingerprint DESC)
+) AS shown
+ORDER BY last_seen DESC, project_id DESC, fingerprint DESC
+"""
+
+# Merges the newest groups of each project, which the index failuregroup_newest has in order, with all that have
+# something waiting: these move to the front. So many more are read of each project that the others fill a page.
+FIND = f"""
+WITH waiting AS MATERIALIZED ({_WAITING}
+), quiet AS (
+    SELECT known.*
+    FROM unnest(%(projects)s::bigint[]) AS part (project)
+    CROSS JOIN LATERAL (
+        SELECT * FROM tasks_failuregroup
+        WHERE project_id = part.project
+          AND (last_seen, project_id, fingerprint) < (%(seen)s::timestamptz, %(project)s, %(fingerprint)s)
+        ORDER BY last_seen DESC, fingerprint DESC
+        LIMIT %(limit)s + (SELECT count(*) FROM waiting WHERE waiting.project_id = part.project)
+    ) AS known
+), merged AS (
+    SELECT waiting.project_id, waiting.fingerprint, {_MERGED}
+    FROM waiting LEFT JOIN tasks_failuregroup AS known
+        ON known.project_id = waiting.project_id AND known.fingerprint = waiting.fingerprint
+    UNION ALL
+    SELECT known.project_id, known.fingerprint, {_MERGED}
+    FROM quiet AS known LEFT JOIN waiting
+        ON waiting.project_id = known.project_id AND waiting.fingerprint = known.fingerprint
+    WHERE waiting.project_id IS NULL
+), page AS MATERIALIZED (
+    SELECT * FROM merged
+    WHERE (last_seen, project_id, fingerprint) < (%(seen)s::timestamptz, %(project)s, %(fingerprint)s)
+    ORDER BY last_seen DESC, project_id DESC, fingerprint DESC
+    LIMIT %(limit)s
+)
+{_SHOWN}"""
+
+# Uses the unique index failuregroup_one_per_kind.
+GET = f"""
+WITH waiting AS MATERIALIZED (
+    SELECT * FROM ({_WAITING}) AS waiting WHERE fingerprint = %(fingerprint)s
+), page AS MATERIALIZED (
+    SELECT coalesce(known.project_id, waiting.project_id) AS project_id, %(fingerprint)s::bigint AS fingerprint, {_MERGED}
+    FROM waiting FULL JOIN (
+        SELECT * FROM tasks_failuregroup
+        WHERE project_id = ANY (%(projects)s) AND fingerprint = %(fingerprint)s
+    ) AS known ON known.project_id = waiting.project_id
+)
+{_SHOWN}"""
+
+# Uses the index attempt_alike.
+ATTEMPTS = """
+SELECT id, task_id, worker_id, began, ended, outcome, reason, message, CASE WHEN fits THEN output END, seconds, version,
+       fits
+FROM (
+    SELECT *, row_number() OVER in_order = 1
+           OR sum(coalesce(octet_length(message), 0) + coalesce(octet_length(output), 0))
+              OVER in_order <= %(most)s AS fits
+    FROM (
+        SELECT * FROM tasks_attempt
+        WHERE project_id = %(project)s AND fingerprint = %(fingerprint)s AND id < %(below)s
+        ORDER BY id DESC
+        LIMIT %(limit)s
+    ) AS newest
+    WINDOW in_order AS (ORDER BY id DESC)
+) AS attempt
+ORDER BY id DESC
+"""
