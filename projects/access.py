@@ -61,6 +61,22 @@ def require(viewer: "Viewer", project_id: int, role: Role) -> Project:
     )
 
 
+def is_inside(roles: Role, project: Project) -> bool:
+    """Whether these roles show what workers report of the project's tasks: any role does; if it is hidden, READ."""
+    return Role.READ in roles or (bool(roles) and not project.hidden)
+
+
+def require_inside(viewer: "Viewer", project_id: int) -> Project:
+    """The project, if the viewer may see what workers report of its tasks. Raises Forbidden and NoSuchProject."""
+    project = Project.objects.filter(pk=project_id).first()
+    roles = roles_of(viewer, project) if project else Role(0)
+    if project is not None and is_inside(roles, project):
+        return project
+    if project is None or project.hidden:
+        raise NoSuchProject(f"There is no project {project_id}.")
+    raise Forbidden(f"This requires a role in project {project_id}; a manager with MANAGE_ACCESS there can give one.")
+
+
 def known_chains(viewer: "Viewer", projects: Iterable[Project]) -> set[int]:
     """The ids of the next projects in the chains of these projects, as far as the viewer may know of them."""
     chains = {project.chain_id for project in projects if project.chain_id is not None}

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from tasks import maintenance, result_views, status_views, views
+from tasks import failure_views, maintenance, result_views, status_views, views
 
 # Calls of workers, which need no session; see tracker.api.shortcut.
 worker_urlpatterns = [
@@ -31,6 +31,8 @@ urlpatterns = [
     ),
     path("project/put_back_closed/<id:project_id>/<id:worker_id>", views.PutBackClosedView.as_view()),
     path("project/put_back_votes/<id:project_id>/<id:worker_id>", views.PutBackVotesView.as_view()),
+    path("project/failures/<id:project_id>", failure_views.FailuresView.as_view()),
+    path("project/failures/<id:project_id>/<str:fingerprint>", failure_views.FailureView.as_view()),
     path("project/assignees/<id:project_id>", views.AssigneesView.as_view()),
     path("project/workers/<id:project_id>", views.ProjectWorkersView.as_view()),
     path("worker/stats", views.WorkerStatsView.as_view()),

@@ -33,7 +33,8 @@ def _closed(part: Any) -> Any:
 def operation_for(method: str, path: str) -> str | None:
     """The described path of a request, such as /task/get/{project_id}."""
     for template, operations in described()["paths"].items():
-        pattern = re.sub(r"\\{\w+\\}", "[0-9]{1,19}", re.escape(template))
+        pattern = re.escape(template).replace(r"\{fingerprint\}", "[0-9a-f]{16}")
+        pattern = re.sub(r"\\{\w+\\}", "[0-9]{1,19}", pattern)
         if method.lower() in operations and re.fullmatch(
             pattern, path.removeprefix("/api") if path != "/api/" else path
         ):

@@ -5,7 +5,7 @@ from factory.django import DjangoModelFactory
 
 from accounts.models import User
 from projects.models import Project
-from tasks.models import Task
+from tasks.models import FailureGroup, Outcome, Task
 from workers.models import Worker, WorkerAccess
 from workers.services import Registration, create_worker
 
@@ -38,6 +38,23 @@ class TaskFactory(DjangoModelFactory):
 
     project = factory.SubFactory(ProjectFactory)
     recipe = factory.Sequence(lambda n: f"recipe {n}")
+
+
+class FailureGroupFactory(DjangoModelFactory):
+    """A group of failures whose attempts are not kept any more."""
+
+    class Meta:
+        model = FailureGroup
+
+    project = factory.SubFactory(ProjectFactory)
+    fingerprint = factory.Sequence(lambda n: n - 2)
+    outcome = Outcome.FAILED
+    message = factory.Sequence(lambda n: f"failure {n}")
+    count = 1
+    first_seen = last_seen = "2026-01-01T00:00:00Z"
+    example = 0
+    workers = factory.LazyFunction(list)
+    versions = factory.LazyFunction(list)
 
 
 def register(alias: str = "worker", **columns: object) -> Registration:

@@ -5,14 +5,14 @@ same statement: whoever looks right after a failure finds it, and no attempt is 
 would let each reader write, and wait for the others.
 """
 
-import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
 from django.conf import settings
 
-from tasks.models import Outcome, Reason
+from tasks.fingerprints import reason_of, text_of
+from tasks.models import Outcome
 from tasks.queries.search import Criteria
 from tracker import db, keyset
 from tracker.api.errors import NotFound
@@ -25,15 +25,10 @@ WAITING = 10_000
 
 # Up to which number the failed tasks of each group in a list are counted, and those of a single group.
 COUNTED_IN_LISTS = 1_000
-COUNTED = 10_000
+COUNTED = 100_000
 
 # How many workers and versions a group knows, as tasks.queue.tallying folds them.
 KNOWN = 100
-
-_FINGERPRINT = re.compile(r"[0-9a-f]{16}")
-
-#: The reason of attempts whose lease expired; the others have the name of a Reason.
-EXPIRED = "expired"
 
 
 class NoSuchFailure(NotFound):
@@ -66,15 +61,16 @@ class FailedAttempt(NamedTuple):
 class Failure(NamedTuple):
     """A group of failed attempts.
 
-    `workers` and `versions` are the first that had it, at most KNOWN of each. `failed_tasks` is how many tasks are
-    FAILED for it; there may be more if `is_cut`. `example` is its newest attempt, or None if that is kept no longer.
+    `total` is how many there were. `workers` and `versions` are the first that had it, at most KNOWN of each.
+    `failed_tasks` is how many tasks are FAILED for it; there may be more if `is_cut`. `example` is its newest attempt,
+    or None if that is kept no longer.
     """
 
     project_id: int
     fingerprint: int
     reason: str
     message: str | None
-    count: int
+    total: int
     first_seen: datetime
     last_seen: datetime
     workers: list[Seen]
@@ -103,24 +99,6 @@ class FailedAttempts(NamedTuple):
     following: int | None = None
 
 
-def text_of(fingerprint: int) -> str:
-    """A fingerprint as text, 16 hexadecimal digits: JavaScript's numbers don't have 64 bits."""
-    return f"{fingerprint % 2**64:016x}"
-
-
-def fingerprint_in(text: str) -> int | None:
-    """The fingerprint that `text_of` wrote; None for any other text."""
-    if not _FINGERPRINT.fullmatch(text):
-        return None
-    number = int(text, 16)
-    return number - 2**64 if number >= 2**63 else number
-
-
-def reason_of(outcome: int, reason: int | None) -> str:
-    """Why an attempt failed: EXPIRED, or the name of its Reason, by default of ERROR."""
-    return EXPIRED if outcome == Outcome.EXPIRED else Reason(reason or Reason.ERROR).name.lower()
-
-
 def tasks_of(project_id: int, fingerprint: int) -> Criteria:
     """The FAILED tasks of a group, for tasks.maintenance and tasks.queries.search."""
     return Criteria([project_id], failure=fingerprint)
@@ -144,7 +122,7 @@ def find(projects: Sequence[int], *, after: Cursor | None = None, limit: int, ou
         "outputs": outputs,
         "most": settings.MAX_BATCH_BYTES,
     }
-    rows = [_Row(*row) for row in db.rows(FIND, values)]
+    rows = _rows(FIND, values)
     fitting = _fitting(rows[:limit])
     last = fitting[-1] if len(fitting) < len(rows) else None
     following = None if last is None else [last.last_seen, last.project_id, last.fingerprint]
@@ -161,7 +139,7 @@ def get(project_id: int, fingerprint: int) -> Failure:
         "outputs": True,
         "most": settings.MAX_BATCH_BYTES,
     }
-    found = _failures([_Row(*row) for row in db.rows(GET, values)], COUNTED)
+    found = _failures(_rows(GET, values), COUNTED)
     if not found:
         raise NoSuchFailure
     return found[0]
@@ -204,41 +182,33 @@ class _AttemptRow(NamedTuple):
 
 
 class _Row(NamedTuple):
-    """A row of FIND and GET: the group as it is folded (`known_…`) and what still waits, then its newest attempt."""
+    """A row of FIND and GET: the group as it is folded (`known_…`), and what still waits. `example` is separate."""
 
     project_id: int
     fingerprint: int
-    count: int
+    total: int
     first_seen: datetime
     last_seen: datetime
     known_workers: list[int]
     more_workers: list[int]
     known_versions: list[str]
     more_versions: list[str]
-    known_outcome: int | None
+    known_outcome: int
     known_reason: int | None
     known_message: str | None
     failed_tasks: int
     fits: bool
-    id: int | None
-    task_id: int
-    worker_id: int
-    began: datetime
-    ended: datetime
-    outcome: int
-    reason: int | None
-    message: str | None
-    output: str | None
-    seconds: float | None
-    version: str
+    example: _AttemptRow | None
 
     @property
     def workers(self) -> list[int]:
         return list(dict.fromkeys([*self.known_workers, *self.more_workers]))[:KNOWN]
 
-    @property
-    def example(self) -> _AttemptRow | None:
-        return None if self.id is None else _AttemptRow(*self[_Row._fields.index("id") :])
+
+def _rows(statement: str, values: dict[str, Any]) -> list[_Row]:
+    # The columns of the newest attempt come last.
+    at = _Row._fields.index("example")
+    return [_Row(*row[:at], None if row[at] is None else _AttemptRow(*row[at:])) for row in db.rows(statement, values)]
 
 
 def _fitting(rows: list[Any]) -> list[Any]:
@@ -250,20 +220,22 @@ def _fitting(rows: list[Any]) -> list[Any]:
 
 
 def _failures(rows: list[_Row], counted: int) -> list[Failure]:
-    aliases = _aliases(one for row in rows for one in [*row.workers, row.worker_id] if one is not None)
+    seen = [worker for row in rows for worker in row.workers]
+    aliases = _aliases([*seen, *(row.example.worker_id for row in rows if row.example is not None)])
     return [_failure(row, aliases, counted) for row in rows]
 
 
 def _failure(row: _Row, aliases: dict[int, str], counted: int) -> Failure:
     example = row.example
-    said = (row.known_outcome, row.known_reason, row.known_message)
-    outcome, reason, message = said if example is None else (example.outcome, example.reason, example.message)
+    outcome, reason, message = row.known_outcome, row.known_reason, row.known_message
+    if example is not None:
+        outcome, reason, message = example.outcome, example.reason, example.message
     return Failure(
         project_id=row.project_id,
         fingerprint=row.fingerprint,
-        reason=reason_of(int(outcome or 0), reason),
+        reason=reason_of(outcome, reason),
         message=message,
-        count=row.count,
+        total=row.total,
         first_seen=row.first_seen,
         last_seen=row.last_seen,
         workers=[Seen(one, aliases.get(one)) for one in row.workers],
@@ -388,7 +360,8 @@ GET = f"""
 WITH waiting AS MATERIALIZED (
     SELECT * FROM ({_WAITING}) AS waiting WHERE fingerprint = %(fingerprint)s
 ), page AS MATERIALIZED (
-    SELECT coalesce(known.project_id, waiting.project_id) AS project_id, %(fingerprint)s::bigint AS fingerprint, {_MERGED}
+    SELECT coalesce(known.project_id, waiting.project_id) AS project_id, %(fingerprint)s::bigint AS fingerprint,
+           {_MERGED}
     FROM waiting FULL JOIN (
         SELECT * FROM tasks_failuregroup
         WHERE project_id = ANY (%(projects)s) AND fingerprint = %(fingerprint)s

@@ -101,10 +101,14 @@ def played() -> dict[str, Any]:
     # A stream, which is no JSON.
     calls.recorded["GET /project/results/{project_id}/lines"] = {}
     (task,) = get("/task/get?count=1", worker=worker)["tasks"]
-    report = {"task_id": task["id"], "result": 1, "reason": "error", "message": "Out of memory."}
+    report = {"task_id": task["id"], "result": 1, "reason": "error", "message": "No space left.", "output": {"free": 0}}
     (task,) = post("/task/exchange", {"project": project, "count": 10, "releases": [report]}, worker=worker)["tasks"]
     post("/task/bulk_release", {"releases": [{"task_id": task["id"], "result": 2}]}, worker=worker)
     post("/task/status", {"ids": [task["id"]]}, worker=worker)
+    (failure,) = get(f"/project/failures/{project}")["failures"]
+    get(f"/project/failures/{project}/{failure['fingerprint']}")
+    changed = {"action": "set_priority", "priority": 9}
+    post(f"/project/failures/{project}/{failure['fingerprint']}", changed)
     get(f"/task/get/{project}", worker=worker)
     for level in ("trace", "info", "warn", "error"):
         body = {"scope": "simulate", "message": "Out of memory.", "timestamp": 1_790_000_000, "task_id": task["id"]}

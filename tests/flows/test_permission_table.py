@@ -7,8 +7,9 @@ from django.urls import get_resolver
 
 from projects.access import set_roles
 from projects.roles import Role
+from tasks.fingerprints import text_of
 from tests.client import Answer, Api
-from tests.factories import ProjectFactory, TaskFactory, UserFactory, grant, register
+from tests.factories import FailureGroupFactory, ProjectFactory, TaskFactory, UserFactory, grant, register
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("counters")]
 
@@ -34,10 +35,16 @@ def seen(hidden):
 
 
 READERS = seen(with_role(Role.READ))
+# Who may see what workers reported of a project's tasks.
+INSIDERS = {
+    "public": set(MANAGERS) - {"manager"},
+    "private": set(MANAGERS) - {"manager"},
+    "hidden": with_role(Role.READ),
+}
 GRANTED = {"worker ASSIGN", "worker SUBMIT"}
 
 # Address, method, body, and who is allowed: one set for every kind of project, or a set for each kind. P, W and M stand
-# for the ids of the project, of the worker with a pending request, and of another manager.
+# for the ids of the project, of the worker with a pending request, and of another manager; F for a group of failures.
 TABLE = [
     ("", "GET", None, ANYBODY),
     ("worker/create", "POST", {"alias": "x"}, ANYBODY),
@@ -94,6 +101,9 @@ TABLE = [
     ("project/hard_reset/P", "POST", {}, with_role(Role.MAINTENANCE)),
     ("project/put_back_closed/P/W", "POST", {}, with_role(Role.MAINTENANCE)),
     ("project/put_back_votes/P/W", "POST", {}, with_role(Role.MAINTENANCE)),
+    ("project/failures/P", "GET", None, INSIDERS),
+    ("project/failures/P/F", "GET", None, INSIDERS),
+    ("project/failures/P/F", "POST", {"action": "retry"}, with_role(Role.MAINTENANCE)),
     ("register", "POST", {"username": "newcomer", "password": "correct horse"}, ANYBODY),
     # The password is wrong for everybody; tests/accounts/test_login.py tests that everybody may try.
     ("login", "POST", {"username": "nobody", "password": "x"}, set()),
@@ -126,7 +136,7 @@ def api_addresses(patterns=None, prefix=""):
 def shape(address):
     """An address of either notation, with * for its ids."""
     parts = address.split("?")[0].split("/")
-    return "/".join("*" if part.startswith("<") or part in ("P", "W", "M", "1") else part for part in parts)
+    return "/".join("*" if part.startswith("<") or part in ("P", "W", "M", "F", "1") else part for part in parts)
 
 
 def test_no_address_is_missing():
@@ -148,7 +158,13 @@ class Scene:
         access = grant(self.asking, self.project)
         access.wants_assign = True
         access.save()
-        self.ids = {"P": self.project.pk, "W": self.asking.worker.pk, "M": self.manager.pk}
+        group = FailureGroupFactory(project=self.project)
+        self.ids = {
+            "P": self.project.pk,
+            "W": self.asking.worker.pk,
+            "M": self.manager.pk,
+            "F": text_of(group.fingerprint),
+        }
 
     def fill(self, value):
         """Replace the letters by the ids."""

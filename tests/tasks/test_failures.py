@@ -7,9 +7,10 @@ import orjson
 import pytest
 
 from tasks import maintenance, queue
+from tasks.fingerprints import fingerprint_in, text_of
 from tasks.models import Attempt, FailureGroup, Outcome, Task
 from tasks.queries import failures
-from tasks.queries.failures import NoSuchFailure, fingerprint_in, text_of
+from tasks.queries.failures import NoSuchFailure
 from tasks.queue.expiry import expire_leases
 from tasks.queue.tallying import fold_outcomes
 from tests.factories import ProjectFactory, TaskFactory, expire, register
@@ -58,7 +59,7 @@ def test_it_works(project, worker, other_worker, folded):
     (group,) = groups(project, outputs=True)
     attempts = list(Attempt.objects.order_by("pk"))
     assert (group.project_id, group.reason, group.message) == (project.pk, "error", "no answer after 31 s")
-    assert (group.count, group.failed_tasks, group.is_cut) == (2, 2, False)
+    assert (group.total, group.failed_tasks, group.is_cut) == (2, 2, False)
     assert (group.first_seen, group.last_seen) == (attempts[0].ended, attempts[1].ended)
     assert [(one.id, one.alias) for one in group.workers] == [
         (worker.worker.pk, "worker"),
@@ -97,7 +98,7 @@ def test_failed_tasks(project, worker, monkeypatch):
     fail(project, worker, "a", "a", "a", "b")
     fail(project, worker, "a", max_retries=5)
     fold_outcomes()
-    counted = {one.message: (one.count, one.failed_tasks, one.is_cut) for one in groups(project)}
+    counted = {one.message: (one.total, one.failed_tasks, one.is_cut) for one in groups(project)}
     assert counted == {"a": (4, 3, False), "b": (1, 1, False)}
     monkeypatch.setattr(failures, "COUNTED_IN_LISTS", 3)
     assert [(one.message, one.failed_tasks, one.is_cut) for one in groups(project)] == [("a", 3, True), ("b", 1, False)]
@@ -138,7 +139,7 @@ def test_pages(project, worker, limit, folded):
     assert [(one.last_seen, one.project_id, one.fingerprint) for one in found] == sorted(
         ((one.last_seen, one.project_id, one.fingerprint) for one in found), reverse=True
     )
-    assert {one.message: one.count for one in found} == {word: 1 + (word == "b") for word in words}
+    assert {one.message: one.total for one in found} == {word: 1 + (word == "b") for word in words}
     assert {one.message for one in all_pages(other, limit=limit)} == {"a", "d", "g"}
 
 
@@ -212,9 +213,9 @@ def test_more_wait_than_are_looked_at(project, worker, monkeypatch):
     """The counts lag; nothing is counted twice."""
     monkeypatch.setattr(failures, "WAITING", 2)
     fail(project, worker, "a", "a", "a")
-    assert groups(project)[0].count == 2
+    assert groups(project)[0].total == 2
     fold_outcomes()
-    assert groups(project)[0].count == 3
+    assert groups(project)[0].total == 3
 
 
 def test_at_most_so_many_workers(project, monkeypatch):

@@ -23,6 +23,9 @@ EXAMPLES = Path(__file__).with_name("examples.json")
 
 _JSON = "application/json"
 
+# A 64-bit number that names something, as text: JavaScript's numbers don't have so many bits.
+FINGERPRINT = "^[0-9a-f]{16}$"
+
 _ERRORS = {
     400: "A part of the request is malformed; the message names it.",
     401: "The credentials are missing or wrong.",
@@ -65,8 +68,9 @@ class EnvelopeSchema(AutoSchema):
         return schemes if not schemes or 401 in self._errors() else [*schemes, {}]
 
     def _resolve_path_parameters(self, variables: list[str]) -> list[dict[str, Any]]:
-        schema = {"type": "integer", "format": "int64", "minimum": 1, "maximum": INT64[1]}
-        return [build_parameter_type(name=name, location="path", schema=schema) for name in variables]
+        number = {"type": "integer", "format": "int64", "minimum": 1, "maximum": INT64[1]}
+        other = {"fingerprint": {"type": "string", "pattern": FINGERPRINT}}
+        return [build_parameter_type(name=name, location="path", schema=other.get(name, number)) for name in variables]
 
     def get_override_parameters(self) -> list[Any]:
         return [] if self.described.query is None else [self.described.query]
