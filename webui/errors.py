@@ -20,7 +20,9 @@ _WRONG_ADDRESS = ("Origin checking failed", "Referer checking failed")
 # How soon a page that can't be shown at the moment tries again.
 AGAIN_SECONDS = 5
 
-_PAGES = ("/admin/", "/accounts/", "/logs/", "/managers/", "/projects/", "/static/", "/tasks/", "/workers/")
+_PAGES = (
+    *("/admin/", "/accounts/", "/failures/", "/logs/", "/managers/", "/projects/", "/static/", "/tasks/", "/workers/"),
+)
 
 
 class BadForm(BadInput):

@@ -6,6 +6,7 @@ from django.views.i18n import set_language
 from webui.pages import (
     accounts,
     dashboard,
+    failures,
     logs,
     managers,
     permissions,
@@ -35,6 +36,12 @@ urlpatterns = [
     path("projects/<number:project_id>/permissions/roles/", permissions.roles),
     path("projects/<number:project_id>/permissions/<number:worker_id>/accept/", permissions.decide, {"accept": True}),
     path("projects/<number:project_id>/permissions/<number:worker_id>/reject/", permissions.decide, {"accept": False}),
+    path("projects/<number:project_id>/failures/", failures.project_failures),
+    path("projects/<number:project_id>/failures/<str:key>/", failures.failure),
+    *(
+        path(f"projects/<number:project_id>/failures/<str:key>/{part}/", failures.act, {"part": part})
+        for part in failures.DEEDS
+    ),
     path("projects/<number:project_id>/console/", tasks.console),
     path("projects/<number:project_id>/reset-failed/", tasks.maintain, {"chore": tasks.RESET_FAILED}),
     path("projects/<number:project_id>/reclaim/", tasks.maintain, {"chore": tasks.RECLAIM}),
@@ -44,6 +51,7 @@ urlpatterns = [
     path("projects/<number:project_id>/results/", results.results),
     path("tasks/<number:task_id>/", task.task),
     path("projects/<number:project_id>/workers/", worker.project_workers),
+    path("failures/", failures.all_failures),
     path("workers/", workers.workers),
     path("workers/<number:worker_id>/", worker.worker),
     path("workers/<number:worker_id>/pause/", worker.pause, {"paused": True}),

@@ -208,7 +208,11 @@ class _Row(NamedTuple):
 def _rows(statement: str, values: dict[str, Any]) -> list[_Row]:
     # The columns of the newest attempt come last.
     at = _Row._fields.index("example")
-    return [_Row(*row[:at], None if row[at] is None else _AttemptRow(*row[at:])) for row in db.rows(statement, values)]
+    rows = []
+    for row in db.rows(statement, values):
+        values_of_group: list[Any] = [*row[:at], None if row[at] is None else _AttemptRow(*row[at:])]
+        rows.append(_Row._make(values_of_group))
+    return rows
 
 
 def _fitting(rows: list[Any]) -> list[Any]:

@@ -7,7 +7,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.translation import gettext as _
 
-from projects.access import require, roles_of
+from projects.access import is_inside, require, require_inside, roles_of
 from projects.lookup import NoSuchProject
 from projects.models import Project
 from projects.roles import Role
@@ -40,6 +40,11 @@ def find_with(request: HttpRequest, project_id: int, role: Role) -> Project:
     return require(request.user, project_id, role)
 
 
+def find_inside(request: HttpRequest, project_id: int) -> Project:
+    """The project, if the visitor may see what workers report of its tasks. Raises NoSuchProject and Forbidden."""
+    return require_inside(request.user, project_id)
+
+
 def project_page(
     request: HttpRequest,
     project: Project,
@@ -53,19 +58,20 @@ def project_page(
     roles = roles_of(request.user, project)
     frame = {
         "project": project,
-        "tabs": [Tab(to, label, to == part) for to, label in _tabs(roles, request.user.is_authenticated)],
+        "tabs": [Tab(to, label, to == part) for to, label in _tabs(request, roles, project)],
         "may_edit": Role.EDIT in roles,
         "may_maintain": Role.MAINTENANCE in roles,
     }
     return render(request, template, frame | dict(content), status=status)
 
 
-def _tabs(roles: Role, is_manager: bool) -> list[tuple[str, str]]:
+def _tabs(request: HttpRequest, roles: Role, project: Project) -> list[tuple[str, str]]:
     tabs = [
         ("", _("Dashboard"), Role(0)),
         ("tasks/", _("Tasks"), Role.READ),
+        *([("failures/", _("Failures"), Role(0))] if is_inside(roles, project) else []),
         ("results/", _("Results"), Role.READ),
-        *([("workers/", _("Workers"), Role(0))] if is_manager else []),
+        *([("workers/", _("Workers"), Role(0))] if request.user.is_authenticated else []),
         ("start/", _("Getting started"), Role(0)),
         ("permissions/", _("Permissions"), Role.MANAGE_ACCESS),
         ("secrets/", _("Secrets"), Role.SECRET),

@@ -8,7 +8,8 @@ from django.urls import get_resolver
 
 from projects.access import set_roles
 from projects.roles import Role
-from tests.factories import ProjectFactory, TaskFactory, UserFactory, grant, register
+from tasks.fingerprints import text_of
+from tests.factories import FailureGroupFactory, ProjectFactory, TaskFactory, UserFactory, grant, register
 
 pytestmark = pytest.mark.django_db
 
@@ -22,10 +23,16 @@ def with_role(role):
     return {f"manager {role.name}", *ADMIN}
 
 
+# Who may see what workers reported of a project's tasks.
+INSIDERS = {
+    "public": ANY_MANAGER - {"manager"},
+    "private": ANY_MANAGER - {"manager"},
+    "hidden": with_role(Role.READ),
+}
 READERS = {"public": ANYBODY, "private": ANYBODY, "hidden": with_role(Role.READ)}
 
 # Address, posted data (None: a GET request), personas that are let through. P, W and M stand for the ids of a project,
-# of a worker with a pending request, and of another manager.
+# of a worker with a pending request, and of another manager; F for a group of failures.
 TABLE = [
     ("projects/", None, ANYBODY),
     ("projects/new/", None, ANY_MANAGER),
@@ -63,6 +70,18 @@ TABLE = [
         *("projects/P/workers/", None),
         {"public": ANY_MANAGER, "private": ANY_MANAGER, "hidden": with_role(Role.READ)},
     ),
+    ("projects/P/tasks/", None, with_role(Role.READ)),
+    ("projects/P/tasks/change/", {"do": "retry", "all": "yes"}, with_role(Role.MAINTENANCE)),
+    ("projects/P/results/", None, with_role(Role.READ)),
+    ("tasks/T/", None, with_role(Role.READ)),
+    ("projects/P/failures/", None, INSIDERS),
+    ("projects/P/failures/F/", None, INSIDERS),
+    *(
+        (f"projects/P/failures/F/{deed}/", posted, with_role(Role.MAINTENANCE))
+        for deed in ("retry", "priority", "delete")
+        for posted in (None, {"priority": "3"})
+    ),
+    ("failures/", None, ANY_MANAGER),
     ("workers/", None, ANYBODY),
     ("workers/W/", None, ANY_MANAGER),
     ("workers/W/pause/", {}, ADMIN),
@@ -97,7 +116,8 @@ def page_addresses(patterns=None, prefix=""):
 
 
 def shape(address):
-    return "/".join("*" if part.startswith("<") or part in ("P", "W", "M") else part for part in address.split("/"))
+    parts = address.split("/")
+    return "/".join("*" if part.startswith("<") or part in ("P", "W", "M", "F") else part for part in parts)
 
 
 def test_no_page_is_missing():
@@ -114,7 +134,13 @@ class Scene:
         access.worker, access.pk, access.wants_assign, access.assign = self.worker, None, True, False
         access.save(force_insert=True)
         self.other = UserFactory(username="other", is_superuser=True, is_staff=True)
-        self.ids = {"P": self.project.pk, "W": self.worker.pk, "M": self.other.pk}
+        group = FailureGroupFactory(project=self.project)
+        self.ids = {
+            "P": self.project.pk,
+            "W": self.worker.pk,
+            "M": self.other.pk,
+            "F": text_of(group.fingerprint),
+        }
 
     def client(self, persona, **options):
         client = Client(**options)
