@@ -3,7 +3,9 @@ from importlib import import_module
 from django.apps import AppConfig
 from django.contrib.admin import apps as admin_apps
 
-ADMIN_MODULES = ("access", "closed_tasks", "logs", "managers", "projects", "snapshots", "tasks", "workers")
+ADMIN_MODULES = (
+    *("access", "closed_tasks", "failures", "logs", "managers", "projects", "snapshots", "tasks", "workers"),
+)
 
 
 class WebuiConfig(AppConfig):

@@ -25,14 +25,18 @@ OUTCOMES = {
 
 # How much of a message a list shows.
 LINES = 3
-LENGTH = 300
+LENGTH = 120
 
 
-def first_lines(message: str) -> str:
-    """The beginning of a message, with control and invisible characters as escapes."""
-    text = message.strip()
-    begun = "\n".join(text.splitlines()[:LINES])[:LENGTH]
-    return readable(begun if begun == text else f"{begun} …")
+def gist(message: str) -> str:
+    """A message in at most LINES lines: the first and the last, one of which mostly says what happened.
+
+    Tracebacks of Python end with it, those of most other languages begin with it.
+    """
+    lines = [line.rstrip() for line in message.splitlines() if line.strip()]
+    if len(lines) > LINES:
+        lines = [*lines[: LINES - 2], "…", lines[-1]]
+    return readable("\n".join(line if len(line) <= LENGTH else f"{line[:LENGTH]}…" for line in lines))
 
 
 def readable(text: str) -> str:

@@ -18,14 +18,17 @@ from django.utils.translation import gettext_lazy as _
 from projects.models import Project
 from projects.roles import Role
 from tasks import maintenance
+from tasks.fingerprints import fingerprint_in
+from tasks.fingerprints import text_of as text_of_fingerprint
 from tasks.models import Task
 from tasks.queries import search
 from tasks.queries.search import Criteria, State
 from tracker.api.errors import InvalidField
 from tracker.api.fields import INT16, INT32, INT64
 from tracker.keyset import Cursor
+from webui.addresses import failure_address
 from webui.admin.base import TrackerModelAdmin, action
-from webui.admin.cells import clipped, project_link, rows_by_id, vote_table, worker_name
+from webui.admin.cells import clipped, link, project_link, rows_by_id, vote_table, worker_name
 from webui.admin.filters import Choice, ProjectFilter, Typed
 from webui.admin.paging import Page
 from webui.query import number_of, sought_tasks, text_of, workers_called
@@ -66,6 +69,12 @@ class RetriesFilter(Typed):
     title, parameter_name = _("retries (at least)"), "retries"
 
 
+class FailureFilter(Typed):
+    """The tasks that are FAILED for the same, by the fingerprint of their group of failures."""
+
+    title, parameter_name = _("failure (fingerprint)"), "failure"
+
+
 class PriorityForm(forms.Form):
     priority = forms.IntegerField(label=_("New priority"), min_value=INT16[0], max_value=INT16[1], initial=0)
 
@@ -75,19 +84,19 @@ class TaskAdmin(TrackerModelAdmin):
     plural = _("Tasks")
     list_display = ("number", "recipe_begin", "project_name", "state", "order", "tries", "holder", "age")
     list_display_links = ("number",)
-    list_filter = (ProjectFilter, StateFilter, PriorityFilter, WorkerFilter, AgeFilter, RetriesFilter)
+    list_filter = (ProjectFilter, StateFilter, PriorityFilter, WorkerFilter, AgeFilter, RetriesFilter, FailureFilter)
     search_fields = ("pk",)
     search_help_text = _('Id, hash, or text of the recipe; a number in quotes, "42", is text')
     actions = page_actions = ("retry", "release", "set_priority", "delete")
     fieldsets = (
-        (None, {"fields": ("project_name", "state", "recipe_whole", "hash", "submitted")}),
+        (None, {"fields": ("project_name", "state", "why", "recipe_whole", "hash", "submitted")}),
         (_("Order and retries"), {"fields": ("order", "tries", "lease_time")}),
         (_("Lease"), {"fields": ("holder", "leased_at", "leased_until")}),
         (_("Verification"), {"fields": ("needed", "vote_table")}),
     )
     readonly_fields = (
         *("project_name", "state", "recipe_whole", "hash", "order", "tries", "lease_time", "holder", "needed"),
-        *("vote_table", "submitted", "leased_at", "leased_until"),
+        *("vote_table", "submitted", "leased_at", "leased_until", "why"),
     )
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[Task]":
@@ -117,6 +126,7 @@ class TaskAdmin(TrackerModelAdmin):
             younger=younger,
             retries=number_of(request, "retries", low=0, high=INT32[1]),
             text=text,
+            failure=_failure_in(text_of(request, "failure")),
         )
 
     def find_page(self, request: HttpRequest, queryset: "QuerySet[Task]", after: Cursor | None, limit: int) -> Page:
@@ -155,6 +165,13 @@ class TaskAdmin(TrackerModelAdmin):
     def state(self, task: Task) -> SafeString:
         waiting = task.status == Task.Status.NEW and bool(task.voters)
         return format_html("{}{}", state(_state_of(task)), state(State.AWAITING) if waiting else "")
+
+    @admin.display(description=_("why it failed"))
+    def why(self, task: Task) -> SafeString | str:
+        if task.failure is None:
+            return "–"
+        key = text_of_fingerprint(task.failure)
+        return link(failure_address(task.project_id, key), key)
 
     @admin.display(description=_("priority"))
     def order(self, task: Task) -> str:
@@ -326,3 +343,11 @@ def _ages(text: str) -> tuple[float | None, float | None]:
         raise InvalidField("age", gettext("is not one of the choices."))
     side, _separator, seconds = text.partition("-")
     return (float(seconds), None) if side == "older" else (None, float(seconds))
+
+
+def _failure_in(text: str) -> int | None:
+    """FailureFilter's fingerprint."""
+    fingerprint = fingerprint_in(text)
+    if text and fingerprint is None:
+        raise InvalidField("failure", gettext("must be a fingerprint, 16 hexadecimal digits in lower case."))
+    return fingerprint

@@ -27,7 +27,7 @@ from webui.addresses import (
     task_addresses,
     worker_address,
 )
-from webui.failures import KINDS, OUTCOMES, REASONS, first_lines, readable
+from webui.failures import KINDS, OUTCOMES, REASONS, gist, readable
 from webui.pages.common import require_login
 from webui.pages.forms.failures import ConfirmForm, PriorityForm
 from webui.pages.frame import find_inside, find_with, project_page
@@ -149,7 +149,7 @@ DEEDS = {
     ),
     "priority": Deed(
         maintenance.set_priority_of_matching,
-        gettext_lazy("Change their priority"),
+        gettext_lazy("Change the priority"),
         gettext_lazy("They stay failed; once they are retried, those with the highest priority are leased first."),
         "low_priority",
         PriorityForm,
@@ -183,7 +183,8 @@ def act(request: HttpRequest, project_id: int, key: str, *, part: str) -> HttpRe
         "deed": deed,
         "form": form,
         "group": group,
-        "message": first_lines(group.message or "") if may_look else "",
+        "reason": REASONS[group.reason],
+        "message": gist(group.message or "") if may_look else "",
         "back": back,
     }
     status = 400 if form.errors else 200
@@ -229,7 +230,7 @@ def _shown(group: Failure, project: Project | None) -> ShownFailure:
         failure_address(group.project_id, group.key),
         REASONS[group.reason],
         KINDS.get(group.reason, ""),
-        first_lines(group.message or ""),
+        gist(group.message or ""),
         group.workers[:NAMED_IN_LISTS],
         group.versions[-NAMED_IN_LISTS:],
     )

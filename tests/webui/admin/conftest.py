@@ -13,8 +13,8 @@ from tests.factories import ProjectFactory, TaskFactory, UserFactory
 from workers.models import WorkerAccess
 
 LISTS = (
-    *("projects/project", "projects/snapshot", "tasks/task", "tasks/closedtask", "workers/worker"),
-    *("workers/workeraccess", "logs/logentry"),
+    *("projects/project", "projects/snapshot", "tasks/task", "tasks/closedtask", "tasks/failuregroup"),
+    *("workers/worker", "workers/workeraccess", "logs/logentry"),
 )
 
 

@@ -13,7 +13,7 @@ from projects.roles import ALL_ROLES, Role
 from tasks import queue
 from tasks.models import ClosedTask, Task
 from tests.client import Api
-from tests.factories import ProjectFactory, TaskFactory, grant, register
+from tests.factories import FailureGroupFactory, ProjectFactory, TaskFactory, grant, register
 from tests.webui.admin.conftest import LISTS, Browser
 from workers.models import WorkerAccess
 
@@ -60,6 +60,7 @@ def fill(project, *, text="plain"):
         awaiting_verification_count=1,
         worker_access_count=1,
     )
+    FailureGroupFactory(project=project, message=f"{text} failure", versions=[text])
     return {
         "projects/project": project,
         "tasks/task": task,
@@ -113,7 +114,7 @@ def test_a_manager_without_roles_sees_empty_lists(manager, project):
     fill(project)
     browser = Browser(manager)
     assert "no role in any project" in browser.get("")
-    for path in ("projects/project", "projects/snapshot", "tasks/task", "tasks/closedtask", "workers/worker"):
+    for path in set(LISTS) - {"workers/workeraccess", "logs/logentry"}:
         assert browser.rows(f"{path}/") == []
     browser.get("workers/workeraccess/", status=403)
 
@@ -133,6 +134,7 @@ def test_a_hidden_project_needs_read(manager, worker, roles, kind):
     """As everywhere else: with other roles alone, nothing in the admin shows it."""
     hidden = ProjectFactory(**{kind: True}, name="top secret", paused=True)
     task = TaskFactory(project=hidden, recipe="secret recipe", status=2)
+    FailureGroupFactory(project=hidden, message="secret message")
     now = timezone.now()
     TaskFactory(project=hidden, assignee=worker.worker, assign_time=now, lease_expires=now, lease=uuid4())
     access = grant(worker, hidden, assign=True)

@@ -15,6 +15,7 @@ from tasks.queue.expiry import expire_leases
 from tasks.queue.tallying import fold_outcomes
 from tests.factories import FailureGroupFactory, ProjectFactory, TaskFactory, UserFactory, expire, grant, register
 from tests.tasks.test_failures import fail
+from webui.failures import gist
 from webui.pages import failures as pages
 
 pytestmark = pytest.mark.django_db
@@ -43,21 +44,35 @@ def first_group(client, project):
 
 
 def test_it_works(client, project, worker):
-    fail(project, worker, "Traceback:\n  line 1\n  line 2\n  line 3", output='{"log": "<b>much</b>"}')
+    fail(project, worker, "Traceback:\n  line 1\n  line 2\nline 3\n", output='{"log": "<b>much</b>"}')
     page = read(client, f"/projects/{project.pk}/failures/")
-    # Only the first lines.
-    assert "Traceback:\n  line 1\n  line 2 …" in page
-    assert "line 3" not in page
+    assert ">Traceback:\n…\nline 3<" in page
     one = first_group(client, project)
     assert f'href="{one.address}"' in page
     page = read(client, one.address)
-    assert "Traceback:\n  line 1\n  line 2\n  line 3" in page
+    assert "Traceback:\n  line 1\n  line 2\nline 3" in page
     assert '{"log": "<b>much</b>"}' in page
     assert b"<b>much" not in client.get(one.address).content
     task = Task.objects.get()
     assert f'<a href="/admin/tasks/task/{task.pk}/change/">{task.pk}</a>' in page
     assert f'href="/logs/?worker={worker.worker.pk}"' in page
     assert f'href="/admin/tasks/task/?project={project.pk}&failure={one.group.key}"' in page
+
+
+@pytest.mark.parametrize(
+    ("message", "shown"),
+    [
+        ("one", "one"),
+        ("one\n  two\n\nthree\n", "one\n  two\nthree"),
+        ("one\ntwo\nthree\nfour", "one\n…\nfour"),
+        ("\r\n one \r\n", " one"),
+        ("x" * 130, "x" * 120 + "…"),
+        ("a\u202eb\x1b\tc", r"a\u202eb\x1b" + "\tc"),
+        (" \n", ""),
+    ],
+)
+def test_gist(message, shown):
+    assert gist(message) == shown
 
 
 def test_right_after_the_failure(client, project, worker):

@@ -3,9 +3,10 @@
 import re
 from html import unescape
 from html.parser import HTMLParser
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
+from django.utils import timezone
 
 from accounts.models import User
 from logs.models import Level, LogEntry
@@ -14,7 +15,7 @@ from projects.models import Project, Snapshot
 from projects.roles import ALL_ROLES
 from tasks import queue
 from tasks.models import Attempt, Outcome, OutcomeEntry, Task, WorkerTally
-from tests.factories import ProjectFactory, TaskFactory, UserFactory, grant, register
+from tests.factories import FailureGroupFactory, ProjectFactory, TaskFactory, UserFactory, grant, register
 from tracker.text import has_unseen
 from workers.models import Worker, WorkerAccess
 
@@ -28,6 +29,10 @@ PAGES = (
     *("/projects/", "/projects/?q=%E2%80%AEevil", "/workers/?q=%E2%80%AE%1B", "/workers/", "/logs/", "/managers/"),
     *("/projects/{id}/", "/projects/{id}/start/", "/projects/{id}/permissions/", "/projects/{id}/console/"),
     *(
+        "/failures/",
+        "/projects/{id}/failures/",
+        "/projects/{id}/failures/{failure}/",
+        "/projects/{id}/failures/{failure}/retry/",
         "/projects/{id}/secrets/",
         "/projects/{id}/edit/",
         "/projects/{id}/reset-failed/",
@@ -40,7 +45,13 @@ PAGES = (
 )
 ADMIN = (
     *("/admin/", "/admin/projects/project/", "/admin/projects/snapshot/", "/admin/tasks/task/"),
-    *("/admin/tasks/closedtask/", "/admin/workers/worker/", "/admin/workers/workeraccess/", "/admin/logs/logentry/"),
+    *(
+        "/admin/tasks/failuregroup/",
+        "/admin/tasks/closedtask/",
+        "/admin/workers/worker/",
+        "/admin/workers/workeraccess/",
+        "/admin/logs/logentry/",
+    ),
     *("/admin/accounts/user/", "/admin/projects/project/{id}/change/", "/admin/projects/project/{id}/secrets/"),
     *("/admin/projects/project/{id}/act/pause/", "/admin/workers/worker/{worker}/act/pause/"),
     *("/admin/workers/worker/{worker}/change/", "/admin/tasks/task/{task}/change/"),
@@ -74,6 +85,7 @@ def scene(tracker_admin):
     leased = queue.lease(project=other, worker=worker) or TaskFactory(project=other, recipe=f"recipe {NASTY}")
     queue.lease(project=other, worker=worker)
     TaskFactory(project=project, recipe=f"recipe {NASTY}", status=Task.Status.FAILED)
+    failure = fail_with(project, worker, f"failure {NASTY}")
     entry = LogEntry.objects.create(
         worker=worker, level=Level.ERROR, scope=f"scope {NASTY}", message=f"message {NASTY}", timestamp=1
     )
@@ -103,7 +115,41 @@ def scene(tracker_admin):
     for row in Worker.objects.all():
         Worker.objects.filter(pk=row.pk).update(alias=f"alias {row.pk} {NASTY}")
     User.objects.filter(pk=user.pk).update(username=f"m\u202e{user.pk}")
-    return {"id": project.pk, "worker": worker.pk, "task": leased.pk, "entry": entry.pk, "user": user.pk}
+    return {
+        "id": project.pk,
+        "worker": worker.pk,
+        "task": leased.pk,
+        "entry": entry.pk,
+        "user": user.pk,
+        "failure": failure,
+    }
+
+
+def fail_with(project, worker, text):
+    """Lets a task fail with this text wherever a worker may say something. Returns the group's fingerprint as text."""
+    now = timezone.now()
+    attempt = Attempt.objects.create(
+        project=project,
+        task_id=1,
+        worker=worker,
+        lease=uuid4(),
+        began=now,
+        outcome=1,
+        message=f"{text}\n" * 9,
+        output=f'"{text}"',
+        version=text,
+        fingerprint=5,
+    )
+    FailureGroupFactory(
+        project=project,
+        fingerprint=5,
+        message=f"{text}\n" * 9,
+        example=attempt.pk,
+        workers=list(Worker.objects.values_list("pk", flat=True)),
+        versions=[text, f"{text} 2"],
+    )
+    TaskFactory(project=project, status=Task.Status.FAILED, failure=5)
+    return f"{5:016x}"
 
 
 class Text(HTMLParser):
@@ -162,6 +208,11 @@ def test_no_page_shows_characters_that_control_or_turn(scene, admin, address):
         ("/projects/{id}/", f"<h1><bdi>project {{id}} {SHOWN}</bdi>"),
         ("/projects/{id}/", f"<bdi>attempt {SHOWN}</bdi>"),
         ("/projects/{id}/permissions/", r"<bdi>m\u202e{user}</bdi>"),
+        ("/projects/{id}/failures/", f"<bdi>alias {{worker}} {SHOWN}</bdi>"),
+        ("/projects/{id}/failures/{failure}/", f"<bdi>alias {{worker}} {SHOWN}</bdi></a>"),
+        ("/projects/{id}/failures/{failure}/", f"<bdi>failure {SHOWN}</bdi></code>"),
+        ("/projects/{id}/failures/{failure}/", f">failure {SHOWN}\nfailure {SHOWN}\n"),
+        ("/failures/", f"<bdi>project {{id}} {SHOWN}</bdi>"),
         ("/logs/", f"<td><bdi>scope {SHOWN}</bdi></td>"),
         ("/managers/", r"<bdi>m\u202e{user}</bdi>"),
         ("/admin/", f"<bdi>message {SHOWN}</bdi>"),
