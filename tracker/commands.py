@@ -1,5 +1,6 @@
 """The base class of the management commands for operators."""
 
+import sys
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -7,6 +8,8 @@ from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
 from django.db import Error
 from psycopg2 import Error as DriverError
+from rich.console import Console
+from rich.table import Table
 
 from tracker.api.errors import ApiError
 from tracker.console import database_problem
@@ -43,6 +46,14 @@ class OperatorCommand(BaseCommand):
             if problem is None:
                 raise
             raise CommandError(problem) from error
+
+    def write_table(self, table: Table) -> None:
+        """Print a table of plain texts. Without a terminal, it is so wide that nothing is cut off."""
+        # Texts are printed as they are, not as markup.
+        console = Console(markup=False, emoji=False, highlight=False, width=None if sys.stdout.isatty() else 1000)
+        with console.capture() as printed:
+            console.print(table)
+        self.stdout.write("\n".join(line.rstrip() for line in printed.get().splitlines()))
 
     def _check_arguments(self, options: Mapping[str, Any]) -> None:
         for name, value in options.items():

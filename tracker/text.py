@@ -18,6 +18,8 @@ _UNSEEN = re.compile(
     "\U000e0000-\U000e0fff]"
 )
 _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
+# How much of a text its gist has.
+_GIST_LINES, _GIST_LENGTH = 3, 120
 _FIRST_STRONG_ISOLATE, _POP_ISOLATE = "\u2068", "\u2069"
 
 
@@ -40,6 +42,22 @@ def isolated(text: str, *, keep: str = "") -> str:
     if any(unicodedata.bidirectional(character) in ("R", "AL", "AN") for character in shown):
         return f"{_FIRST_STRONG_ISOLATE}{shown}{_POP_ISOLATE}"
     return shown
+
+
+def gist(text: str) -> str:
+    """A text in at most three lines as `visible` shows them: all of it, or the first and the last.
+
+    One of these mostly says what happened. Tracebacks of Python end with it, those of most other languages begin so.
+    """
+    lines = [line.rstrip() for line in text.splitlines() if line.strip()]
+    if len(lines) > _GIST_LINES:
+        lines = [lines[0], "…", lines[-1]]
+    return readable("\n".join(line if len(line) <= _GIST_LENGTH else f"{line[:_GIST_LENGTH]}…" for line in lines))
+
+
+def readable(text: str) -> str:
+    """A text that may have several lines, as `visible` shows it."""
+    return visible(text, keep="\n\t")
 
 
 def json_line(value: Any, *, default: Any = None) -> str:

@@ -14,12 +14,13 @@ from tasks.queries import failures
 from tracker.api.errors import InvalidField
 from tracker.api.fields import INT64
 from tracker.keyset import Cursor
+from tracker.text import gist
 from webui.addresses import failed_tasks_address, failure_address
 from webui.admin.base import TrackerModelAdmin
 from webui.admin.cells import clipped, label, link, project_link, written
 from webui.admin.filters import ProjectFilter, number_of
 from webui.admin.paging import Page
-from webui.failures import KINDS, REASONS, gist
+from webui.failures import KINDS, REASONS
 from webui.scope import scope_of
 from webui.templatetags.formatting import count
 

@@ -20,6 +20,7 @@ from tasks.queries import failures
 from tasks.queries.failures import FailedAttempt, Failure, NoSuchFailure, Seen
 from tasks.queries.search import Criteria
 from tracker import keyset
+from tracker.text import gist, readable
 from webui.addresses import (
     failed_tasks_address,
     failure_address,
@@ -27,7 +28,7 @@ from webui.addresses import (
     task_addresses,
     worker_address,
 )
-from webui.failures import KINDS, OUTCOMES, REASONS, gist, readable
+from webui.failures import KINDS, OUTCOMES, REASONS
 from webui.pages.common import require_login
 from webui.pages.forms.failures import ConfirmForm, PriorityForm
 from webui.pages.frame import find_inside, find_with, project_page

@@ -1,8 +1,6 @@
-import sys
 from typing import Any
 
 from django.core.management.base import CommandParser
-from rich.console import Console
 from rich.table import Table
 
 from tasks.queries import project_statuses
@@ -34,11 +32,7 @@ class Command(OperatorCommand):
         if not statuses:
             self.stdout.write("No projects yet; create_project makes one.")
             return
-        # Without a terminal, wide enough that nothing is cut off. Names are printed as they are, not as markup.
-        console = Console(markup=False, emoji=False, highlight=False, width=None if sys.stdout.isatty() else 1000)
-        with console.capture() as printed:
-            console.print(table)
-        self.stdout.write("\n".join(line.rstrip() for line in printed.get().splitlines()))
+        self.write_table(table)
 
 
 def _age(seconds: float | None) -> str:

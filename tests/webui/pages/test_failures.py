@@ -15,7 +15,7 @@ from tasks.queue.expiry import expire_leases
 from tasks.queue.tallying import fold_outcomes
 from tests.factories import FailureGroupFactory, ProjectFactory, TaskFactory, UserFactory, expire, grant, register
 from tests.tasks.test_failures import fail
-from webui.failures import gist
+from tracker.text import gist
 from webui.pages import failures as pages
 
 pytestmark = pytest.mark.django_db
