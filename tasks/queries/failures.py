@@ -10,13 +10,16 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from django.conf import settings
+from django.db import transaction
 
 from tasks.fingerprints import reason_of, text_of
 from tasks.models import Outcome
-from tasks.queries.search import Criteria
+from tasks.queries.failure_statements import ATTEMPTS, COUNT_FAILED, FIND, GET
+from tasks.queries.search import WALK_ALONG, Criteria
 from tracker import db, keyset
 from tracker.api.errors import NotFound
 from tracker.keyset import Cursor
+from tracker.steps import Rows
 from workers.models import Worker
 
 # How many of the newest entries that wait to be folded a reader looks at. More wait only after 10,000 releases in ten
@@ -117,7 +120,6 @@ def find(projects: Sequence[int], *, after: Cursor | None = None, limit: int, ou
         "project": project,
         "fingerprint": fingerprint,
         "waiting": WAITING,
-        "counted": COUNTED_IN_LISTS,
         "limit": limit + 1,
         "outputs": outputs,
         "most": settings.MAX_BATCH_BYTES,
@@ -135,7 +137,6 @@ def get(project_id: int, fingerprint: int) -> Failure:
         "projects": [project_id],
         "fingerprint": fingerprint,
         "waiting": WAITING,
-        "counted": COUNTED,
         "outputs": True,
         "most": settings.MAX_BATCH_BYTES,
     }
@@ -157,7 +158,7 @@ def attempts(project_id: int, fingerprint: int, *, after: int | None = None, lim
         "limit": limit + 1,
         "most": settings.MAX_BATCH_BYTES,
     }
-    rows = [_AttemptRow(*row) for row in db.rows(ATTEMPTS, values)]
+    rows = [_AttemptRow(*row) for row in _in_order(ATTEMPTS, values)]
     fitting = _fitting(rows[:limit])
     aliases = _aliases(row.worker_id for row in fitting)
     following = fitting[-1].id if len(fitting) < len(rows) else None
@@ -196,7 +197,6 @@ class _Row(NamedTuple):
     known_outcome: int
     known_reason: int | None
     known_message: str | None
-    failed_tasks: int
     fits: bool
     example: _AttemptRow | None
 
@@ -224,12 +224,29 @@ def _fitting(rows: list[Any]) -> list[Any]:
 
 
 def _failures(rows: list[_Row], counted: int) -> list[Failure]:
+    """The groups with the names of their workers and the number of their failed tasks, up to `counted`."""
     seen = [worker for row in rows for worker in row.workers]
     aliases = _aliases([*seen, *(row.example.worker_id for row in rows if row.example is not None)])
-    return [_failure(row, aliases, counted) for row in rows]
+    values = {
+        "projects": [row.project_id for row in rows],
+        "fingerprints": [row.fingerprint for row in rows],
+        "counted": counted,
+    }
+    failed = {(project, fingerprint): number for project, fingerprint, number in _in_order(COUNT_FAILED, values)}
+    return [_failure(row, aliases, failed[row.project_id, row.fingerprint], counted) for row in rows]
 
 
-def _failure(row: _Row, aliases: dict[int, str], counted: int) -> Failure:
+def _in_order(statement: str, values: dict[str, Any]) -> Rows:
+    """The rows of a statement that goes along an index.
+
+    The planner would rather sort what few rows it expects, while its statistics may not know yet how many failed.
+    """
+    with transaction.atomic():
+        db.rows(WALK_ALONG)
+        return db.rows(statement, values)
+
+
+def _failure(row: _Row, aliases: dict[int, str], failed: int, counted: int) -> Failure:
     example = row.example
     outcome, reason, message = row.known_outcome, row.known_reason, row.known_message
     if example is not None:
@@ -244,8 +261,8 @@ def _failure(row: _Row, aliases: dict[int, str], counted: int) -> Failure:
         last_seen=row.last_seen,
         workers=[Seen(one, aliases.get(one)) for one in row.workers],
         versions=list(dict.fromkeys([*row.known_versions, *row.more_versions]))[:KNOWN],
-        failed_tasks=row.failed_tasks,
-        is_cut=row.failed_tasks >= counted,
+        failed_tasks=failed,
+        is_cut=failed >= counted,
         example=None if example is None else _attempt(example, aliases),
     )
 
@@ -269,125 +286,3 @@ def _attempt(row: _AttemptRow, aliases: dict[int, str]) -> FailedAttempt:
 def _aliases(workers: Iterable[int]) -> dict[int, str]:
     """The aliases of those workers that still exist."""
     return dict(Worker.objects.filter(pk__in=set(workers)).values_list("pk", "alias"))
-
-
-# The attempts of these projects that wait to be folded, by group. Reads the newest entries, since the scheduler folds
-# the oldest first and leaves dead index entries there; then looks the attempts up by their ids.
-_WAITING = """
-    SELECT project_id, fingerprint, count(*) AS count, min(ended) AS first_seen, max(ended) AS last_seen,
-           max(id) AS example, array_agg(DISTINCT worker_id) AS workers, array_agg(DISTINCT version) AS versions
-    FROM tasks_attempt
-    WHERE id = ANY (ARRAY(
-        SELECT attempt FROM (
-            SELECT project_id, attempt FROM tasks_outcomeentry ORDER BY id DESC LIMIT %(waiting)s
-        ) AS entry
-        WHERE attempt IS NOT NULL AND project_id = ANY (%(projects)s)
-    ))
-    GROUP BY project_id, fingerprint
-"""
-
-# A group as it is folded, with what waits. At least one of the two is there.
-_MERGED = """
-    coalesce(known.count, 0) + coalesce(waiting.count, 0) AS count,
-    least(known.first_seen, waiting.first_seen) AS first_seen,
-    greatest(known.last_seen, waiting.last_seen) AS last_seen,
-    coalesce(waiting.example, known.example) AS example,
-    coalesce(known.workers, '{}') AS workers, coalesce(waiting.workers, '{}') AS more_workers,
-    coalesce(known.versions, '{}') AS versions, coalesce(waiting.versions, '{}') AS more_versions,
-    known.outcome, known.reason, known.message
-"""
-
-# Goes on after a CTE `page` of merged groups: their newest attempts and how many tasks are FAILED for each. Uses the
-# primary key of tasks_attempt and the index task_failed_alike.
-_SHOWN = """
-SELECT project_id, fingerprint, count, first_seen, last_seen, workers, more_workers, versions, more_versions,
-       known_outcome, known_reason, known_message, failed_tasks, fits,
-       id, task_id, worker_id, began, ended, outcome, reason, message,
-       CASE WHEN %(outputs)s AND fits THEN output END, seconds, version
-FROM (
-    SELECT page.project_id, page.fingerprint, page.count, page.first_seen, page.last_seen,
-           page.workers, page.more_workers, page.versions, page.more_versions,
-           page.outcome AS known_outcome, page.reason AS known_reason, page.message AS known_message,
-           failed.count AS failed_tasks,
-           attempt.id, attempt.task_id, attempt.worker_id, attempt.began, attempt.ended, attempt.outcome,
-           attempt.reason, attempt.message, attempt.output, attempt.seconds, attempt.version,
-           NOT %(outputs)s OR row_number() OVER in_order = 1
-           OR sum(coalesce(octet_length(attempt.message), 0) + coalesce(octet_length(attempt.output), 0))
-              OVER in_order <= %(most)s AS fits
-    FROM page
-    LEFT JOIN tasks_attempt AS attempt ON attempt.id = page.example
-    CROSS JOIN LATERAL (
-        SELECT count(*) FROM (
-            SELECT FROM tasks_task
-            WHERE project_id = page.project_id AND failure = page.fingerprint AND status = 2
-            LIMIT %(counted)s
-        ) AS few
-    ) AS failed
-    WINDOW in_order AS (ORDER BY page.last_seen DESC, page.project_id DESC, page.fingerprint DESC)
-) AS shown
-ORDER BY last_seen DESC, project_id DESC, fingerprint DESC
-"""
-
-# Merges the newest groups of each project, which the index failuregroup_newest has in order, with all that have
-# something waiting: these move to the front. So many more are read of each project that the others fill a page.
-FIND = f"""
-WITH waiting AS MATERIALIZED ({_WAITING}
-), quiet AS (
-    SELECT known.*
-    FROM unnest(%(projects)s::bigint[]) AS part (project)
-    CROSS JOIN LATERAL (
-        SELECT * FROM tasks_failuregroup
-        WHERE project_id = part.project
-          AND (last_seen, project_id, fingerprint) < (%(seen)s::timestamptz, %(project)s, %(fingerprint)s)
-        ORDER BY last_seen DESC, fingerprint DESC
-        LIMIT %(limit)s + (SELECT count(*) FROM waiting WHERE waiting.project_id = part.project)
-    ) AS known
-), merged AS (
-    SELECT waiting.project_id, waiting.fingerprint, {_MERGED}
-    FROM waiting LEFT JOIN tasks_failuregroup AS known
-        ON known.project_id = waiting.project_id AND known.fingerprint = waiting.fingerprint
-    UNION ALL
-    SELECT known.project_id, known.fingerprint, {_MERGED}
-    FROM quiet AS known LEFT JOIN waiting
-        ON waiting.project_id = known.project_id AND waiting.fingerprint = known.fingerprint
-    WHERE waiting.project_id IS NULL
-), page AS MATERIALIZED (
-    SELECT * FROM merged
-    WHERE (last_seen, project_id, fingerprint) < (%(seen)s::timestamptz, %(project)s, %(fingerprint)s)
-    ORDER BY last_seen DESC, project_id DESC, fingerprint DESC
-    LIMIT %(limit)s
-)
-{_SHOWN}"""
-
-# Uses the unique index failuregroup_one_per_kind.
-GET = f"""
-WITH waiting AS MATERIALIZED (
-    SELECT * FROM ({_WAITING}) AS waiting WHERE fingerprint = %(fingerprint)s
-), page AS MATERIALIZED (
-    SELECT coalesce(known.project_id, waiting.project_id) AS project_id, %(fingerprint)s::bigint AS fingerprint,
-           {_MERGED}
-    FROM waiting FULL JOIN (
-        SELECT * FROM tasks_failuregroup
-        WHERE project_id = ANY (%(projects)s) AND fingerprint = %(fingerprint)s
-    ) AS known ON known.project_id = waiting.project_id
-)
-{_SHOWN}"""
-
-# Uses the index attempt_alike.
-ATTEMPTS = """
-SELECT id, task_id, worker_id, began, ended, outcome, reason, message, CASE WHEN fits THEN output END, seconds, version,
-       fits
-FROM (
-    SELECT *, row_number() OVER in_order = 1
-           OR sum(coalesce(octet_length(message), 0) + coalesce(octet_length(output), 0))
-              OVER in_order <= %(most)s AS fits
-    FROM (
-        SELECT * FROM tasks_attempt
-        WHERE project_id = %(project)s AND fingerprint = %(fingerprint)s AND id < %(below)s
-        ORDER BY id DESC
-        LIMIT %(limit)s
-    ) AS newest
-    WINDOW in_order AS (ORDER BY id DESC)
-) AS attempt
-ORDER BY id DESC
-"""

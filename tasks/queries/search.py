@@ -326,14 +326,14 @@ _WALK = {
             ORDER BY id DESC
         ) AS task
     """,
-    # Uses the index task_failed_alike.
+    # Uses the index task_failed_alike, which alone has the order: task_failed would lead through all failed tasks.
     "alike": """
         SELECT task.* FROM unnest(%(part)s::bigint[], %(below)s::bigint[]) AS part (project, below)
         CROSS JOIN LATERAL (
             SELECT *, NULL AS key FROM tasks_task
-            WHERE project_id = part.project AND failure = %(failure)s AND status = 2
+            WHERE project_id = part.project AND failure >= %(failure)s AND failure <= %(failure)s AND status = 2
               AND id < part.below AND id <= %(newest)s
-            ORDER BY id DESC
+            ORDER BY failure DESC, id DESC
         ) AS task
     """,
     # Uses the index task_awaiting.
