@@ -18,6 +18,7 @@ from tests.processes import PATIENCE_SECONDS
 
 CHROMIUM = shutil.which("chromium")
 PASSWORD = "correct horse battery"
+TRACEBACK = "Traceback:\n" + "\n".join(f"  line {n} " + "of a long text " * 9 for n in range(20))
 
 # Playwright's own is 5 seconds.
 expect.set_options(timeout=PATIENCE_SECONDS * 1000)
@@ -171,6 +172,11 @@ class Manager:
         self.session = requests.Session()
         self.post("/login", {"username": username, "password": PASSWORD})
 
+    def get(self, path):
+        answer = self.session.get(f"{self.address}{path}", timeout=30)
+        assert answer.status_code == 200, answer.text
+        return answer.json()["content"]
+
     def post(self, path, body=None):
         answer = self.session.post(f"{self.address}{path}", json=body or {}, timeout=30)
         assert answer.status_code == 200, answer.text
@@ -200,10 +206,11 @@ def scene(site):
         submitter.post("/task/bulk_submit", tasks)
         submitter.work(ids[kind])
         failed = submitter.get(f"/task/get/{ids[kind]}")["content"]["task"]["id"]
-        submitter.post("/task/release", {"task_id": failed, "result": 1})
+        report = {"task_id": failed, "result": 1, "message": TRACEBACK, "output": {"log": "x" * 500}}
+        submitter.post("/task/release", report)
         submitter.get(f"/task/get/{ids[kind]}")
     asking.post("/project/request_access", {"project": ids["private"], "assign": True})
-    message = "Traceback:\n" + "\n".join(f"  line {n}" for n in range(20))
-    submitter.post("/log/error", {"scope": "render", "message": message, "timestamp": 1_790_000_000})
+    submitter.post("/log/error", {"scope": "render", "message": TRACEBACK, "timestamp": 1_790_000_000})
+    ids["failure"] = ada.get(f"/project/failures/{ids['public']}")["failures"][0]["fingerprint"]
     site.manage("shell", "-v0", "-c", "from tasks.queue.upkeep import take_snapshots; take_snapshots()")
     return ids
