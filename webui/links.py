@@ -1,4 +1,4 @@
-"""The addresses of the pages of tasks and workers, for whatever names one.
+"""The addresses of pages about one thing, such as a task or a worker, for whatever names one.
 
 Here they are switched on: None means that there is no such page, and that nothing links to it.
 """
@@ -48,3 +48,18 @@ def named_workers(ids: Iterable[int | None]) -> dict[int, Named]:
     wanted = {one for one in ids if one is not None}
     aliases = dict(Worker.objects.filter(pk__in=wanted).values_list("pk", "alias"))
     return {one: Named(one, aliases.get(one), worker_page(one) if one in aliases else None) for one in wanted}
+
+
+def log_address(*, worker: int | None = None, task: int | None = None) -> str:
+    """The address of what a worker has written, or of what was written about a task."""
+    return f"/logs/?task={task}" if task is not None else f"/logs/?worker={worker}"
+
+
+def failure_address(project_id: int, key: str) -> str:
+    """The address of a group of failures; `key` is its fingerprint as text."""
+    return f"/projects/{project_id}/failures/{key}/"
+
+
+def failed_tasks_address(project_id: int, key: str) -> str:
+    """The address of the list of the tasks that are FAILED for this."""
+    return f"/projects/{project_id}/tasks/?failure={key}"

@@ -80,7 +80,10 @@ def _nouns(request: HttpRequest) -> Iterator[Noun]:
     )
     if is_manager:
         lists = View("/admin/tasks/task/", _("Open tasks")), View("/admin/tasks/closedtask/", _("Closed tasks"))
-        yield Noun("t", "task_alt", _("Tasks"), ("/admin/tasks/",), lists)
+        yield Noun("t", "task_alt", _("Tasks"), ("/admin/tasks/task/", "/admin/tasks/closedtask/", "/tasks/"), lists)
+        places = ("/failures/", "/admin/tasks/failuregroup/")
+        lists = View("/failures/", _("All failures")), View("/admin/tasks/failuregroup/", _("Filter more"))
+        yield Noun("f", "error", _("Failures"), places, lists)
     more = _for(is_manager, View("/admin/workers/worker/", _("Change many")))
     places = ("/workers/", "/admin/workers/worker/")
     yield Noun("w", "dns", _("Workers"), places, (View("/workers/", _("All workers")), *more))

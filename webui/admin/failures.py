@@ -15,16 +15,15 @@ from tracker.api.errors import InvalidField
 from tracker.api.fields import INT64
 from tracker.keyset import Cursor
 from tracker.text import gist
-from webui.addresses import failed_tasks_address, failure_address
 from webui.admin.base import TrackerModelAdmin
-from webui.admin.cells import clipped, label, link, project_link, written
-from webui.admin.filters import ProjectFilter, number_of
+from webui.admin.cells import clipped, link, project_link
+from webui.admin.filters import ProjectFilter
 from webui.admin.paging import Page
 from webui.failures import KINDS, REASONS
+from webui.links import failure_address
+from webui.query import number_of
 from webui.scope import scope_of
-from webui.templatetags.formatting import count
-
-_KINDS = {"bad": "danger", "warn": "warning"}
+from webui.templatetags.formatting import Kind, count, mark, moment
 
 
 @admin.register(FailureGroup)
@@ -64,8 +63,7 @@ class FailureGroupAdmin(TrackerModelAdmin):
 
     @admin.display(description=_("reason"))
     def reason_name(self, row: Any) -> SafeString:
-        kind = KINDS.get(row.group.reason, "")
-        return label(REASONS[row.group.reason], _KINDS.get(kind, ""))
+        return mark(REASONS[row.group.reason], Kind(KINDS.get(row.group.reason, "")))
 
     @admin.display(description=_("project"))
     def project_name(self, row: Any) -> SafeString:
@@ -81,15 +79,15 @@ class FailureGroupAdmin(TrackerModelAdmin):
         if not group.failed_tasks:
             return count(0)
         number = f"≥ {count(group.failed_tasks)}" if group.is_cut else count(group.failed_tasks)
-        return link(failed_tasks_address(group.project_id, group.key), number)
+        return link(f"/admin/tasks/task/?project={group.project_id}&failure={group.key}", number)
 
     @admin.display(description=_("last seen"))
-    def seen(self, row: Any) -> str:
-        return written(row.group.last_seen)
+    def seen(self, row: Any) -> SafeString | str:
+        return moment(row.group.last_seen)
 
     @admin.display(description=_("first seen"))
-    def since(self, row: Any) -> str:
-        return written(row.group.first_seen)
+    def since(self, row: Any) -> SafeString | str:
+        return moment(row.group.first_seen)
 
     @admin.display(description=_("workers"))
     def seen_by(self, row: Any) -> str:

@@ -26,11 +26,11 @@ from tasks.queries.search import Criteria, State
 from tracker.api.errors import InvalidField
 from tracker.api.fields import INT16, INT32, INT64
 from tracker.keyset import Cursor
-from webui.addresses import failure_address
 from webui.admin.base import TrackerModelAdmin, action
 from webui.admin.cells import clipped, link, project_link, rows_by_id, vote_table, worker_name
 from webui.admin.filters import Choice, ProjectFilter, Typed
 from webui.admin.paging import Page
+from webui.links import failure_address
 from webui.query import number_of, sought_tasks, text_of, workers_called
 from webui.scope import scope_of
 from webui.templatetags.formatting import count as in_words

@@ -21,14 +21,8 @@ from tasks.queries.failures import FailedAttempt, Failure, NoSuchFailure, Seen
 from tasks.queries.search import Criteria
 from tracker import keyset
 from tracker.text import gist, readable
-from webui.addresses import (
-    failed_tasks_address,
-    failure_address,
-    log_address,
-    task_addresses,
-    worker_address,
-)
 from webui.failures import KINDS, OUTCOMES, REASONS
+from webui.links import failed_tasks_address, failure_address, log_address, task_pages, worker_page
 from webui.pages.common import require_login
 from webui.pages.forms.failures import ConfirmForm, PriorityForm
 from webui.pages.frame import find_inside, find_with, project_page
@@ -109,20 +103,21 @@ def failure(request: HttpRequest, project_id: int, key: str) -> HttpResponse:
     """/projects/7/failures/0f3…/: a group and its attempts, the newest first."""
     project = find_inside(request, project_id)
     group = _found(project, key)
+    may_read = Role.READ in roles_of(request.user, project)
     after = _after(request)
     page = failures.attempts(project.pk, group.fingerprint, after=after, limit=ATTEMPTS_PER_PAGE)
-    tasks = task_addresses(one.task_id for one in page.attempts)
+    tasks = task_pages(request, {one.task_id for one in page.attempts})
     content = {
         "shown": _shown(group, None),
         "title": (group.message or "").strip().partition("\n")[0][:LONGEST_TITLE],
         "message": readable(group.message or ""),
-        "workers": [(one, worker_address(request, one.id)) for one in group.workers[:NAMED]],
+        "workers": [(one, worker_page(one.id) or "") for one in group.workers[:NAMED]],
         "more_workers": len(group.workers) - NAMED,
         "are_workers_cut": len(group.workers) >= failures.KNOWN,
         "versions": group.versions[:NAMED],
         "more_versions": len(group.versions) - NAMED,
-        "failed_tasks": failed_tasks_address(project.pk, group.key),
-        "attempts": [_attempt(request, one, tasks) for one in page.attempts],
+        "failed_tasks": failed_tasks_address(project.pk, group.key) if may_read else "",
+        "attempts": [_attempt(one, tasks) for one in page.attempts],
         "older": "" if page.following is None else f"?after={page.following}",
         "is_first_page": after is None,
         "deeds": [(f"{failure_address(project.pk, group.key)}{part}/", deed) for part, deed in DEEDS.items()],
@@ -237,7 +232,7 @@ def _shown(group: Failure, project: Project | None) -> ShownFailure:
     )
 
 
-def _attempt(request: HttpRequest, attempt: FailedAttempt, tasks: dict[int, str]) -> ShownAttempt:
+def _attempt(attempt: FailedAttempt, tasks: dict[int, str]) -> ShownAttempt:
     output = attempt.output or ""
     return ShownAttempt(
         attempt,
@@ -246,6 +241,6 @@ def _attempt(request: HttpRequest, attempt: FailedAttempt, tasks: dict[int, str]
         readable(output[:LONGEST_OUTPUT]),
         len(output) > LONGEST_OUTPUT,
         tasks.get(attempt.task_id, ""),
-        worker_address(request, attempt.worker.id),
-        log_address(attempt.worker.id),
+        worker_page(attempt.worker.id) or "",
+        log_address(task=attempt.task_id),
     )

@@ -19,6 +19,7 @@ from tasks.queries import status
 from tasks.queries.search import Criteria
 from tasks.queries.status import Reader, State, Status
 from tracker.api.errors import BadInput, NotFound
+from webui.failures import REASONS
 from webui.links import named_workers
 from webui.pages.common import require_login
 from webui.pages.frame import find_with, project_page
@@ -154,7 +155,7 @@ def _events(found: Status, attempts: list[status.Attempt]) -> list[Event]:
 
 
 def _reason(reason: Reason | None) -> str:
-    return "" if reason is None else reason.name.lower().replace("_", " ")
+    return "" if reason is None else str(REASONS[reason.name.lower()])
 
 
 def _pretty(text: str | None) -> str:

@@ -15,6 +15,7 @@ from django.views.decorators.http import require_POST, require_safe
 from projects.access import roles_of
 from projects.models import Project
 from projects.roles import Role
+from tasks.fingerprints import fingerprint_in
 from tasks.models import Task
 from tasks.queries import search
 from tasks.queries.search import Criteria, State
@@ -61,8 +62,14 @@ class Filters(NamedTuple):
             workers=workers_called(self.worker),
             retries=number_of(request, "retries", low=0, high=INT32[1]),
             text=text,
-            failure=number_of(request, "failure", low=-(2**63), high=2**63 - 1),
+            failure=self._fingerprint(),
         )
+
+    def _fingerprint(self) -> int | None:
+        fingerprint = fingerprint_in(self.failure)
+        if self.failure and fingerprint is None:
+            raise InvalidField("failure", _("must be a fingerprint, 16 hexadecimal digits in lower case."))
+        return fingerprint
 
 
 @require_safe

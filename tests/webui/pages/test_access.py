@@ -117,7 +117,7 @@ def page_addresses(patterns=None, prefix=""):
 
 def shape(address):
     parts = address.split("/")
-    return "/".join("*" if part.startswith("<") or part in ("P", "W", "M", "F") else part for part in parts)
+    return "/".join("*" if part.startswith("<") or part in ("P", "W", "M", "F", "T") else part for part in parts)
 
 
 def test_no_page_is_missing():
@@ -128,7 +128,7 @@ class Scene:
     def __init__(self, kind):
         cache.clear()
         self.project = ProjectFactory(**KINDS[kind])
-        TaskFactory(project=self.project)
+        task = TaskFactory(project=self.project)
         self.worker = register("asking").worker
         access = grant(register("has"), self.project, assign=True)
         access.worker, access.pk, access.wants_assign, access.assign = self.worker, None, True, False
@@ -137,6 +137,7 @@ class Scene:
         group = FailureGroupFactory(project=self.project)
         self.ids = {
             "P": self.project.pk,
+            "T": task.pk,
             "W": self.worker.pk,
             "M": self.other.pk,
             "F": text_of(group.fingerprint),
