@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from projects.models import Project
-from tasks.models import READY_TASKS, Outcome, Reason
+from tasks.models import AWAITING, READY_TASKS, Outcome, Reason
 from tracker import db
 from tracker.api.paging import LONGEST_PAGE, NotInTheList
 from workers.models import Worker
@@ -171,11 +171,11 @@ ORDER BY closed_task_count DESC, id
 LIMIT %(limit)s
 """
 
-PROJECT_STATUSES = """
+PROJECT_STATUSES = f"""
 WITH counted AS (
     SELECT project_id,
            count(*) FILTER (WHERE status = 1 AND assignee_id IS NULL) AS ready,
-           count(*) FILTER (WHERE status = 1 AND cardinality(voters) > 0) AS awaiting,
+           count(*) FILTER (WHERE {AWAITING}) AS awaiting,
            count(*) FILTER (WHERE assignee_id IS NOT NULL) AS leased,
            count(*) FILTER (WHERE status = 2) AS failed,
            min(created) FILTER (WHERE status = 1 AND assignee_id IS NULL) AS oldest

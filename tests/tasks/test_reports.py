@@ -4,8 +4,13 @@ import json
 
 import pytest
 
+from projects.models import Snapshot
+from tasks import queries
 from tasks.models import Attempt, ClosedEntry, ClosedTask, Outcome, OutcomeEntry, Reason, Task
+from tasks.queries import overview, search
+from tasks.queries.search import Criteria, State
 from tasks.queue.expiry import expire_leases
+from tasks.queue.upkeep import take_snapshots
 from tests.factories import ProjectFactory, TaskFactory, expire, grant, register
 from tracker import db
 
@@ -353,3 +358,17 @@ def test_the_last_expiry_is_left_to_the_scheduler(api, worker):
     assert expire_leases() == 1
     task.refresh_from_db()
     assert task.status == Task.Status.FAILED
+
+
+def test_a_refusal_is_no_verification(api, worker, project, tracker_admin, client):
+    """Nowhere does a task count as awaiting verification that a worker has only refused."""
+    TaskFactory(project=project, verification_count=2)
+    task = lease(api, worker, project)
+    send(api, "release", worker, project, {"task_id": task["id"], "result": SKIP, "reason": "not_for_me"})
+    assert overview.overview(project).awaiting == 0
+    assert [one.awaiting for one in queries.project_statuses()] == [0]
+    assert search.count(Criteria([project.pk], states=(State.AWAITING,))).total == 0
+    take_snapshots()
+    assert Snapshot.objects.get().awaiting_verification_count == 0
+    client.force_login(tracker_admin)
+    assert "awaiting verification</span>" not in client.get("/admin/tasks/task/").content.decode()

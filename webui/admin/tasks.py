@@ -135,7 +135,7 @@ class TaskAdmin(TrackerModelAdmin):
         except InvalidField as error:
             self.message_user(request, str(error), messages.ERROR)
             return Page([])
-        columns = ("id", "priority", "status", "retries", "max_retries", "created", "voters", "verification_count")
+        columns = ("id", "priority", "status", "retries", "max_retries", "created", "votes", "verification_count")
         few = queryset.only(*columns, "project__name", "assignee__alias").annotate(recipe_start=Left("recipe", SHOWN))
         down_to = "" if found.looked is None or found.following is None else str(found.following[1])
         return Page(rows_by_id(few, found.ids), found.following, found.looked, down_to)
@@ -163,7 +163,7 @@ class TaskAdmin(TrackerModelAdmin):
 
     @admin.display(description=_("state"))
     def state(self, task: Task) -> SafeString:
-        waiting = task.status == Task.Status.NEW and bool(task.voters)
+        waiting = task.status == Task.Status.NEW and any(vote is not None for vote in task.votes)
         return format_html("{}{}", state(_state_of(task)), state(State.AWAITING) if waiting else "")
 
     @admin.display(description=_("why it failed"))
