@@ -1,7 +1,4 @@
-"""The addresses of pages about one thing, such as a task or a worker, for whatever names one.
-
-Here they are switched on: None means that there is no such page, and that nothing links to it.
-"""
+"""The addresses of pages about one thing, such as a task or a worker, for whatever names one."""
 
 from collections.abc import Collection, Iterable
 from typing import NamedTuple
@@ -13,26 +10,21 @@ from projects.roles import Role
 from tasks.models import ClosedTask, Task
 from workers.models import Worker
 
-TASK: str | None = "/tasks/{}/"
-WORKER: str | None = "/workers/{}/"
-
 
 def task_pages(request: HttpRequest, task_ids: Collection[int]) -> dict[int, str]:
     """The addresses of the pages of these tasks, by id: of those that are there and that the visitor may see."""
-    if TASK is None or not task_ids:
-        return {}
-    if not request.user.is_authenticated:
+    if not task_ids or not request.user.is_authenticated:
         return {}
     visible = Project.objects.with_role(request.user, Role.READ).order_by().values("pk")
     found: set[int] = set()
     for kind in (Task, ClosedTask):
         found.update(kind.objects.filter(pk__in=task_ids, project__in=visible).values_list("pk", flat=True))
-    return {task_id: TASK.format(task_id) for task_id in found}
+    return {task_id: f"/tasks/{task_id}/" for task_id in found}
 
 
 def worker_page(worker_id: int | None) -> str | None:
-    """The address of a worker's page."""
-    return None if WORKER is None or worker_id is None else WORKER.format(worker_id)
+    """The address of a worker's page, which is for managers; None for no worker."""
+    return None if worker_id is None else f"/workers/{worker_id}/"
 
 
 class Named(NamedTuple):

@@ -84,7 +84,7 @@ def test_the_first_and_the_newest_row_appear(window, ada, worker):
     page.goto("/workers/?sort=newest")
     worker("just arrived")
     refreshed(page)
-    expect(page.locator("#workers tr").first.locator("th")).to_have_text("just arrived")
+    expect(page.locator("#workers tr").first.locator("th .alias")).to_have_text("just arrived")
 
 
 def test_the_badge_is_refreshed_with_a_list(window, ada, worker):

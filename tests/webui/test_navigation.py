@@ -14,7 +14,7 @@ from workers.models import WorkerAccess
 
 pytestmark = pytest.mark.django_db
 
-PROJECTS, TASKS, WORKERS = "/projects/", "/admin/tasks/task/", "/workers/"
+PROJECTS, TASKS, FAILURES, WORKERS = "/projects/", "/admin/tasks/task/", "/failures/", "/workers/"
 REQUESTS, LOGS, MANAGERS, API = "/admin/workers/workeraccess/", "/logs/", "/managers/", "/api/docs"
 ADMINS = ("/admin/", "/admin/projects/project/", "/admin/projects/snapshot/", "/admin/tasks/closedtask/")
 
@@ -51,10 +51,12 @@ def tabs(client, path):
 
 
 def test_it_works(decider):
-    assert entries(decider) == [PROJECTS, TASKS, WORKERS, REQUESTS, LOGS, MANAGERS, API]
+    assert entries(decider) == [PROJECTS, TASKS, FAILURES, WORKERS, REQUESTS, LOGS, MANAGERS, API]
 
 
-@pytest.mark.parametrize("path", [TASKS, WORKERS, REQUESTS, LOGS, MANAGERS, "/accounts/", "/projects/new/", *ADMINS])
+@pytest.mark.parametrize(
+    "path", [TASKS, FAILURES, WORKERS, REQUESTS, LOGS, MANAGERS, "/accounts/", "/projects/new/", *ADMINS]
+)
 def test_the_sidebar_is_the_same_everywhere(decider, path):
     assert sidebar(decider, path) == sidebar(decider, PROJECTS)
 
@@ -152,7 +154,7 @@ def test_every_entry_and_tab_leads_somewhere(client, tracker_admin, signed_in):
 def test_keys_are_unique_and_told(decider):
     shown = sidebar(decider, PROJECTS)
     keys = re.findall(r'data-go="(.)"', shown)
-    assert keys == list("ptwrlma")
+    assert keys == list("ptfwrlma")
     assert re.findall(r"<kbd>g</kbd> <kbd>(.)</kbd>", shown) == keys
 
 

@@ -82,7 +82,9 @@ def _content(
     entries = queries.entries(found)
     pages = task_pages(request, {entry.task_id for entry in entries if entry.task_id is not None})
     return {
-        "rows": [(entry, _worker_address(filters, entry), _task_address(filters, pages, entry)) for entry in entries],
+        "rows": [
+            (entry, _worker_address(request, filters, entry), _task_address(filters, pages, entry)) for entry in entries
+        ],
         "levels": [one for one in Level if one.is_kept or str(one.value) == filters.level],
         "filters": filters,
         "is_filtered": any(filters),
@@ -95,9 +97,10 @@ def _content(
     }
 
 
-def _worker_address(filters: Filters, entry: LogEntry) -> str:
-    """The worker's page or, while there is none, its entries."""
-    return worker_page(entry.worker_id) or filters._replace(worker=str(entry.worker_id)).query()
+def _worker_address(request: HttpRequest, filters: Filters, entry: LogEntry) -> str:
+    """The worker's page or, for visitors, who may not see it, its entries."""
+    page = worker_page(entry.worker_id) if request.user.is_authenticated else None
+    return page or filters._replace(worker=str(entry.worker_id)).query()
 
 
 def _task_address(filters: Filters, pages: dict[int, str], entry: LogEntry) -> str:

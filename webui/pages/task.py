@@ -12,6 +12,7 @@ from django.views.decorators.http import require_http_methods
 
 from logs import queries as logs
 from projects.access import require, roles_of
+from projects.lookup import NoSuchProject
 from projects.models import Project
 from projects.roles import Role
 from tasks.models import ClosedTask, Outcome, Reason, Task
@@ -57,12 +58,11 @@ class Event(NamedTuple):
 def task(request: HttpRequest, task_id: int) -> HttpResponse:
     """/tasks/7/: a task, open or closed, for managers with READ; POST changes it, with MAINTENANCE."""
     require_login(request)
-    readable = Project.objects.with_role(request.user, Role.READ).order_by().values_list("pk", flat=True)
-    reader = Reader(projects=list(readable), sees_votes=True)
+    project = _project_of(request, task_id)
+    reader = Reader(projects=[project.pk], sees_votes=True)
     found = status.by_ids([task_id], reader).get(task_id)
     if found is None:
-        raise NotFound(_("There is no task %(id)s, it is no longer kept, or you may not see it.") % {"id": task_id})
-    project = find_with(request, found.project, Role.READ)
+        raise _unknown(task_id)
     form = PriorityForm(initial={"priority": found.priority})
     if request.method == "POST":
         require(request.user, project.pk, Role.MAINTENANCE)
@@ -72,6 +72,22 @@ def task(request: HttpRequest, task_id: int) -> HttpResponse:
             return done
     content = _content(request, project, found, reader) | {"form": form}
     return project_page(request, project, "tasks/detail.html", "tasks/", content, status=400 if form.errors else 200)
+
+
+def _project_of(request: HttpRequest, task_id: int) -> Project:
+    """The project of a task. Raises Forbidden without READ, and NotFound if the visitor may not even know of it."""
+    for kind in (Task, ClosedTask):
+        project_id = kind.objects.filter(pk=task_id).values_list("project_id", flat=True).first()
+        if project_id is not None:
+            try:
+                return find_with(request, project_id, Role.READ)
+            except NoSuchProject as error:
+                raise _unknown(task_id) from error
+    raise _unknown(task_id)
+
+
+def _unknown(task_id: int) -> NotFound:
+    return NotFound(_("There is no task %(id)s, it is no longer kept, or you may not see it.") % {"id": task_id})
 
 
 def _change(request: HttpRequest, found: Status, form: PriorityForm) -> HttpResponse | None:

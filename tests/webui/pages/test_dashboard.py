@@ -316,10 +316,14 @@ def test_message_of_the_day_is_escaped(visitor, project):
     ("roles", "tabs", "buttons"),
     [
         (Role(0), ["", "workers/", "start/"], []),
-        (Role.EDIT, ["", "workers/", "start/", "edit/"], ["pause/"]),
-        (Role.MANAGE_ACCESS, ["", "workers/", "start/", "permissions/"], []),
-        (Role.SECRET, ["", "workers/", "start/", "secrets/"], []),
-        (Role.MAINTENANCE, ["", "workers/", "start/", "console/"], ["reset-failed/", "reclaim/", "hard-reset/"]),
+        (Role.EDIT, ["", "failures/", "workers/", "start/", "edit/"], ["pause/"]),
+        (Role.MANAGE_ACCESS, ["", "failures/", "workers/", "start/", "permissions/"], []),
+        (Role.SECRET, ["", "failures/", "workers/", "start/", "secrets/"], []),
+        (
+            Role.MAINTENANCE,
+            ["", "failures/", "workers/", "start/", "console/"],
+            ["reset-failed/", "reclaim/", "hard-reset/"],
+        ),
     ],
 )
 def test_tabs_and_buttons_depend_on_the_roles(browser, manager, project, roles, tabs, buttons):

@@ -70,7 +70,7 @@ ADMIN_PAGES = ("", *(f"{path}/" for path in LISTS), *(f"{path}/1/change/" for pa
 
 
 def address_of(address):
-    return "/" + re.sub(r"\b[PWM]\b", "1", address)
+    return "/" + re.sub(r"\b[PWMTF]\b", "1", address)
 
 
 @pytest.mark.parametrize("is_signed_in", [True, False])

@@ -32,7 +32,7 @@ def project():
 def client(browser, manager, project):
     manager.is_staff = True
     manager.save()
-    return browser(manager, project, Role.MAINTENANCE)
+    return browser(manager, project, Role.READ | Role.MAINTENANCE)
 
 
 def read(client, address, **options):
@@ -56,9 +56,10 @@ def test_it_works(client, project, worker):
     assert '{"log": "<b>much</b>"}' in page
     assert b"<b>much" not in client.get(one.address).content
     task = Task.objects.get()
-    assert f'<a href="/admin/tasks/task/{task.pk}/change/">{task.pk}</a>' in page
-    assert f'href="/logs/?worker={worker.worker.pk}"' in page
-    assert f'href="/admin/tasks/task/?project={project.pk}&failure={one.group.key}"' in page
+    assert f'<a href="/tasks/{task.pk}/">{task.pk}</a>' in page
+    assert f'href="/workers/{worker.worker.pk}/"' in page
+    assert f'href="/logs/?task={task.pk}"' in page
+    assert f'href="/projects/{project.pk}/tasks/?failure={one.group.key}"' in page
 
 
 @pytest.mark.parametrize(
@@ -264,8 +265,8 @@ def test_what_is_not_kept_any_more(client, project, worker):
     deleted = worker.worker.pk
     worker.worker.delete()
     page = read(client, address)
-    assert f"/admin/tasks/task/{ids[0]}/" not in page
-    assert f"/admin/tasks/task/{ids[1]}/" in page
+    assert f"/tasks/{ids[0]}/" not in page
+    assert f"/tasks/{ids[1]}/" in page
     assert page.count(f"deleted worker {deleted}") == 4
     assert "1 h" in page
     Attempt.objects.all().delete()

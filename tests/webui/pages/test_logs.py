@@ -8,8 +8,8 @@ import pytest
 
 from logs import queries
 from logs.models import Level, LogEntry
+from projects.roles import Role
 from tests.factories import ProjectFactory, TaskFactory, register
-from webui import links
 
 pytestmark = pytest.mark.django_db
 
@@ -146,24 +146,21 @@ def test_tells_how_far_it_looked(admin, monkeypatch):
     assert "Searched" not in page.content.decode()
 
 
-def test_links_to_the_pages_of_tasks_and_workers(admin, visitor, settings, monkeypatch):
-    """To those of tasks only where the visitor may see the task."""
+def test_links_to_the_pages_of_tasks_and_workers(browser, manager, visitor, settings):
+    """To those of tasks only where the reader may see the task; visitors may see neither."""
     settings.LOGS_PUBLIC = True
     worker = register("attic").worker
-    public, hidden = TaskFactory(project=ProjectFactory()), TaskFactory(project=ProjectFactory(secluded=True))
-    for task_id in (public.pk, hidden.pk, 2**40):
+    seen, hidden = TaskFactory(project=ProjectFactory()), TaskFactory(project=ProjectFactory(secluded=True))
+    for task_id in (seen.pk, hidden.pk, 2**40):
         entry(task_id=task_id, worker=worker)
     page = visitor.get("/logs/").content.decode()
-    assert f'href="?task={public.pk}"' in page
+    assert f'href="?task={seen.pk}"' in page
     assert f'href="?worker={worker.pk}"' in page
-    monkeypatch.setattr(links, "TASK", "/tasks/{}/")
-    monkeypatch.setattr(links, "WORKER", "/workers/{}/")
-    page = visitor.get("/logs/").content.decode()
-    assert f'href="/tasks/{public.pk}/"' in page
+    page = browser(manager, seen.project, Role.READ).get("/logs/").content.decode()
+    assert f'href="/tasks/{seen.pk}/"' in page
     assert f'href="?task={hidden.pk}"' in page
     assert f'href="?task={2**40}"' in page
     assert page.count(f'href="/workers/{worker.pk}/"') == 3
-    assert f'href="/tasks/{hidden.pk}/"' in admin.get("/logs/").content.decode()
 
 
 def test_older_entries_are_on_the_next_page(admin):

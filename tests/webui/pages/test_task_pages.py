@@ -129,10 +129,19 @@ def test_who_may_see_them(visitor, browser, manager, project, path):
     answer = visitor.get(path)
     assert (answer.status_code, "login" in answer["Location"]) == (302, True)
     stranger = browser(manager)
-    assert stranger.get(path).status_code == (404 if path.startswith("/tasks/") else 403)
+    assert stranger.get(path).status_code == 403
     assert "a secret recipe" not in text(stranger.get(path))
     assert browser(manager, project, Role.READ).get(path).status_code == 200
     assert 'name="do"' not in text(browser(manager, project, Role.READ).get(path))
+
+
+def test_a_task_of_a_hidden_project(browser, manager):
+    task = TaskFactory(project=ProjectFactory(secluded=True))
+    hidden, missing = (browser(manager).get(f"/tasks/{one}/") for one in (task.pk, 2**62))
+    assert hidden.status_code == missing.status_code == 404
+    told, expected = (text(answer).partition('<main id="main">')[2] for answer in (hidden, missing))
+    assert expected
+    assert told.replace(str(task.pk), "N") == expected.replace(str(2**62), "N")
 
 
 def change(client, project, **fields):
