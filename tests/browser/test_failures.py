@@ -52,13 +52,15 @@ def test_a_manager_finds_and_retries_what_failed(site, window, worker):
     attempts.nth(0).get_by_text("Output").click()
     expect(attempts.nth(0).get_by_text('{"code":')).to_be_visible()
     group = page.url
-    # The admin has the task, and leads back.
+    # The task has a page, which leads back.
     attempts.nth(0).get_by_role("link").first.click()
+    page.wait_for_url("**/tasks/*/")
     expect(page.get_by_text("floor 2")).to_be_visible()
-    page.locator(f"a[href='{group.removeprefix(site.address)}']").click()
+    page.get_by_role("link", name="All that failed alike").click()
     page.wait_for_url(group)
     page.get_by_role("link", name="List them").click()
-    expect(page.locator("#result_list tbody tr")).to_have_count(3)
+    page.wait_for_url("**/tasks/?failure=*")
+    expect(page.locator("table.roomy tbody tr")).to_have_count(3)
     page.goto(group)
 
     page.get_by_role("link", name="Retry the failed tasks…").click()

@@ -15,13 +15,14 @@ from projects.access import require, roles_of
 from projects.lookup import NoSuchProject
 from projects.models import Project
 from projects.roles import Role
+from tasks.fingerprints import text_of
 from tasks.models import ClosedTask, Outcome, Reason, Task
 from tasks.queries import status
 from tasks.queries.search import Criteria
 from tasks.queries.status import Reader, State, Status
 from tracker.api.errors import BadInput, NotFound
 from webui.failures import REASONS
-from webui.links import named_workers
+from webui.links import failure_address, named_workers
 from webui.pages.common import require_login
 from webui.pages.frame import find_with, project_page
 from webui.pages.task_changes import CHANGES, PriorityForm
@@ -117,6 +118,7 @@ def _content(request: HttpRequest, project: Project, found: Status, reader: Read
     return {
         "task": found,
         "recipe": row.recipe if row else "",
+        "failure": _failure_of(project, row),
         "max_retries": row.max_retries if isinstance(row, Task) else None,
         "lease_seconds": (row.max_assign_time or project.lease_seconds) if isinstance(row, Task) else None,
         "events": [(event, named.get(event.worker or 0)) for event in events],
@@ -133,6 +135,13 @@ def _content(request: HttpRequest, project: Project, found: Status, reader: Read
             if may and (change.only is None or change.only.value == found.state)
         ],
     }
+
+
+def _failure_of(project: Project, row: Task | ClosedTask | None) -> str:
+    """The address of the group of failures that made the task FAILED; empty if it isn't, or from before groups."""
+    if not isinstance(row, Task) or row.failure is None:
+        return ""
+    return failure_address(project.pk, text_of(row.failure))
 
 
 def _events(found: Status, attempts: list[status.Attempt]) -> list[Event]:

@@ -119,6 +119,10 @@ def test_failed_tasks_of_a_group(reader, project):
         report(project, FAIL, message=message)
     fold_outcomes()
     group = FailureGroup.objects.get(count=2)
+    failed = Task.objects.filter(failure=group.fingerprint).first()
+    assert f'href="/projects/{project.pk}/failures/{text_of(group.fingerprint)}/"' in text(
+        reader.get(f"/tasks/{failed.pk}/")
+    )
     assert len(listed(reader.get(f"/projects/{project.pk}/tasks/?failure={text_of(group.fingerprint)}"))) == 2
 
 
