@@ -29,36 +29,37 @@ _COUNTS = f"(ended.result = 1 AND coalesce(ended.reason, 0) NOT IN ({Reason.SHUT
 _FAILS = f"(coalesce(ended.reason, 0) = {Reason.BAD_RECIPE} OR {_COUNTS} AND task.retries + 1 >= task.max_retries)"
 
 # Ends leases of a worker whose tasks it has not closed: adds its votes, counts its failures, and writes down the
-# attempts. The rows are locked by the caller. `_told` has what the worker told of each, as an array of objects or
+# attempts. `_tasks` are the places of their rows, which the caller has locked. `_told` has what the worker told of each, as an array of objects or
 # nulls; it is null if nothing was told at all.
 #
 # A task that is not for the worker gets it as a voter without a vote, so that it is passed over as its other votes are.
 GIVE_BACK = f"""
 CREATE OR REPLACE FUNCTION queue_give_back(
-    _worker bigint, _tasks bigint[], _results int[], _verifications bigint[], _told jsonb
+    _worker bigint, _tasks tid[], _results int[], _verifications bigint[], _told jsonb
 ) RETURNS void
 {SETTINGS}
+SET enable_nestloop = off
 AS $$
 BEGIN
     WITH sent AS MATERIALIZED (
-        SELECT one.task_id, one.result, one.verification,
+        SELECT one.place, one.result, one.verification,
                CASE WHEN one.result > 0 THEN (one.told ->> 'reason')::int END AS reason,
                one.told ->> 'message' AS message, one.told ->> 'output' AS output,
                (one.told ->> 'seconds')::float8 AS seconds
         FROM (
-            SELECT report.task_id, report.result, report.verification, _told -> (report.place - 1)::int AS told
+            SELECT report.place, report.result, report.verification, _told -> (report.number - 1)::int AS told
             FROM unnest(_tasks, _results, _verifications) WITH ORDINALITY
-                AS report (task_id, result, verification, place)
+                AS report (place, result, verification, number)
         ) AS one
     ), ended AS MATERIALIZED (
-        SELECT task.id, task.project_id, task.lease, task.assign_time,
+        SELECT task.ctid AS place, task.id, task.project_id, task.lease, task.assign_time,
                sent.result, sent.verification, sent.reason, sent.message, sent.output, sent.seconds,
                CASE sent.result WHEN 0 THEN {Outcome.VOTED} WHEN 1 THEN {Outcome.FAILED} ELSE {Outcome.SKIPPED} END
                    AS outcome,
                CASE WHEN sent.result = 1 OR sent.reason = {Reason.BAD_RECIPE}
                     THEN queue_fingerprint({Outcome.FAILED}, sent.reason, sent.message) END AS fingerprint
-        FROM sent JOIN tasks_task AS task ON task.id = sent.task_id
-        WHERE task.id = ANY (_tasks)
+        FROM sent JOIN tasks_task AS task ON task.ctid = sent.place
+        WHERE task.ctid = ANY (_tasks)
     ), project AS MATERIALIZED (
         SELECT project.id, project.version FROM projects_project AS project
         WHERE project.id = ANY (ARRAY(SELECT DISTINCT ended.project_id FROM ended))
@@ -86,7 +87,7 @@ BEGIN
         failure = CASE WHEN {_FAILS} THEN ended.fingerprint END,
         {UNLEASED}
     FROM ended
-    WHERE task.id = ANY (_tasks) AND task.id = ended.id;
+    WHERE task.ctid = ANY (_tasks) AND task.ctid = ended.place;
 END
 $$
 """

@@ -53,6 +53,7 @@ DECLARE
     _days int;
     _version varchar;
     _seconds float8;
+    _place tid;
 BEGIN
     PERFORM FROM workers_worker AS worker WHERE {IDENTIFIED};
     IF NOT FOUND THEN
@@ -97,8 +98,9 @@ BEGIN
         END IF;
     END IF;
     SELECT CASE WHEN _result = 0
-                THEN task.verification_count - 1 - cardinality(array_positions(task.votes, _verification)) ELSE 0 END
-    INTO missing
+                THEN task.verification_count - 1 - cardinality(array_positions(task.votes, _verification)) ELSE 0 END,
+           task.ctid
+    INTO missing, _place
     FROM tasks_task AS task WHERE {_HELD} FOR UPDATE;
     IF NOT FOUND THEN
         missing := 0;
@@ -112,7 +114,7 @@ BEGIN
         RETURN;
     END IF;
     PERFORM queue_give_back(
-        _worker, ARRAY[_task], ARRAY[_result], ARRAY[_verification],
+        _worker, ARRAY[_place], ARRAY[_result], ARRAY[_verification],
         CASE WHEN _told IS NOT NULL THEN jsonb_build_array(_told) END
     );
 END
@@ -155,13 +157,13 @@ DECLARE
     _held tid[];
     _places bigint[];
     _left_places bigint[];
-    _left_tasks bigint[];
+    _left_tasks tid[];
     _left_missing int[];
     _missing int[];
 BEGIN
     SELECT coalesce(array_agg(held.ctid) FILTER (WHERE held.missing = 0), '{{}}'),
            coalesce(array_agg(held.place) FILTER (WHERE held.missing = 0), '{{}}'),
-           coalesce(array_agg(held.id) FILTER (WHERE held.missing <> 0), '{{}}'),
+           coalesce(array_agg(held.ctid) FILTER (WHERE held.missing <> 0), '{{}}'),
            coalesce(array_agg(held.place) FILTER (WHERE held.missing <> 0), '{{}}'),
            coalesce(array_agg(greatest(held.missing, 0)) FILTER (WHERE held.missing <> 0), '{{}}')
     INTO _held, _places, _left_tasks, _left_places, _left_missing
