@@ -82,7 +82,7 @@ BEGIN
             END IF;
             INSERT INTO tasks_closedentry (project_id, worker_id, count, duration)
             VALUES (_closed.project_id, _worker, 1, {_class("_seconds", "_closed")});
-            IF NOT _closed.voters = '{{}}' THEN
+            IF NOT _closed.voters = '{{}}' AND _closed.verification_count > 1 THEN
                 PERFORM queue_count_votes(
                     _closed.project_id, _closed.voters || _worker, _closed.votes || _verification, _verification
                 );
@@ -266,7 +266,7 @@ BEGIN
         closed.project_id, closed.voters || closed.assignee_id, closed.votes || closed.verification, closed.verification
     ))
     INTO _worker
-    FROM closed WHERE NOT closed.voters = '{{}}';
+    FROM closed WHERE NOT closed.voters = '{{}}' AND closed.verification_count > 1;
 END
 $$
 """
