@@ -20,6 +20,10 @@ NOT_VISIBLE = "must be one line of visible characters, without control, format o
 MIXED_SCRIPTS = "must not mix letters of different scripts, such as Latin and Cyrillic, which look alike."
 BLANK_ENDS = "must not begin or end with a blank."
 
+# No longer text is normalized or compared; the longest names have 255 characters. Normalizing sorts the accents of each
+# letter, in time that grows with the square of their number: a megabyte of accents would take hours.
+LONGEST_TEXT = 1024
+
 # Separates a key from the id of a row whose name was like another's when keys were introduced. No key contains it.
 KEY_SUFFIX = "\n"
 
@@ -57,17 +61,22 @@ _LOOKS_LIKE = str.maketrans(
 
 
 def normalized(name: str) -> str:
-    """The name in Unicode's form NFKC: composed accents, no full-width letters or ligatures."""
-    return unicodedata.normalize("NFKC", name)
+    """The name in Unicode's form NFKC: composed accents, no full-width letters or ligatures.
+
+    Text that is too long for any name comes back as it is.
+    """
+    return name if len(name) > LONGEST_TEXT else unicodedata.normalize("NFKC", name)
 
 
 def key_of(name: str) -> str:
     """What is compared instead of the name: equal for names that people take for the same.
 
     Such names differ only in their case, their encoding (NFKC), invisible characters, the number of blanks, or in
-    letters of another script that look the same.
+    letters of another script that look the same. Text that is too long for a name has an empty key: no name's.
     """
-    folded = normalized(normalized(name).casefold())
+    if len(name) > LONGEST_TEXT:
+        return ""
+    folded = unicodedata.normalize("NFKC", normalized(name).casefold())
     visible_only = _VARIATION.sub("", folded)
     seen = "".join(character for character in visible_only if character.isspace() or not has_unseen(character))
     # The table has letters without accents: Cyrillic ё is е with an accent. A dot on an i is not seen.

@@ -6,13 +6,14 @@ from importlib import import_module
 import pytest
 from django.apps import apps
 from django.db import connection
+from django.test import Client
 
 from accounts.models import User
 from projects.lookup import NoSuchProject, project_named
 from projects.models import Project
 from projects.services import NameTaken, update_project
 from tests.factories import ProjectFactory, UserFactory
-from tracker.names import BLANK_ENDS, MIXED_SCRIPTS, NOT_VISIBLE, key_of, problem_with
+from tracker.names import BLANK_ENDS, MIXED_SCRIPTS, NOT_VISIBLE, key_of, normalized, problem_with
 
 
 @pytest.mark.parametrize(
@@ -110,6 +111,30 @@ def test_names_that_differ(one, other):
 def test_a_key_is_its_own_key():
     for name in ("groß", "İx", "ﷺ", "ΐ", "Ǆ", "ｶﾞ", "сё", "ŉ"):
         assert key_of(key_of(name)) == key_of(name)
+
+
+# Accents in the wrong order: sorting these, as NFKC does, would take minutes.
+ACCENTS = "a" + "\u0301" * 200_000 + "\u0316" * 200_000
+
+
+def test_long_text_is_not_normalized():
+    assert normalized(ACCENTS) == ACCENTS
+    assert key_of(ACCENTS) == ""
+    # As long as a name can be that is typed with accents of their own.
+    assert normalized("e\u0301" * 500) == key_of("E\u0301" * 500) == "é" * 500
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.django_db
+def test_long_text_at_the_doors(api, manager, counters):
+    assert api.post("/login", {"username": ACCENTS, "password": "x" * 8}).status == 403
+    assert api.post("/register", {"username": ACCENTS, "password": "correct horse"}).status == 400
+    assert api.post("/worker/create", {"alias": ACCENTS}).status == 400
+    client = Client()
+    assert client.post("/accounts/login/", {"username": ACCENTS, "password": "x" * 8}).status_code == 200
+    client.force_login(manager)
+    assert client.post("/projects/new/", {"name": ACCENTS}).status_code == 400
+    assert client.get("/admin/projects/project/", {"q": ACCENTS[150_000:250_000]}).status_code == 200
 
 
 @pytest.fixture
