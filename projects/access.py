@@ -18,6 +18,8 @@ from projects.roles import CODENAMES, Role, roles_from
 from tracker.api.errors import Forbidden
 
 if TYPE_CHECKING:
+    from django.db.models import QuerySet
+
     from accounts.models import User
 
     Viewer = User | AnonymousUser
@@ -75,18 +77,29 @@ def set_roles(*, manager: "User", project: Project, roles: Role) -> None:
             change(f"projects.{codename}", manager, project)
 
 
-def managers_of(project: Project) -> list[tuple["User", Role]]:
+def managers_of(project: Project) -> "QuerySet[User]":
     """The managers who were given roles in the project, directly or through a group, by name.
 
     Tracker admins have every role without having been given it.
     """
-    own = ProjectUserObjectPermission.objects.filter(content_object=project).values_list("user", "permission__codename")
+    own = ProjectUserObjectPermission.objects.filter(content_object=project).values("user")
     groups = ProjectGroupObjectPermission.objects.filter(content_object=project, group__user__isnull=False)
+    given = own.union(groups.values("group__user"))
+    return get_user_model().objects.filter(pk__in=given).order_by("username")
+
+
+def with_roles(managers: "Iterable[User]", project: Project) -> list[tuple["User", Role]]:
+    """Each of these managers with the roles that it was given in the project, directly or through a group."""
+    found = list(managers)
+    own = ProjectUserObjectPermission.objects.filter(content_object=project, user__in=found)
+    groups = ProjectGroupObjectPermission.objects.filter(content_object=project, group__user__in=found)
+    pairs = own.values_list("user", "permission__codename").union(
+        groups.values_list("group__user", "permission__codename")
+    )
     roles: dict[int, Role] = {}
-    for manager, codename in own.union(groups.values_list("group__user", "permission__codename")):
+    for manager, codename in pairs:
         roles[manager] = roles.get(manager, Role(0)) | roles_from([codename])
-    managers = get_user_model().objects.filter(pk__in=roles).order_by("username")
-    return [(manager, roles[manager.pk]) for manager in managers]
+    return [(manager, roles.get(manager.pk, Role(0))) for manager in found]
 
 
 def given_roles(manager: "User", project: Project) -> Role:

@@ -140,9 +140,11 @@ class ListProjectManagersView(ManagerView):
     )
     def get(self, request: Request, project_id: int) -> Envelope:
         project = visible_project(request, project_id)
-        managers = {manager.pk: (manager, role) for manager, role in access.managers_of(project)}
-        page, following = paging.sliced(list(managers), **self.query(paging.PageQuery))
-        return Envelope({"managers": [manager_role_content(*managers[pk]) for pk in page]} | following)
+        page = self.query(paging.PageQuery)
+        managers = paging.behind(access.managers_of(project), key="username", after=page["after"])
+        shown, following = paging.cut(list(managers[: page["limit"] + 1]), limit=page["limit"])
+        content = [manager_role_content(manager, roles) for manager, roles in access.with_roles(shown, project)]
+        return Envelope({"managers": content} | following)
 
 
 class SetRoleView(ManagerView):

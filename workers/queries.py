@@ -1,8 +1,10 @@
 """Read-only queries about workers."""
 
+from datetime import UTC, datetime
 from typing import Any
 
-from django.db.models import Case, F, Q, When
+from django.db.models import Case, Q, Value, When
+from django.db.models.functions import Coalesce
 
 from projects.models import Project
 from tracker.api import paging
@@ -11,15 +13,23 @@ from workers.models import WorkerAccess
 #: Accesses with a pending request.
 PENDING = Q(wants_assign=True) | Q(wants_submit=True)
 
+# Those granted unasked come last.
+_LAST = Value(datetime(9999, 1, 1, tzinfo=UTC))
+
 
 def accesses_page(project: Project, *, after: int | None, limit: int) -> tuple[list[WorkerAccess], dict[str, Any]]:
     """Workers' access to the project, with the worker: pending requests first, oldest first.
 
     From behind the one of the worker `after` on; with what is said of the next page. Raises NotInTheList.
     """
-    accesses = WorkerAccess.objects.filter(project=project)
-    pending = Case(When(PENDING, then=0), default=1)
-    ordered = accesses.order_by(pending, F("asked").asc(nulls_last=True), "pk").values_list("worker_id", flat=True)
-    workers, following = paging.sliced(list(ordered), after=after, limit=limit)
-    found = {one.worker_id: one for one in accesses.filter(worker__in=workers).select_related("worker")}
-    return [found[worker] for worker in workers if worker in found], following
+    settled = Case(When(PENDING, then=0), default=1)
+    accesses = WorkerAccess.objects.filter(project=project).annotate(settled=settled, since=Coalesce("asked", _LAST))
+    beyond = accesses
+    if after is not None:
+        last = accesses.filter(worker=after).first()
+        if last is None:
+            raise paging.NotInTheList
+        later = Q(since__gt=last.since) | Q(since=last.since, pk__gt=last.pk)
+        beyond = accesses.filter(Q(settled__gt=last.settled) | Q(settled=last.settled) & later)
+    rows = beyond.order_by("settled", "since", "pk").select_related("worker")[: limit + 1]
+    return paging.cut(list(rows), limit=limit, key="worker_id")

@@ -1,5 +1,7 @@
 """Lists over the API come in pages, which hold everything at ordinary sizes."""
 
+import re
+
 import pytest
 
 from accounts.models import User
@@ -9,7 +11,9 @@ from projects.roles import Role
 from tasks.models import ClosedTotal
 from tests.client import Api
 from tests.factories import ProjectFactory, UserFactory, grant, register
+from webui.admin import projects as projects_admin
 from webui.pages import managers as managers_page
+from webui.pages import permissions as permissions_page
 from webui.pages import workers as workers_page
 
 pytestmark = pytest.mark.django_db
@@ -69,6 +73,17 @@ def test_it_works(admin, project, path, limit):
 
 
 @pytest.mark.parametrize("path", LISTS)
+def test_no_more_is_read_than_a_page(admin, project, path, django_assert_max_num_queries):
+    with django_assert_max_num_queries(20) as queries:
+        assert admin.get(f"{path.replace('P', str(project.pk))}?limit=3").status == 200
+    # The other ordered ones ask for the manager's own roles, of which there are five.
+    ordered = [query["sql"].strip() for query in queries if "ORDER BY" in query["sql"]]
+    of_the_list = [sql for sql in ordered if not sql.startswith('SELECT "auth_permission"')]
+    assert of_the_list
+    assert all(re.search(r"LIMIT \d$", sql) for sql in of_the_list)
+
+
+@pytest.mark.parametrize("path", LISTS)
 def test_bad_pages(admin, project, path):
     url = path.replace("P", str(project.pk))
     for query in ("limit=0", "limit=10001", "limit=x", "after=0", "after=x", "after=999999999", f"after={2**63 - 1}"):
@@ -98,10 +113,18 @@ def test_a_hidden_project_is_no_place(api):
 def test_no_page_shows_more(client, tracker_admin, project, monkeypatch):
     monkeypatch.setattr(managers_page, "MANAGERS_PER_PAGE", 2)
     monkeypatch.setattr(workers_page, "MOST_WORKERS", 3)
+    monkeypatch.setattr(permissions_page, "MANAGERS_PER_PAGE", 2)
+    monkeypatch.setattr(projects_admin, "MANAGERS_LISTED", 4)
     client.force_login(tracker_admin)
     assert len(client.get("/managers/").context["page"]) == 2
     names = {str(one) for number in (1, 2, 3) for one in client.get(f"/managers/?page={number}").context["page"]}
     assert names == set(User.objects.values_list("username", flat=True))
+    pages = [client.get(f"/projects/{project.pk}/permissions/?managers={number}") for number in (1, 2, 3)]
+    assert [len(page.context["managers"]) for page in pages] == [2, 2, 1]
+    assert 'href="?managers=2"' in pages[0].content.decode()
+    page = client.get(f"/admin/projects/project/{project.pk}/change/")
+    assert len(page.context["managers"]) == 4
+    assert "Only the first 4 are listed" in page.content.decode()
     page = client.get("/workers/")
     assert [one.alias for one in page.context["page"]] == ["worker 4", "worker 1", "worker 3"]
     assert "Only the 3 with the most closed tasks" in page.content.decode()

@@ -45,18 +45,6 @@ def behind(rows: "QuerySet[Row]", *, key: str, after: int | None) -> "QuerySet[R
     return ordered.filter(**{f"{key}__gt": last})
 
 
-def sliced(ids: list[int], *, after: int | None, limit: int) -> tuple[list[int], dict[str, Any]]:
-    """The ids of a page, and what its content says of the next one. Raises NotInTheList."""
-    start = 0
-    if after is not None:
-        try:
-            start = ids.index(after) + 1
-        except ValueError as error:
-            raise NotInTheList from error
-    page = ids[start : start + limit]
-    return page, {"after": page[-1]} if start + limit < len(ids) else {}
-
-
 def cut(rows: list[Item], *, limit: int, key: str = "pk") -> tuple[list[Item], dict[str, Any]]:
     """The rows of a page, of which there is one more if others follow, and what its content says of the next one."""
     page = rows[:limit]

@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.models import User
 from projects import services
-from projects.access import known_chains, managers_of, require, set_roles
+from projects.access import known_chains, managers_of, require, set_roles, with_roles
 from projects.models import Project
 from projects.roles import Role
 from tasks import maintenance
@@ -34,6 +34,8 @@ from webui.templatetags.formatting import count, duration, rate, sparkline
 
 # Before an action, up to this number of tasks is counted in each state; beyond it, the last snapshot is used.
 COUNTED_BEFORE_ACTION = 1_000_000
+# How many managers with roles a project's page lists; the page of permissions has all of them, in pages.
+MANAGERS_LISTED = 100
 
 ROLE_LABELS = {
     Role.READ: _("sees it even if it is hidden"),
@@ -222,14 +224,16 @@ class ProjectAdmin(TrackerModelAdmin):
         context["show_save_and_add_another"] = False
         if obj is not None:
             scope = scope_of(request)
+            managers = managers_of(obj)
             context |= {
                 "standing": overview(obj),
                 "line": sparklines([obj]).get(obj.pk, []),
                 "marks": self.marks(obj),
                 "managers": [
                     (manager, RolesForm(initial={str(role.name): role in held for role in Role}, auto_id=False))
-                    for manager, held in managers_of(obj)
+                    for manager, held in with_roles(managers[:MANAGERS_LISTED], obj)
                 ],
+                "managers_cut": MANAGERS_LISTED if managers[MANAGERS_LISTED:].exists() else None,
                 "new_manager": RolesForm(auto_id=False),
                 "known_managers": User.objects.filter(is_active=True).order_by("username")[:200],
                 "role_labels": [(role.name, label) for role, label in ROLE_LABELS.items()],

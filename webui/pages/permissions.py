@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts.models import User
-from projects.access import given_roles, managers_of, set_roles
+from projects.access import given_roles, managers_of, set_roles, with_roles
 from projects.roles import Role
 from tracker.text import isolated
 from webui.pages.common import without_nul
@@ -22,6 +22,7 @@ from workers.models import WorkerAccess
 from workers.queries import PENDING
 
 WORKERS_PER_PAGE = 100
+MANAGERS_PER_PAGE = 100
 
 
 class RoleBox(NamedTuple):
@@ -41,11 +42,13 @@ def permissions(request: HttpRequest, project_id: int) -> HttpResponse:
     waiting = accesses.filter(PENDING)
     pending = waiting.order_by("asked", "pk")[:WORKERS_PER_PAGE]
     granted = accesses.exclude(assign=False, submit=False).order_by("worker__alias", "pk")
+    managers = Paginator(managers_of(project), MANAGERS_PER_PAGE).get_page(request.GET.get("managers"))
     content = {
         "pending": pending,
         "pending_count": waiting.count(),
         "page": Paginator(granted, WORKERS_PER_PAGE).get_page(request.GET.get("page")),
-        "managers": [(manager, boxes(roles)) for manager, roles in managers_of(project)],
+        "managers": [(manager, boxes(roles)) for manager, roles in with_roles(managers.object_list, project)],
+        "managers_page": managers,
         "new_boxes": boxes(Role.READ),
         "grant_form": GrantForm(),
     }
