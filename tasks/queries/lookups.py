@@ -1,6 +1,5 @@
 """Short queries about tasks."""
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 from projects.models import Project
@@ -34,15 +33,15 @@ class ProjectStatus(NamedTuple):
 
 
 def worker_stats(
-    *, limit: int = LONGEST_PAGE, after: int | None = None, workers: Sequence[int] | None = None
+    *, limit: int = LONGEST_PAGE, after: int | None = None, sought: str | None = None
 ) -> list[WorkerStats]:
-    """The workers, of all or of these, with the most closed tasks, the most first; from behind one of them on.
+    """The workers with the most closed tasks, the most first; from behind one of them on.
 
-    Raises NotInTheList.
+    Of all workers or of those whose alias contains `sought`, whatever the case and the encoding. Raises NotInTheList.
     """
     if after is not None and not Worker.objects.filter(pk=after).exists():
         raise NotInTheList
-    values = {"limit": limit, "after": after, "workers": None if workers is None else db.array(workers)}
+    values = {"limit": limit, "after": after, "sought": sought}
     return [WorkerStats(*row) for row in db.rows(WORKER_STATS, values)]
 
 
@@ -104,7 +103,11 @@ ORDER BY task_count DESC, alias
 LIMIT %(limit)s
 """
 
-WORKER_STATS = """
+# PostgreSQL's lower() leaves these two alone, unlike Python's str.casefold().
+FOLDED = "replace(replace(lower(normalize({text}, NFKC)), 'ß', 'ss'), 'ς', 'σ')"
+
+# With `sought`, reads all aliases: no index helps to find a part of a text.
+WORKER_STATS = f"""
 WITH closed AS (
     SELECT worker_id, sum(count)::bigint AS count
     FROM (
@@ -118,7 +121,8 @@ WITH closed AS (
 )
 SELECT id, alias, coalesce(closed.count, 0) AS closed_task_count, paused
 FROM workers_worker LEFT JOIN closed ON closed.worker_id = workers_worker.id
-WHERE (%(workers)s::bigint[] IS NULL OR id = ANY (%(workers)s::bigint[]))
+WHERE (%(sought)s::text IS NULL
+       OR strpos({FOLDED.format(text="alias")}, {FOLDED.format(text="%(sought)s::text")}) > 0)
   AND (%(after)s::bigint IS NULL
        OR (-coalesce(closed.count, 0), id) > (SELECT -last.count, %(after)s::bigint FROM last))
 ORDER BY closed_task_count DESC, id

@@ -3,6 +3,7 @@
 import pytest
 
 from tasks.models import ClosedEntry, ClosedTotal
+from tasks.queries import worker_stats
 from tasks.queue import upkeep
 from tests.factories import ProjectFactory, TaskFactory, register
 
@@ -26,6 +27,29 @@ def test_it_works(api, worker, project):
     first, second = api.get("/worker/stats").content["stats"]
     assert first == {"id": worker.worker.pk, "alias": "worker", "closed_task_count": 2, "paused": False}
     assert (second["alias"], second["closed_task_count"], second["paused"]) == ("idle", 0, True)
+
+
+@pytest.mark.parametrize(
+    ("alias", "sought"),
+    [
+        *(
+            ("Café Straße 100%_", sought)
+            for sought in ("straße", "STRASSE", "cafe\u0301", "CAFÉ", "ｃafé", "100%", "_")
+        ),
+        *(("Σας", sought) for sought in ("ΑΣ", "ας", "σα")),
+    ],
+)
+def test_search(worker, alias, sought):
+    wanted = register(alias)
+    assert [one.id for one in worker_stats(sought=sought)] == [wanted.worker.pk]
+    assert len(worker_stats()) == 2
+
+
+def test_search_passes_on_no_more_than_the_limit(django_assert_num_queries):
+    workers = [register(f"bus {number}").worker.pk for number in range(5)]
+    with django_assert_num_queries(1):
+        assert [one.id for one in worker_stats(sought="BUS", limit=2)] == workers[:2]
+    assert [one.id for one in worker_stats(sought="BUS", after=workers[1])] == workers[2:]
 
 
 def test_without_workers(api, db):

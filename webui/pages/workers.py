@@ -1,16 +1,12 @@
 """The list of workers."""
 
-from itertools import islice
-
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from tasks import queries
-from tracker.names import normalized
 from webui.pages.common import without_nul
-from workers.models import Worker
 
 WORKERS_PER_PAGE = 100
 # How many there are on all pages together.
@@ -21,17 +17,9 @@ MOST_WORKERS = 10_000
 def workers(request: HttpRequest) -> HttpResponse:
     """/workers/: every worker with the number of tasks that it has closed."""
     sought = without_nul(request.GET.get("q", "")).strip()[:200]
-    found = queries.worker_stats(limit=MOST_WORKERS + 1, workers=_called(sought) if sought else None)
+    found = queries.worker_stats(limit=MOST_WORKERS + 1, sought=sought or None)
     is_cut = len(found) > MOST_WORKERS
     page = Paginator(found[:MOST_WORKERS], WORKERS_PER_PAGE).get_page(request.GET.get("page"))
     total = sum(one.closed_task_count for one in page.paginator.object_list)
     content = {"page": page, "sought": sought, "total": total, "most": MOST_WORKERS if is_cut else None}
     return render(request, "workers/list.html", content)
-
-
-def _called(sought: str) -> list[int]:
-    """Workers whose alias contains the text, as people read aliases; some more than are shown if there are many."""
-    words = normalized(sought).casefold()
-    aliases = Worker.objects.values_list("pk", "alias").iterator()
-    found = (pk for pk, alias in aliases if words in normalized(alias).casefold())
-    return list(islice(found, 10 * MOST_WORKERS))
