@@ -11,10 +11,9 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
-from projects.models import Project
 from projects.roles import Role
 from tracker.text import isolated
-from webui.admin.base import TrackerModelAdmin, action
+from webui.admin.base import LISTED, TrackerModelAdmin, action
 from webui.admin.cells import access_words, clipped, clipped_worker, labels, worker_name, written
 from webui.admin.filters import Choice, ProjectFilter, id_in, text_of
 from webui.scope import scope_of
@@ -23,9 +22,6 @@ from workers import services
 from workers.models import WorkerAccess
 from workers.queries import PENDING
 from workers.services import NothingAsked
-
-# Maximum number of rows in a table on a page.
-LISTED = 100
 
 GRANTED = Q(assign=True) | Q(submit=True)
 
@@ -41,9 +37,7 @@ class DecisionFilter(Choice):
 
 
 class AccessProjectFilter(ProjectFilter):
-    def lookups(self, request: HttpRequest, model_admin: Any) -> tuple[tuple[str, Any], ...]:
-        found = scope_of(request).within(Project.objects.order_by("name"), Role.MANAGE_ACCESS, project="pk")
-        return tuple((str(pk), isolated(name)) for pk, name in found.values_list("pk", "name"))
+    role = Role.MANAGE_ACCESS
 
     def queryset(self, request: HttpRequest, queryset: "QuerySet[WorkerAccess]") -> "QuerySet[WorkerAccess]":
         chosen = text_of(request, "project")

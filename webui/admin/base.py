@@ -6,6 +6,7 @@ itself, since a request may be forged.
 """
 
 from collections.abc import Callable, Iterable
+from itertools import islice
 from typing import Any, ClassVar, TypeVar
 
 from django.contrib import messages
@@ -29,6 +30,8 @@ from webui.scope import scope_of
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 CONFIRMED = "confirmed"
+#: Maximum number of rows in a table on a page that isn't a list with pages.
+LISTED = 100
 
 
 def action(
@@ -230,7 +233,10 @@ class TrackerModelAdmin(ModelAdmin):
         warning: Any = "",
         form: Form | None = None,
     ) -> HttpResponse:
-        """The page that asks for confirmation of the action `name`; `touches` says how much it will change."""
+        """The page that asks for confirmation of the action `name`; `touches` says how much it will change.
+
+        Lists only the first LISTED rows.
+        """
         method = getattr(type(self), name)
         context = self.admin_site.each_context(request) | {
             "opts": self.opts,
@@ -238,7 +244,7 @@ class TrackerModelAdmin(ModelAdmin):
             "crumbs": self.crumbs(str(method.short_description)),
             "question": question,
             "touches": touches,
-            "rows": list(rows),
+            "rows": list(islice(rows, LISTED)),
             "warning": warning,
             "form": form,
             "danger": method.danger,

@@ -12,9 +12,11 @@ from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.admin import DropdownFilter, TextFilter
 
 from projects.models import Project
+from projects.roles import Role
 from tracker.api.errors import InvalidField
 from tracker.text import isolated
-from webui.scope import scope_of
+from webui.pages.forms.projects import MOST_CHOICES
+from webui.scope import ANY, scope_of
 
 
 class Choice(DropdownFilter):
@@ -33,13 +35,21 @@ class Choice(DropdownFilter):
 
 
 class ProjectFilter(Choice):
-    """The projects in scope."""
+    """The projects in which the manager has the role: the first MOST_CHOICES by name, and the chosen one."""
 
-    title, parameter_name = _("project"), "project"
+    title: Any = _("project")
+    parameter_name = "project"
+    role: ClassVar[Role] = ANY
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> tuple[tuple[str, Any], ...]:
-        found = scope_of(request).within(Project.objects.order_by("name"), project="pk")
-        return tuple((str(pk), isolated(name)) for pk, name in found.values_list("pk", "name"))
+        found = scope_of(request).within(Project.objects.order_by("name"), self.role, project="pk")
+        choices = dict(found.values_list("pk", "name")[: MOST_CHOICES + 1])
+        if len(choices) > MOST_CHOICES:
+            choices.popitem()
+            choices |= dict(found.filter(pk=id_in(text_of(request, "project")) or 0).values_list("pk", "name"))
+            told = _("project (the first %(most)s; others by their id, as ?project=7 in the address)")
+            self.title = told % {"most": MOST_CHOICES}
+        return tuple((str(pk), isolated(name)) for pk, name in choices.items())
 
 
 class Typed(TextFilter):

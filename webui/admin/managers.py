@@ -17,7 +17,7 @@ from accounts.models import User
 from projects.access import roles_by_project
 from projects.models import Project
 from tracker.text import isolated
-from webui.admin.base import TrackerModelAdmin, action
+from webui.admin.base import LISTED, TrackerModelAdmin, action
 from webui.admin.cells import clipped, label, written
 from webui.pages.common import named_like
 from webui.scope import scope_of
@@ -75,7 +75,7 @@ class UserAdmin(TrackerModelAdmin):
     @admin.display(description=_("projects"))
     def role_table(self, manager: User) -> SafeString:
         roles = roles_by_project(manager)
-        names = Project.objects.filter(pk__in=roles).order_by("name").values_list("pk", "name")
+        names = Project.objects.filter(pk__in=roles).order_by("name").values_list("pk", "name")[:LISTED]
         rows = ((isolated(name), ", ".join(str(role.name) for role in roles[pk])) for pk, name in names)
         return format_html(
             '<table class="plain">{}</table>', format_html_join("", "<tr><td>{}</td><td>{}</td></tr>", rows)
@@ -124,7 +124,7 @@ class UserAdmin(TrackerModelAdmin):
                 name=name,
                 question=question,
                 touches=ngettext("%(number)s manager", "%(number)s managers", number) % {"number": count(number)},
-                rows=[(isolated(manager.username), "") for manager in managers[:100]],
+                rows=[(isolated(manager.username), "") for manager in managers],
             )
         if any(manager.pk == request.user.pk for manager in managers):
             raise services.NotOnYourself

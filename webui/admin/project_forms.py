@@ -8,7 +8,12 @@ from django.core.exceptions import ValidationError
 from django.db.models import Q
 from django.forms.models import construct_instance
 from django.utils.translation import gettext as _
-from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget, UnfoldBooleanWidget
+from unfold.widgets import (
+    UnfoldAdminIntegerFieldWidget,
+    UnfoldAdminSelectWidget,
+    UnfoldAdminTextareaWidget,
+    UnfoldBooleanWidget,
+)
 
 from accounts.models import User
 from projects.access import known_chains
@@ -41,7 +46,7 @@ class ProjectAdminForm(forms.ModelForm):
         if "chain" in self.fields:
             self.fields["chain"] = self._chain_field(self.fields["chain"])
 
-    def _chain_field(self, field: Any) -> forms.ModelChoiceField:
+    def _chain_field(self, field: Any) -> ChainField:
         edited = Project.objects.with_role(self.manager, Role.EDIT).values("pk")
         current = known_chains(self.manager, [self.instance])
         if not current:
@@ -49,7 +54,7 @@ class ProjectAdminForm(forms.ModelForm):
             self.initial["chain"] = None
         others = Project.objects.filter(Q(pk__in=edited) | Q(pk__in=current))
         chain = ChainField(
-            queryset=others.exclude(pk=self.instance.pk).order_by("name"),
+            queryset=Project.objects.none(),
             required=False,
             label=field.label,
             help_text=field.help_text,
@@ -57,8 +62,8 @@ class ProjectAdminForm(forms.ModelForm):
             widget=UnfoldAdminSelectWidget(),
             show_hidden_initial=True,
         )
-        known = Project.objects.visible_to(self.manager).filter(pk__in=others.values("pk"))
-        chain.visible = set(known.values_list("pk", flat=True))
+        chain.number_input = UnfoldAdminIntegerFieldWidget
+        chain.offer(others.exclude(pk=self.instance.pk), self.manager)
         return chain
 
     def clean(self) -> dict[str, Any] | None:

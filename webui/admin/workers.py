@@ -16,7 +16,7 @@ from tasks import maintenance
 from tasks.queries.activity import Activity, activity, holders
 from tracker.keyset import Cursor
 from tracker.text import isolated
-from webui.admin.base import TrackerModelAdmin, action
+from webui.admin.base import LISTED, TrackerModelAdmin, action
 from webui.admin.cells import access_words, clipped, label, link, worker_name, written
 from webui.admin.filters import Choice, id_in, text_of
 from webui.admin.paging import Page
@@ -24,9 +24,6 @@ from webui.scope import scope_of
 from webui.templatetags.formatting import count
 from workers import services
 from workers.models import Worker, WorkerAccess
-
-# Maximum number of rows in a table on a page.
-LISTED = 100
 
 
 class PausedFilter(Choice):
@@ -200,5 +197,5 @@ class WorkerAdmin(TrackerModelAdmin):
             ngettext("%(number)s worker", "%(number)s workers", number) % {"number": count(number)},
             ngettext("%(number)s leased task", "%(number)s leased tasks", leases) % {"number": count(leases)},
         ]
-        rows = [(worker_name(one.pk, one.alias), count(one.activity.leases)) for one in workers[:LISTED]]  # type: ignore[attr-defined]
+        rows = [(worker_name(one.pk, one.alias), count(one.activity.leases)) for one in workers]  # type: ignore[attr-defined]
         return self.ask(request, name=name, question=question, touches=", ".join(touches), rows=rows)

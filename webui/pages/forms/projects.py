@@ -5,7 +5,7 @@ from typing import Any
 
 from django import forms
 from django.contrib.auth.models import AnonymousUser
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import User
@@ -15,6 +15,9 @@ from projects.roles import Role
 from tracker.text import isolated
 
 Viewer = User | AnonymousUser
+
+# How many projects a form or filter offers to choose from.
+MOST_CHOICES = 500
 
 
 class Lines(forms.CharField):
@@ -28,9 +31,24 @@ class Lines(forms.CharField):
 
 
 class ChainField(forms.ModelChoiceField):
-    """The next project of the chain. A project that the manager may not see is shown by its id."""
+    """The next project of the chain. A project that the manager may not see is shown by its id.
+
+    Of more than MOST_CHOICES projects, it takes the id.
+    """
 
     visible: Container[int] = ()
+    number_input: type[forms.Widget] = forms.NumberInput
+
+    def offer(self, projects: "QuerySet[Project]", viewer: Viewer) -> None:
+        """Let the viewer choose among these projects."""
+        self.queryset = projects.order_by("name")
+        offered = list(projects.values_list("pk", flat=True)[: MOST_CHOICES + 1])
+        if len(offered) > MOST_CHOICES:
+            self.widget = self.number_input({"min": 1})
+            self.help_text = f"{self.help_text} {_('There are too many for a list: enter the id of one.')}"
+        else:
+            seen = Project.objects.visible_to(viewer).filter(pk__in=offered)
+            self.visible = set(seen.values_list("pk", flat=True))
 
     def label_from_instance(self, project: Project) -> str:
         if project.pk in self.visible:
@@ -103,8 +121,7 @@ class ProjectForm(forms.ModelForm):
             # A chain to a project that the manager may not see looks like none, and stays unless another is chosen.
             self.initial["chain"] = None
         offered = Q(pk__in=edited) | Q(pk__in=known)
-        chain.queryset = Project.objects.filter(offered).exclude(pk=self.instance.pk).order_by("name")
-        chain.visible = set(Project.objects.visible_to(viewer).filter(offered).values_list("pk", flat=True))
+        chain.offer(Project.objects.filter(offered).exclude(pk=self.instance.pk), viewer)
 
     def _post_clean(self) -> None:
         """Disabled: it would validate the instance, but the services validate and save the values."""
