@@ -29,3 +29,5 @@ handler400 = "webui.errors.bad_request"
 handler403 = "webui.errors.permission_denied"
 handler404 = "webui.errors.not_found"
 handler500 = "webui.errors.server_error"
+# Not Django's: see tracker.front.application.
+handler503 = "webui.busy.busy"

@@ -4,13 +4,15 @@ import sys
 from urllib.parse import urlencode, urlsplit
 
 from django.conf import settings
+from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.loader import render_to_string
+from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 
 from accounts.authentication import origin_sent, own_origin
 from tracker import db
-from tracker.api.errors import ApiError, BadInput, Forbidden, NotFound, database_away, unforeseen
+from tracker.api.errors import ApiError, BadInput, DatabaseAway, Forbidden, NotFound, database_away, unforeseen
 
 # How Django's reasons begin where a form comes from another address, as far as the browser tells.
 _WRONG_ADDRESS = ("Origin checking failed", "Referer checking failed")
@@ -29,7 +31,7 @@ class MethodNotAllowed(ApiError):
 
 def error_response(request: HttpRequest, error: ApiError) -> HttpResponse:
     """The error as a page for browsers, or as an envelope for API clients."""
-    if not request.path.startswith(_PAGES) and "text/html" not in request.headers.get("Accept", ""):
+    if not is_for_page(request):
         return error.answer()
     titles = {
         400: _("That did not work"),
@@ -38,14 +40,16 @@ def error_response(request: HttpRequest, error: ApiError) -> HttpResponse:
         409: _("That did not work"),
         503: _("Not available at the moment"),
     }
-    is_form = request.method not in ("GET", "HEAD")
+    was_form = error.status == 503 and is_form(request)
     content = {
         "status": error.status,
         "title": titles.get(error.status, _("Something went wrong")),
         "message": _(str(error)),
         # A form is not sent again by itself, and its address may not be one to open.
-        "again_seconds": AGAIN_SECONDS if error.status == 503 and not is_form else None,
-        "was_form": error.status == 503 and is_form,
+        "again_seconds": AGAIN_SECONDS if error.status == 503 and not was_form else None,
+        "was_form": was_form,
+        # The others are refused before anything is begun. Their page shows nothing of the request: see webui.busy.
+        "may_be_stored": isinstance(error, DatabaseAway),
         "form_page": _page_before(request),
     }
     # Without the request, the page does not query the user: the database may be the cause of a server error.
@@ -54,6 +58,16 @@ def error_response(request: HttpRequest, error: ApiError) -> HttpResponse:
     if error.status >= 500:
         response["Cache-Control"] = "no-store"
     return response
+
+
+def is_for_page(request: HttpRequest) -> bool:
+    """Whether an error is to be a page, not an envelope."""
+    return request.path.startswith(_PAGES) or "text/html" in request.headers.get("Accept", "")
+
+
+def is_form(request: HttpRequest) -> bool:
+    """Whether the request sends a form, and does not open a page."""
+    return request.method not in ("GET", "HEAD")
 
 
 def to_login(request: HttpRequest) -> HttpResponse:
@@ -69,10 +83,12 @@ def _page_before(request: HttpRequest) -> str:
     """The page that has the button or form of this request, if it is one of ours; otherwise the list of projects."""
     try:
         page = urlsplit(request.headers.get("Referer", ""))
-    except ValueError:
+        is_ours = bool(page.netloc) and page.netloc == request.get_host()
+    except (ValueError, DisallowedHost):
         return "/projects/"
-    is_ours = bool(page.netloc) and page.netloc == request.get_host()
-    return page._replace(scheme="", netloc="", fragment="").geturl() if is_ours else "/projects/"
+    address = page._replace(scheme="", netloc="", fragment="").geturl()
+    # Of http://tracker//evil.example/, the address alone would lead to another site.
+    return address if is_ours and url_has_allowed_host_and_scheme(address, None) else "/projects/"
 
 
 # Django's error handlers, for errors that no API view has handled. Pages are HTML; everything else is an envelope.

@@ -1,12 +1,13 @@
 """The ASGI application of the web processes: everything that isn't a worker's call, in threads."""
 
+import io
 from typing import Any
 
 from django.conf import settings
-from django.urls import Resolver404, resolve
+from django.core.handlers.wsgi import WSGIRequest
+from django.urls import Resolver404, get_resolver, resolve
 
-from tracker.api.errors import Busy
-from tracker.front.bridge import Receive, Response, Send, WsgiApplication, WsgiBridge, respond
+from tracker.front.bridge import Receive, Response, Send, WsgiApplication, WsgiBridge, environ_of, respond
 from tracker.front.calls import WorkerCalls
 from tracker.front.database import Database
 from tracker.front.pool import Pool, PoolBusy
@@ -32,7 +33,9 @@ class Application:
         try:
             await self._bridge(scope, receive, send)
         except PoolBusy:
-            await respond(Response.of(Busy().answer()), send)
+            # As for Django's own error handlers: the URLconf names it.
+            busy = get_resolver().resolve_error_handler(503)
+            await respond(Response.of(busy(WSGIRequest(environ_of(scope, io.BytesIO())))), send)
 
     async def _live(self, receive: Receive, send: Send) -> None:
         """ASGI's lifespan: the threads are made in the process that uses them, which was forked."""
