@@ -14,6 +14,7 @@ TEXTS = (
     _("The tracker is too busy for this at the moment; try again."),
     _("Too many calls are waiting already; call again without `wait`, or later."),
     _("The username or the password is wrong."),
+    _("A selected row has no valid id; open the list again."),
     _("There is no such manager."),
     _("There is no such project."),
     _("There is no such thing."),

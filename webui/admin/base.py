@@ -22,9 +22,10 @@ from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
 
 from projects.roles import Role
-from tracker.api.errors import ApiError
+from tracker.api.errors import ApiError, BadInput
 from tracker.keyset import Cursor
 from tracker.text import isolated
+from webui.admin.filters import id_in
 from webui.admin.paging import KeysetChangeList, Page, page_by, take_paging
 from webui.scope import scope_of
 
@@ -49,6 +50,10 @@ def action(
         return method
 
     return mark
+
+
+class BadSelection(BadInput):
+    """A selected row has no valid id; open the list again."""
 
 
 class TrackerModelAdmin(ModelAdmin):
@@ -195,6 +200,8 @@ class TrackerModelAdmin(ModelAdmin):
     # --- Actions ---
 
     def response_action(self, request: HttpRequest, queryset: "QuerySet[Any]") -> HttpResponse | None:
+        if any(id_in(selected) is None for selected in request.POST.getlist(ACTION_CHECKBOX_NAME)):
+            raise BadSelection
         try:
             answer: HttpResponse | None = super().response_action(request, queryset)
         except ApiError as error:
