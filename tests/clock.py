@@ -1,4 +1,4 @@
-"""What time it is by the database's clock, for tests that may be held up at any moment on a busy machine."""
+"""Clocks for tests: the database's, since a test may be held up at any moment, and one that stands still."""
 
 from datetime import datetime
 
@@ -13,3 +13,12 @@ def now() -> datetime:
 
 def seconds_since(moment: datetime) -> float:
     return (now() - moment).total_seconds()
+
+
+class Clock:
+    """A clock to hand in: it stands still until a test sets `now`, in seconds."""
+
+    now = 1_000.0
+
+    def __call__(self) -> float:
+        return self.now

@@ -15,6 +15,7 @@ from projects.models import Project
 from tasks import queue
 from tasks.models import Task
 from tasks.queue import frontier, holding
+from tests.clock import Clock
 from tests.factories import SOMEBODY, ProjectFactory, expire, grant, register
 from tests.processes import eventually
 from tracker import db
@@ -267,14 +268,6 @@ class TestDeadEntries:
         clock.now += frontier.LONGEST_SECONDS
         caller.submit()
         assert len(caller.lease()) == 1
-
-
-class Clock:
-    def __init__(self):
-        self.now = 100.0
-
-    def __call__(self):
-        return self.now
 
 
 LEASE_MOST = """

@@ -3,13 +3,7 @@
 import pytest
 
 from tasks.queue.frontier import LONGEST_SECONDS, PAGES, SHARE, Frontier
-
-
-class Clock:
-    now = 50.0
-
-    def __call__(self):
-        return self.now
+from tests.clock import Clock
 
 
 @pytest.fixture

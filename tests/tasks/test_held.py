@@ -6,6 +6,7 @@ from django.db import connection
 from tasks import queue
 from tasks.models import Task
 from tasks.queue import holding
+from tests.clock import Clock
 from tests.factories import ProjectFactory, TaskFactory, expire, grant, register
 
 pytestmark = pytest.mark.django_db
@@ -103,14 +104,6 @@ def test_calls_at_once(racing, project):
 def test_the_project_says_it(api, project):
     assert api.get(f"/project/get/{project.pk}").content["max_leases"] == 3
     assert "max_leases" not in api.get(f"/project/get/{project.pk}").content["project"]
-
-
-class Clock:
-    def __init__(self):
-        self.now = 0.0
-
-    def __call__(self):
-        return self.now
 
 
 class TestSlowCounting:

@@ -7,14 +7,7 @@ from itertools import pairwise
 import pytest
 
 from tasks.polling import POLLS_PER_SECOND, IdlePolls
-
-
-class Clock:
-    def __init__(self):
-        self.now = 1_000.0
-
-    def __call__(self):
-        return self.now
+from tests.clock import Clock
 
 
 @pytest.fixture
