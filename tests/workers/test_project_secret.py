@@ -24,64 +24,41 @@ def test_it_works(api, worker):
     assert answer.json == {"ok": True, "content": {"secret": SECRET}}
 
 
-def test_api_prefix(api, submitter, project):
-    assert api.get(f"/api{url(project)}", worker=submitter).status == 200
-
-
-def test_default(api, submitter, project):
-    assert api.get(url(project), worker=submitter).content == {"secret": "{}"}
-
-
 @pytest.mark.parametrize(
-    ("kind", "granted", "status"),
+    ("kind", "granted", "status", "status_unset"),
     [
-        # Who may lease reads it before the first task, and existing clients end with 403.
-        ("public", {}, 200),
-        ("private", {}, 403),
-        ("secluded", {}, 404),
-        ("private", {"assign": True}, 200),
-        ("secluded", {"submit": True}, 200),
+        # While nobody has set it, who may lease reads it before the first task, and existing clients end with 403.
+        ("public", {}, 403, 200),
+        ("private", {}, 403, 403),
+        ("secluded", {}, 404, 404),
+        *((kind, {"assign": True}, 200, 200) for kind in ("public", "private", "secluded")),
+        *((kind, {"submit": True}, 200, 200) for kind in ("public", "private", "secluded")),
     ],
 )
-@pytest.mark.parametrize("path", ["", "/api"])
-def test_a_secret_that_nobody_has_set(api, worker, kind, granted, status, path):
+@pytest.mark.parametrize("secret", [SECRET, "{}"])
+@pytest.mark.parametrize("has_row", [True, False])
+@pytest.mark.parametrize("prefix", ["", "/api"])
+def test_who_may(api, worker, kind, granted, status, status_unset, secret, has_row, prefix):
     project = ProjectFactory(**{kind: True})
-    if granted:
+    if secret == SECRET:
+        Project.objects.update(secret=secret)
+        expected = status
+    else:
+        expected = status_unset
+    if has_row or granted:
         grant(worker, project, **granted)
-    answer = api.get(f"{path}{url(project)}", worker=worker)
-    assert answer.status == status
-    if status == 200:
-        assert answer.json == {"ok": True, "content": {"secret": "{}"}}
+    answer = api.get(f"{prefix}{url(project)}", worker=worker)
+    assert answer.status == expected
+    if expected == 200:
+        assert answer.json == {"ok": True, "content": {"secret": secret}}
+    else:
+        assert b"password" not in answer.response.content
 
 
 def test_a_secret_that_was_set_and_cleared_again(api, worker, project):
     for secret, status in (("", 403), ("x", 403), ("{}", 200), (" {}", 403)):
         Project.objects.update(secret=secret)
         assert api.get(url(project), worker=worker).status == status
-
-
-@pytest.mark.parametrize(
-    ("kind", "granted", "status"),
-    [
-        ("public", {}, 403),
-        ("private", {}, 403),
-        ("secluded", {}, 404),
-        ("public", {"assign": True}, 200),
-        ("private", {"assign": True}, 200),
-        ("secluded", {"assign": True}, 200),
-        ("public", {"submit": True}, 200),
-        ("private", {"submit": True}, 200),
-        ("secluded", {"submit": True}, 200),
-    ],
-)
-@pytest.mark.parametrize("has_row", [True, False])
-def test_who_may(api, worker, kind, granted, status, has_row):
-    project = ProjectFactory(secret=SECRET, **{kind: True})
-    if has_row or granted:
-        grant(worker, project, **granted)
-    answer = api.get(url(project), worker=worker)
-    assert answer.status == status
-    assert (b"password" in answer.response.content) is (status == 200)
 
 
 def test_hidden_project_and_missing_project_get_the_same_response(api, worker):
@@ -100,19 +77,13 @@ def test_pending_request_is_not_enough(api, worker):
     assert api.get(url(project), worker=worker).status == 403
 
 
-def test_grant_elsewhere_does_not_count(api, submitter):
-    assert api.get(url(ProjectFactory(private=True)), worker=submitter).status == 403
-
-
-def test_grant_of_another_worker_does_not_count(api, worker, submitter, project):
+def test_grants_that_do_not_count(api, worker, submitter, project):
     Project.objects.update(secret=SECRET)
-    assert api.get(url(project), worker=worker).status == 403
-
-
-def test_revoked_grant(api, submitter, project):
-    Project.objects.update(secret=SECRET)
+    assert api.get(url(project), worker=submitter).status == 200
+    assert api.get(url(ProjectFactory(private=True)), worker=submitter).status == 403, "elsewhere"
+    assert api.get(url(project), worker=worker).status == 403, "another worker's"
     WorkerAccess.objects.update(assign=False, submit=False)
-    assert api.get(url(project), worker=submitter).status == 403
+    assert api.get(url(project), worker=submitter).status == 403, "revoked"
 
 
 def test_changed_secret_is_seen_at_once(api, submitter, project):
