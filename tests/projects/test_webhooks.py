@@ -8,6 +8,7 @@ from urllib.parse import quote_plus, urlencode
 import orjson
 import pytest
 
+from projects import webhooks
 from projects.models import Project
 from tests.factories import ProjectFactory, TaskFactory
 from tracker.api import body
@@ -210,6 +211,15 @@ def test_several_projects_may_share_a_repository(api, project):
     assert deliver(api, GITHUB).content == {"updated_projects": 2}
     versions = [Project.objects.get(pk=one.pk).version for one in (project, second, other_secret, other_branch)]
     assert versions == [AFTER, AFTER, "old", "old"]
+
+
+def test_a_large_push_is_hashed_for_the_oldest_projects_only(api, project, monkeypatch):
+    """A stranger's 5 MB would be hashed as often as somebody has made projects with the repository."""
+    younger = ProjectFactory.create_batch(6, git_repo=project.git_repo, webhook_secret=SECRET)
+    monkeypatch.setattr(webhooks, "_MOST_BYTES", 5 * len(orjson.dumps(GITHUB)))
+    assert deliver(api, GITHUB).content == {"updated_projects": 5}
+    versions = [Project.objects.get(pk=one.pk).version for one in (project, *younger)]
+    assert versions == [AFTER] * 5 + [""] * 2
 
 
 @pytest.mark.parametrize(
