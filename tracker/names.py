@@ -55,7 +55,11 @@ _LOOKS_LIKE = str.maketrans(
     {
         **dict(zip("авгеѕіјкмнорԛстухһԁԝ", "abresijkmhopqctyxhdw", strict=True)),  # Cyrillic
         **dict(zip("αβεζηικμνορτυχϲ", "abezhikmvoptyxc", strict=True)),  # Greek
-        **dict(zip("ɑɡıɩɪ", "agiii", strict=True)),  # further Latin letters
+        **dict(zip("օոսհցգյ", "onuhgqj", strict=True)),  # Armenian
+        **dict(zip("ᎪᏴᏟᎠᎬᏀᎻᎫᏦᏞᎷᏢᎡᏒᏚᎢᏙᎳᎩᏃ", "abcdeghjklmprrstvwyz", strict=True)),  # Cherokee
+        **dict(zip("ꓮꓐꓚꓓꓰꓝꓖꓧꓲꓙꓗꓡꓟꓠꓳꓑꓣꓢꓔꓴꓦꓪꓫꓬꓜ", "abcdefghijklmnoprstuvwxyz", strict=True)),  # Lisu
+        **dict(zip("ᴀʙᴄᴅᴇꜰɢʜɪᴊᴋʟᴍɴᴏᴘʀꜱᴛᴜᴠᴡʏᴢ", "abcdefghijklmnoprstuvwyz", strict=True)),  # small capitals
+        **dict(zip("ɑɡıɩ", "agii", strict=True)),  # further Latin letters
     }
 )
 

@@ -96,6 +96,7 @@ def test_letters_of_different_scripts(name):
         *(("boss", "BOSS"), ("boss", "bｏss"), ("rené", "rene\u0301"), ("groß", "GROSS"), ("Σας", "σασ")),
         *(("my project", "my  project"), ("my project", " my\u00a0project "), ("boss", "bo\u200bss"), ("ſam", "sam")),
         *(("роса", "poca"), ("ΑΒΕ", "ABE"), ("сё", "cë"), ("bi\u0307ll", "bill"), ("ﬁx", "fix"), ("ɡo", "go")),
+        *(("ꓐꓳꓢꓢ", "boss"), ("ᎪᎠᎷ", "adm"), ("ᴀdmiɴ", "admin"), ("ոօս", "nou")),
         ("⚙\ufe0f", "⚙"),
     ],
 )
