@@ -50,8 +50,8 @@ def refuse_cross_site(request: HttpRequest) -> None:
 def refuse_foreign_link(request: HttpRequest) -> None:
     """Raise Forbidden for a GET request that another site's page may have caused.
 
-    A browser sends the session cookie when a visitor follows a link. Browsers that don't send Sec-Fetch-Site, which all
-    do over plain HTTP, may leave out the Referer as well; programs send neither and don't ask for HTML.
+    A browser sends the session cookie when a visitor follows a link. Over plain HTTP, it sends no Sec-Fetch-Site, and
+    perhaps no Referer either. Programs send neither, and don't ask for HTML.
     """
     refuse_cross_site(request)
     if "Sec-Fetch-Site" in request.headers:

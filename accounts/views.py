@@ -98,10 +98,9 @@ class ListManagersView(ManagerView):
         content={"managers": ManagerContent(many=True), **paging.next_page()},
     )
     def get(self, request: Request) -> Envelope:
-        page = self.query(paging.PageQuery)
-        managers = paging.behind(User.objects.filter(is_active=True), key="username", after=page["after"])
-        shown, following = paging.cut(list(managers[: page["limit"] + 1]), limit=page["limit"])
-        return Envelope({"managers": [manager_content(manager) for manager in shown]} | following)
+        active = User.objects.filter(is_active=True)
+        managers, following = paging.page_by(active, key="username", **self.query(paging.PageQuery))
+        return Envelope({"managers": [manager_content(manager) for manager in managers]} | following)
 
 
 class PromoteView(ManagerView):

@@ -140,10 +140,9 @@ class ListProjectManagersView(ManagerView):
     )
     def get(self, request: Request, project_id: int) -> Envelope:
         project = visible_project(request, project_id)
-        page = self.query(paging.PageQuery)
-        managers = paging.behind(access.managers_of(project), key="username", after=page["after"])
-        shown, following = paging.cut(list(managers[: page["limit"] + 1]), limit=page["limit"])
-        content = [manager_role_content(manager, roles) for manager, roles in access.with_roles(shown, project)]
+        everybody = access.managers_of(project)
+        managers, following = paging.page_by(everybody, key="username", **self.query(paging.PageQuery))
+        content = [manager_role_content(manager, roles) for manager, roles in access.with_roles(managers, project)]
         return Envelope({"managers": content} | following)
 
 

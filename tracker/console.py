@@ -123,16 +123,12 @@ def _speak_utf8() -> None:
         stream = getattr(sys, name)
         # None: the caller has closed it.
         buffer = open(os.devnull, "wb") if stream is None else stream.buffer  # noqa: SIM115, PTH123
-        line_buffering, write_through = (
-            getattr(stream, "line_buffering", False),
-            getattr(stream, "write_through", False),
-        )
         own = Output(
             buffer,
             encoding="utf-8",
             errors="backslashreplace",
-            line_buffering=line_buffering,
-            write_through=write_through,
+            line_buffering=getattr(stream, "line_buffering", False),
+            write_through=getattr(stream, "write_through", False),
         )
         setattr(sys, name, own)
 

@@ -45,6 +45,11 @@ def behind(rows: "QuerySet[Row]", *, key: str, after: int | None) -> "QuerySet[R
     return ordered.filter(**{f"{key}__gt": last})
 
 
+def page_by(rows: "QuerySet[Row]", *, key: str, after: int | None, limit: int) -> tuple[list[Row], dict[str, Any]]:
+    """A page of rows in the order of a unique column, and what its content says of the next. Raises NotInTheList."""
+    return cut(list(behind(rows, key=key, after=after)[: limit + 1]), limit=limit)
+
+
 def cut(rows: list[Item], *, limit: int, key: str = "pk") -> tuple[list[Item], dict[str, Any]]:
     """The rows of a page, of which there is one more if others follow, and what its content says of the next one."""
     page = rows[:limit]
