@@ -45,7 +45,8 @@ class ChainField(forms.ModelChoiceField):
         offered = list(projects.values_list("pk", flat=True)[: MOST_CHOICES + 1])
         if len(offered) > MOST_CHOICES:
             self.widget = self.number_input({"min": 1})
-            self.help_text = f"{self.help_text} {_('There are too many for a list: enter the id of one.')}"
+            told = _("There are too many for a list: enter the id of one.")
+            self.help_text = f"{self.help_text} {told}"
         else:
             seen = Project.objects.visible_to(viewer).filter(pk__in=offered)
             self.visible = set(seen.values_list("pk", flat=True))
