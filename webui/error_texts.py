@@ -21,6 +21,7 @@ TEXTS = (
     _("There is nothing at this address; API paths have no slash at their end, and /api/docs lists them."),
     _("There is nothing at this address: it has a doubled slash; write one."),
     _("This address only accepts the form of a page; it can't be opened."),
+    _("This form is malformed, or has too many fields or files; load the page again and send less at once."),
     _("This conflicts with existing data."),
     _("This is no place in the list; open the list from its beginning."),
     _("This worker has not asked for access to this project."),

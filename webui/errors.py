@@ -23,6 +23,10 @@ AGAIN_SECONDS = 5
 _PAGES = ("/admin/", "/accounts/", "/logs/", "/managers/", "/projects/", "/static/", "/workers/")
 
 
+class BadForm(BadInput):
+    """This form is malformed, or has too many fields or files; load the page again and send less at once."""
+
+
 class MethodNotAllowed(ApiError):
     """This address only accepts the form of a page; it can't be opened."""
 

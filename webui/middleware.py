@@ -11,8 +11,8 @@ from django.utils import translation
 
 from tracker import db
 from tracker.api.body import BrokenBody, announced_bytes, parsing
-from tracker.api.errors import ApiError, BadInput, Busy, TooLarge, database_away
-from webui.errors import MethodNotAllowed, error_response, to_login
+from tracker.api.errors import ApiError, Busy, TooLarge, database_away
+from webui.errors import BadForm, MethodNotAllowed, error_response, to_login
 
 # Everything is loaded from this origin. Inline styles are allowed, since the colours of charts are computed.
 _POLICY = {
@@ -95,7 +95,7 @@ def limited_forms(get_response: GetResponse) -> GetResponse:
             return error_response(request, error)
         except (SuspiciousOperation, MultiPartParserError):
             # Too many fields or files, or one that is too long for the memory.
-            return error_response(request, BadInput())
+            return error_response(request, BadForm())
         return get_response(request)
 
     return middleware

@@ -31,3 +31,20 @@ def test_page_before():
     request = RequestFactory().post("/projects/7/pause/", headers={"Referer": "http://testserver/projects/7/?page=2#x"})
     assert to_login(request)["Location"] == "/accounts/login/?next=%2Fprojects%2F7%2F%3Fpage%3D2"
     assert 'href="/projects/7/?page=2"' in error_response(request, DatabaseAway()).content.decode()
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body"),
+    [
+        ("application/x-www-form-urlencoded", b"&a" * 2000),
+        ("multipart/form-data", b"x"),
+        (
+            "multipart/form-data; boundary=x",
+            b"--x\r\nContent-Disposition: form-data; name=a\r\n\r\n1\r\n" * 2000 + b"--x--",
+        ),
+    ],
+)
+def test_form_that_is_not_read(client, content_type, body):
+    response = client.post("/accounts/login/", body, content_type=content_type)
+    assert response.status_code == 400
+    assert "too many fields or files" in response.content.decode()
