@@ -13,8 +13,8 @@ from django.utils.translation import ngettext
 
 from projects.roles import Role
 from tracker.text import isolated
-from webui.admin.base import LISTED, TrackerModelAdmin, action
-from webui.admin.cells import access_words, clipped, clipped_worker, labels, worker_name, written
+from webui.admin.base import TrackerModelAdmin, action
+from webui.admin.cells import LISTED, access_words, clipped, clipped_worker, labels, worker_name, written
 from webui.admin.filters import Choice, ProjectFilter, id_in, text_of
 from webui.scope import scope_of
 from webui.templatetags.formatting import count
@@ -124,7 +124,8 @@ class WorkerAccessAdmin(TrackerModelAdmin):
     def _ask_for(
         self, request: HttpRequest, queryset: "QuerySet[WorkerAccess]", name: str, question: Any, touches: list[str]
     ) -> HttpResponse:
-        rows = [(worker_name(one.worker_id, one.worker.alias), isolated(one.project.name)) for one in queryset[:LISTED]]
+        some = queryset[: LISTED + 1]
+        rows = [(worker_name(one.worker_id, one.worker.alias), isolated(one.project.name)) for one in some]
         return self.ask(request, name=name, question=question, touches=", ".join(touches), rows=rows)
 
     def _decide(self, request: HttpRequest, queryset: "QuerySet[WorkerAccess]", decide: Callable[..., None]) -> int:

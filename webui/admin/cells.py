@@ -18,6 +18,8 @@ from workers.models import Worker, WorkerAccess
 
 # Maximum number of workers with the same alias that a filter matches.
 SAME_NAMES = 1_000
+# Maximum number of rows in a table on a page that isn't a list with pages. Callers fetch one more, for `cut_note`.
+LISTED = 100
 
 
 def clipped(text: str, *, title: str | None = None, short: bool = False) -> SafeString:
@@ -92,6 +94,19 @@ def workers_called(text: str) -> list[int] | None:
 def aliases_of(worker_ids: Sequence[int]) -> dict[int, str]:
     """The aliases of the workers that still exist, by id."""
     return dict(Worker.objects.filter(pk__in=worker_ids).values_list("pk", "alias"))
+
+
+def cut_note(rows: Sequence[Any]) -> str:
+    """What to say below a table of the first LISTED of these rows: that there are more, if there are."""
+    return _("Only the first %(most)s are listed.") % {"most": LISTED} if len(rows) > LISTED else ""
+
+
+def short_table(rows: Sequence[tuple[Any, Any]]) -> SafeString:
+    """A table with two columns of the first LISTED rows."""
+    table = format_html_join("", "<tr><td>{}</td><td>{}</td></tr>", rows[:LISTED])
+    note = cut_note(rows)
+    said = format_html('<p class="note">{}</p>', note) if note else ""
+    return format_html('<table class="plain">{}</table>{}', table, said)
 
 
 def vote_table(voters: Sequence[int], votes: Sequence[int]) -> SafeString:

@@ -6,7 +6,6 @@ from django.contrib import admin, messages
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
-from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
@@ -16,8 +15,8 @@ from tasks import maintenance
 from tasks.queries.activity import Activity, activity, holders
 from tracker.keyset import Cursor
 from tracker.text import isolated
-from webui.admin.base import LISTED, TrackerModelAdmin, action
-from webui.admin.cells import access_words, clipped, label, link, worker_name, written
+from webui.admin.base import TrackerModelAdmin, action
+from webui.admin.cells import LISTED, access_words, clipped, label, link, short_table, worker_name, written
 from webui.admin.filters import Choice, id_in, text_of
 from webui.admin.paging import Page
 from webui.scope import scope_of
@@ -119,10 +118,8 @@ class WorkerAdmin(TrackerModelAdmin):
 
     @admin.display(description=_("projects"))
     def access_table(self, worker: Any) -> SafeString:
-        rows = [(isolated(access.project.name), access_words(access)) for access in worker.accesses_in_scope[:LISTED]]
-        return format_html(
-            '<table class="plain">{}</table>', format_html_join("", "<tr><td>{}</td><td>{}</td></tr>", rows)
-        )
+        some = worker.accesses_in_scope[: LISTED + 1]
+        return short_table([(isolated(access.project.name), access_words(access)) for access in some])
 
     # --- Actions: only for tracker admins, since they affect the worker in every project ---
 
