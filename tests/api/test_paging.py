@@ -114,7 +114,7 @@ def test_no_page_shows_more(client, tracker_admin, project, monkeypatch):
     monkeypatch.setattr(managers_page, "MANAGERS_PER_PAGE", 2)
     monkeypatch.setattr(workers_page, "MOST_WORKERS", 3)
     monkeypatch.setattr(permissions_page, "MANAGERS_PER_PAGE", 2)
-    monkeypatch.setattr(projects_admin, "MANAGERS_LISTED", 4)
+    monkeypatch.setattr(projects_admin, "LISTED", 4)
     client.force_login(tracker_admin)
     assert len(client.get("/managers/").context["page"]) == 2
     names = {str(one) for number in (1, 2, 3) for one in client.get(f"/managers/?page={number}").context["page"]}

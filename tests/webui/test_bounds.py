@@ -7,7 +7,7 @@ from projects.access import set_roles
 from projects.models import Project
 from projects.roles import ALL_ROLES
 from tests.factories import ProjectFactory, UserFactory, grant
-from webui.admin import base, filters, managers, workers
+from webui.admin import base, cells, filters, managers, workers
 from webui.pages.forms import projects as forms
 
 pytestmark = pytest.mark.django_db
@@ -38,7 +38,7 @@ def few(monkeypatch):
     """Bounds that the projects exceed."""
     for module in (forms, filters):
         monkeypatch.setattr(module, "MOST_CHOICES", 4)
-    for module in (base, managers, workers):
+    for module in (base, cells, managers, workers):
         monkeypatch.setattr(module, "LISTED", 4)
 
 
@@ -89,6 +89,7 @@ def test_confirmation_lists_a_few(client, projects, few):
     sent = {"action": "pause", "_selected_action": [project.pk for project in projects]}
     page = client.post("/admin/projects/project/", sent)
     assert len(page.context["rows"]) == 4
+    assert "Only the first 4 are listed." in page.content.decode()
     client.post("/admin/projects/project/", sent | {"confirmed": "yes"})
     assert not Project.objects.filter(paused=False).exists()
 
@@ -99,4 +100,13 @@ def test_tables_on_pages_list_a_few(client, projects, few, worker):
         grant(worker, project, assign=True)
         set_roles(manager=other, project=project, roles=ALL_ROLES)
     for address in (f"/admin/accounts/user/{other.pk}/change/", f"/admin/workers/worker/{worker.worker.pk}/change/"):
-        assert client.get(address).content.decode().count("<td>project ") == 4
+        page = client.get(address).content.decode()
+        assert page.count("<td>project ") == 4
+        assert "Only the first 4 are listed." in page
+
+
+def test_short_tables_say_nothing(client, projects, worker):
+    grant(worker, projects[0], assign=True)
+    page = client.get(f"/admin/workers/worker/{worker.worker.pk}/change/").content.decode()
+    assert page.count("<td>project ") == 1
+    assert "Only the first" not in page

@@ -14,8 +14,8 @@ from django.utils.translation import ngettext
 from projects.roles import Role
 from tracker.text import isolated
 from webui.access_requests import decide_each
-from webui.admin.base import LISTED, TrackerModelAdmin, action
-from webui.admin.cells import access_words, clipped, clipped_worker, marks_of, worker_name
+from webui.admin.base import TrackerModelAdmin, action
+from webui.admin.cells import LISTED, access_words, clipped, clipped_worker, marks_of, worker_name
 from webui.admin.filters import Choice, ProjectFilter
 from webui.query import id_in, text_of
 from webui.scope import scope_of
@@ -119,7 +119,8 @@ class WorkerAccessAdmin(TrackerModelAdmin):
     def _ask_for(
         self, request: HttpRequest, queryset: "QuerySet[WorkerAccess]", name: str, question: Any, touches: list[str]
     ) -> HttpResponse:
-        rows = [(worker_name(one.worker_id, one.worker.alias), isolated(one.project.name)) for one in queryset[:LISTED]]
+        some = queryset[: LISTED + 1]
+        rows = [(worker_name(one.worker_id, one.worker.alias), isolated(one.project.name)) for one in some]
         return self.ask(request, name=name, question=question, touches=", ".join(touches), rows=rows)
 
     def _decide(self, request: HttpRequest, queryset: "QuerySet[WorkerAccess]", decide: Callable[..., None]) -> int:

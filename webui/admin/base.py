@@ -25,14 +25,13 @@ from projects.roles import Role
 from tracker.api.errors import ApiError, BadInput
 from tracker.keyset import Cursor
 from tracker.text import isolated
+from webui.admin.cells import LISTED, cut_note
 from webui.admin.paging import KeysetChangeList, Page, page_by, take_paging
 from webui.query import id_in
 from webui.scope import scope_of
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 CONFIRMED = "confirmed"
-#: Maximum number of rows in a table on a page that isn't a list with pages.
-LISTED = 100
 
 
 def action(
@@ -242,8 +241,9 @@ class TrackerModelAdmin(ModelAdmin):
     ) -> HttpResponse:
         """The page that asks for confirmation of the action `name`; `touches` says how much it will change.
 
-        Lists only the first LISTED rows.
+        Lists only the first LISTED rows, and says so.
         """
+        rows = list(islice(rows, LISTED + 1))
         method = getattr(type(self), name)
         context = self.admin_site.each_context(request) | {
             "opts": self.opts,
@@ -251,7 +251,8 @@ class TrackerModelAdmin(ModelAdmin):
             "crumbs": self.crumbs(str(method.short_description)),
             "question": question,
             "touches": touches,
-            "rows": list(islice(rows, LISTED)),
+            "rows": rows[:LISTED],
+            "cut": cut_note(rows),
             "warning": warning,
             "form": form,
             "danger": method.danger,

@@ -13,6 +13,9 @@ from tracker.text import isolated, visible
 from webui.templatetags.formatting import Kind, mark
 from workers.models import Worker, WorkerAccess
 
+# Maximum number of rows in a table on a page that isn't a list with pages. Callers fetch one more, for `cut_note`.
+LISTED = 100
+
 
 def clipped(text: str, *, title: str | None = None, short: bool = False) -> SafeString:
     """A text on one line, clipped to the available width; hovering over it shows more."""
@@ -53,6 +56,19 @@ def clipped_worker(worker: Worker) -> SafeString:
 def aliases_of(worker_ids: Sequence[int]) -> dict[int, str]:
     """The aliases of the workers that still exist, by id."""
     return dict(Worker.objects.filter(pk__in=worker_ids).values_list("pk", "alias"))
+
+
+def cut_note(rows: Sequence[Any]) -> str:
+    """What to say below a table of the first LISTED of these rows: that there are more, if there are."""
+    return _("Only the first %(most)s are listed.") % {"most": LISTED} if len(rows) > LISTED else ""
+
+
+def short_table(rows: Sequence[tuple[Any, Any]]) -> SafeString:
+    """A table with two columns of the first LISTED rows."""
+    table = format_html_join("", "<tr><td>{}</td><td>{}</td></tr>", rows[:LISTED])
+    note = cut_note(rows)
+    said = format_html('<p class="note">{}</p>', note) if note else ""
+    return format_html('<table class="plain">{}</table>{}', table, said)
 
 
 def vote_table(voters: Sequence[int], votes: Sequence[int | None]) -> SafeString:

@@ -7,7 +7,6 @@ from django.contrib import admin, messages
 from django.contrib.auth.models import Group
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
@@ -17,8 +16,8 @@ from accounts.models import User
 from projects.access import roles_by_project
 from projects.models import Project
 from tracker.text import isolated
-from webui.admin.base import LISTED, TrackerModelAdmin, action
-from webui.admin.cells import clipped
+from webui.admin.base import TrackerModelAdmin, action
+from webui.admin.cells import LISTED, clipped, short_table
 from webui.pages.common import named_like
 from webui.scope import scope_of
 from webui.templatetags.formatting import count, moment, state
@@ -75,11 +74,8 @@ class UserAdmin(TrackerModelAdmin):
     @admin.display(description=_("projects"))
     def role_table(self, manager: User) -> SafeString:
         roles = roles_by_project(manager)
-        names = Project.objects.filter(pk__in=roles).order_by("name").values_list("pk", "name")[:LISTED]
-        rows = ((isolated(name), ", ".join(str(role.name) for role in roles[pk])) for pk, name in names)
-        return format_html(
-            '<table class="plain">{}</table>', format_html_join("", "<tr><td>{}</td><td>{}</td></tr>", rows)
-        )
+        names = Project.objects.filter(pk__in=roles).order_by("name").values_list("pk", "name")[: LISTED + 1]
+        return short_table([(isolated(name), ", ".join(str(role.name) for role in roles[pk])) for pk, name in names])
 
     def is_useful(self, name: str, obj: User) -> bool:
         useful = {"promote": not obj.is_superuser, "demote": obj.is_superuser}

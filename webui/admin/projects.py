@@ -24,7 +24,7 @@ from tracker.keyset import Cursor
 from tracker.text import isolated
 from webui.admin import project_secrets
 from webui.admin.base import TrackerModelAdmin, action
-from webui.admin.cells import clipped
+from webui.admin.cells import LISTED, clipped
 from webui.admin.filters import Choice
 from webui.admin.paging import Page
 from webui.admin.project_forms import ProjectAdminForm, RolesForm
@@ -36,8 +36,6 @@ from webui.templatetags.formatting import count, duration, rate, sparkline
 
 # Before an action, up to this number of tasks is counted in each state; beyond it, the last snapshot is used.
 COUNTED_BEFORE_ACTION = 1_000_000
-# How many managers with roles a project's page lists; the page of permissions has all of them, in pages.
-MANAGERS_LISTED = 100
 
 ROLE_LABELS = {
     Role.READ: _("sees it even if it is hidden"),
@@ -234,9 +232,9 @@ class ProjectAdmin(TrackerModelAdmin):
                 "marks": self.marks(obj),
                 "managers": [
                     (manager, RolesForm(initial={str(role.name): role in held for role in Role}, auto_id=False))
-                    for manager, held in with_roles(managers[:MANAGERS_LISTED], obj)
+                    for manager, held in with_roles(managers[:LISTED], obj)
                 ],
-                "managers_cut": MANAGERS_LISTED if managers[MANAGERS_LISTED:].exists() else None,
+                "managers_cut": LISTED if managers[LISTED:].exists() else None,
                 "new_manager": RolesForm(auto_id=False),
                 "known_managers": User.objects.filter(is_active=True).order_by("username")[:200],
                 "role_labels": [(role.name, label) for role, label in ROLE_LABELS.items()],

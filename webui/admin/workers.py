@@ -17,8 +17,8 @@ from tasks.queries.activity import Activity, activity, holders
 from tasks.queries.figures import Period
 from tracker.keyset import Cursor
 from tracker.text import isolated
-from webui.admin.base import LISTED, TrackerModelAdmin, action
-from webui.admin.cells import access_words, clipped, link, worker_name
+from webui.admin.base import TrackerModelAdmin, action
+from webui.admin.cells import LISTED, access_words, clipped, link, short_table, worker_name
 from webui.admin.figures import figures_table
 from webui.admin.filters import Choice
 from webui.admin.paging import Page
@@ -152,10 +152,8 @@ class WorkerAdmin(TrackerModelAdmin):
 
     @admin.display(description=_("projects"))
     def access_table(self, worker: Any) -> SafeString:
-        rows = [(isolated(access.project.name), access_words(access)) for access in worker.accesses_in_scope[:LISTED]]
-        return format_html(
-            '<table class="plain">{}</table>', format_html_join("", "<tr><td>{}</td><td>{}</td></tr>", rows)
-        )
+        some = worker.accesses_in_scope[: LISTED + 1]
+        return short_table([(isolated(access.project.name), access_words(access)) for access in some])
 
     # --- Actions: only for tracker admins, since they affect the worker in every project ---
 
