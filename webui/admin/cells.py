@@ -63,12 +63,16 @@ def cut_note(rows: Sequence[Any]) -> str:
     return _("Only the first %(most)s are listed.") % {"most": LISTED} if len(rows) > LISTED else ""
 
 
+def note(rows: Sequence[Any]) -> SafeString | str:
+    """`cut_note` as a paragraph; "" if there is nothing to say."""
+    text = cut_note(rows)
+    return format_html('<p class="note">{}</p>', text) if text else ""
+
+
 def short_table(rows: Sequence[tuple[Any, Any]]) -> SafeString:
     """A table with two columns of the first LISTED rows."""
     table = format_html_join("", "<tr><td>{}</td><td>{}</td></tr>", rows[:LISTED])
-    note = cut_note(rows)
-    said = format_html('<p class="note">{}</p>', note) if note else ""
-    return format_html('<table class="plain">{}</table>{}', table, said)
+    return format_html('<table class="plain">{}</table>{}', table, note(rows))
 
 
 def vote_table(voters: Sequence[int], votes: Sequence[int | None]) -> SafeString:

@@ -9,28 +9,26 @@ from django.utils.translation import gettext as _
 from projects.models import Project
 from tasks.queries import figures
 from tasks.queries.figures import Figures, Period
-from webui.admin.cells import project_link
+from webui.admin.cells import LISTED, note, project_link
 from webui.templatetags.formatting import count, share, took
 from webui.templatetags.outcomes import worker_marks
 
-# Maximum number of projects in the table.
-LISTED = 100
-
 
 def figures_table(worker: int, projects: Sequence[int], period: Period) -> SafeString | str:
-    """What the worker has done in these projects. A dash for nothing."""
-    found = figures.of_worker(worker, projects, period)[:LISTED]
-    known = Project.objects.in_bulk([one.project for one in found])
-    rows = [(_row(one, known[one.project]),) for one in found if one.project in known]
+    """What the worker has done in the first LISTED of these projects. A dash for nothing."""
+    found = figures.of_worker(worker, projects, period)
+    known = Project.objects.in_bulk([one.project for one in found[:LISTED]])
+    rows = [(_row(one, known[one.project]),) for one in found[:LISTED] if one.project in known]
     if not rows:
         return "–"
     names = [_("closed"), _("lost"), _("disagrees"), _("failed"), _("expired"), _("skipped"), _("outvoted")]
     names += [_("median"), "95 %"]
     return format_html(
-        '<div class="figures"><table class="plain"><tr><th>{}</th>{}</tr>{}</table></div>',
+        '<div class="figures"><table class="plain"><tr><th>{}</th>{}</tr>{}</table></div>{}',
         _("project"),
         format_html_join("", '<th class="number">{}</th>', ((name,) for name in names)),
         format_html_join("", "<tr>{}</tr>", rows),
+        note(found),
     )
 
 
