@@ -7,7 +7,7 @@ from django.db import migrations, models
 from tasks.queue import functions
 
 #: The state of tasks.queue.functions that this migration installs; a test holds the newest one against it.
-DIGEST = "84a37db319d263cc"
+DIGEST = "b38a1a844c182db5"
 
 # Rows are deleted from these tables as fast as they are added.
 AUTOVACUUM = """

@@ -29,37 +29,37 @@ _COUNTS = f"(ended.result = 1 AND coalesce(ended.reason, 0) NOT IN ({Reason.SHUT
 _FAILS = f"(coalesce(ended.reason, 0) = {Reason.BAD_RECIPE} OR {_COUNTS} AND task.retries + 1 >= task.max_retries)"
 
 # Ends leases of a worker whose tasks it has not closed: adds its votes, counts its failures, and writes down the
-# attempts. `_tasks` are the places of their rows, which the caller has locked. `_told` has what the worker told of each, as an array of objects or
-# nulls; it is null if nothing was told at all.
+# attempts. The arrays are of equal length: first what the caller has read of the tasks while it locked them, so that
+# they need not be read again (`_places` are their ctids), then the reports. `_told` has what else the worker told of
+# each, as an array of objects or nulls; it is null if nothing was told at all.
 #
 # A task that is not for the worker gets it as a voter without a vote, so that it is passed over as its other votes are.
 GIVE_BACK = f"""
 CREATE OR REPLACE FUNCTION queue_give_back(
-    _worker bigint, _tasks tid[], _results int[], _verifications bigint[], _told jsonb
+    _worker bigint, _places tid[], _tasks bigint[], _projects bigint[], _leases uuid[], _began timestamptz[],
+    _results int[], _verifications bigint[], _told jsonb
 ) RETURNS void
 {SETTINGS}
 SET enable_nestloop = off
 AS $$
 BEGIN
     WITH sent AS MATERIALIZED (
-        SELECT one.place, one.result, one.verification,
+        SELECT one.place, one.id, one.project_id, one.lease, one.began, one.result, one.verification,
                CASE WHEN one.result > 0 THEN (one.told ->> 'reason')::int END AS reason,
                one.told ->> 'message' AS message, one.told ->> 'output' AS output,
                (one.told ->> 'seconds')::float8 AS seconds
         FROM (
-            SELECT report.place, report.result, report.verification, _told -> (report.number - 1)::int AS told
-            FROM unnest(_tasks, _results, _verifications) WITH ORDINALITY
-                AS report (place, result, verification, number)
+            SELECT report.*, _told -> (report.number - 1)::int AS told
+            FROM unnest(_places, _tasks, _projects, _leases, _began, _results, _verifications) WITH ORDINALITY
+                AS report (place, id, project_id, lease, began, result, verification, number)
         ) AS one
     ), ended AS MATERIALIZED (
-        SELECT task.ctid AS place, task.id, task.project_id, task.lease, task.assign_time,
-               sent.result, sent.verification, sent.reason, sent.message, sent.output, sent.seconds,
+        SELECT sent.*,
                CASE sent.result WHEN 0 THEN {Outcome.VOTED} WHEN 1 THEN {Outcome.FAILED} ELSE {Outcome.SKIPPED} END
                    AS outcome,
                CASE WHEN sent.result = 1 OR sent.reason = {Reason.BAD_RECIPE}
                     THEN queue_fingerprint({Outcome.FAILED}, sent.reason, sent.message) END AS fingerprint
-        FROM sent JOIN tasks_task AS task ON task.ctid = sent.place
-        WHERE task.ctid = ANY (_tasks)
+        FROM sent
     ), project AS MATERIALIZED (
         SELECT project.id, project.version FROM projects_project AS project
         WHERE project.id = ANY (ARRAY(SELECT DISTINCT ended.project_id FROM ended))
@@ -67,7 +67,7 @@ BEGIN
         INSERT INTO tasks_attempt
             (task_id, project_id, worker_id, lease, began, outcome, reason, message, output, seconds, version,
              fingerprint)
-        SELECT ended.id, ended.project_id, _worker, ended.lease, ended.assign_time, ended.outcome, ended.reason,
+        SELECT ended.id, ended.project_id, _worker, ended.lease, ended.began, ended.outcome, ended.reason,
                ended.message, ended.output, ended.seconds, project.version, ended.fingerprint
         FROM ended JOIN project ON project.id = ended.project_id
         RETURNING id, project_id, outcome, fingerprint
@@ -87,7 +87,7 @@ BEGIN
         failure = CASE WHEN {_FAILS} THEN ended.fingerprint END,
         {UNLEASED}
     FROM ended
-    WHERE task.ctid = ANY (_tasks) AND task.ctid = ended.place;
+    WHERE task.ctid = ANY (_places) AND task.ctid = ended.place;
 END
 $$
 """

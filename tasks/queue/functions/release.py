@@ -54,6 +54,9 @@ DECLARE
     _version varchar;
     _seconds float8;
     _place tid;
+    _project bigint;
+    _held uuid;
+    _began timestamptz;
 BEGIN
     PERFORM FROM workers_worker AS worker WHERE {IDENTIFIED};
     IF NOT FOUND THEN
@@ -82,7 +85,7 @@ BEGIN
             END IF;
             INSERT INTO tasks_closedentry (project_id, worker_id, count, duration)
             VALUES (_closed.project_id, _worker, 1, {_class("_seconds", "_closed")});
-            IF NOT _closed.voters = '{{}}' AND _closed.verification_count > 1 THEN
+            IF NOT _closed.voters = '{{}}' THEN
                 PERFORM queue_count_votes(
                     _closed.project_id, _closed.voters || _worker, _closed.votes || _verification, _verification
                 );
@@ -99,8 +102,8 @@ BEGIN
     END IF;
     SELECT CASE WHEN _result = 0
                 THEN task.verification_count - 1 - cardinality(array_positions(task.votes, _verification)) ELSE 0 END,
-           task.ctid
-    INTO missing, _place
+           task.ctid, task.project_id, task.lease, task.assign_time
+    INTO missing, _place, _project, _held, _began
     FROM tasks_task AS task WHERE {_HELD} FOR UPDATE;
     IF NOT FOUND THEN
         missing := 0;
@@ -114,7 +117,8 @@ BEGIN
         RETURN;
     END IF;
     PERFORM queue_give_back(
-        _worker, ARRAY[_place], ARRAY[_result], ARRAY[_verification],
+        _worker, ARRAY[_place], ARRAY[_task], ARRAY[_project], ARRAY[_held], ARRAY[_began],
+        ARRAY[_result], ARRAY[_verification],
         CASE WHEN _told IS NOT NULL THEN jsonb_build_array(_told) END
     );
 END
@@ -156,22 +160,30 @@ AS $$
 DECLARE
     _held tid[];
     _places bigint[];
+    _left tid[];
     _left_places bigint[];
-    _left_tasks tid[];
+    _left_tasks bigint[];
+    _left_projects bigint[];
+    _left_leases uuid[];
+    _left_began timestamptz[];
     _left_missing int[];
     _missing int[];
 BEGIN
     SELECT coalesce(array_agg(held.ctid) FILTER (WHERE held.missing = 0), '{{}}'),
            coalesce(array_agg(held.place) FILTER (WHERE held.missing = 0), '{{}}'),
-           coalesce(array_agg(held.ctid) FILTER (WHERE held.missing <> 0), '{{}}'),
-           coalesce(array_agg(held.place) FILTER (WHERE held.missing <> 0), '{{}}'),
-           coalesce(array_agg(greatest(held.missing, 0)) FILTER (WHERE held.missing <> 0), '{{}}')
-    INTO _held, _places, _left_tasks, _left_places, _left_missing
+           array_agg(held.ctid) FILTER (WHERE held.missing <> 0),
+           array_agg(held.place) FILTER (WHERE held.missing <> 0),
+           array_agg(held.id) FILTER (WHERE held.missing <> 0),
+           array_agg(held.project_id) FILTER (WHERE held.missing <> 0),
+           array_agg(held.lease) FILTER (WHERE held.missing <> 0),
+           array_agg(held.assign_time) FILTER (WHERE held.missing <> 0),
+           array_agg(greatest(held.missing, 0)) FILTER (WHERE held.missing <> 0)
+    INTO _held, _places, _left, _left_places, _left_tasks, _left_projects, _left_leases, _left_began, _left_missing
     FROM (
-        SELECT DISTINCT ON (locked.id) locked.id, locked.ctid, locked.place, locked.missing
+        SELECT DISTINCT ON (locked.id) locked.*
         FROM (
             -- What is missing to close the task; -1 if the report doesn't try to.
-            SELECT task.id, task.ctid, sent.place,
+            SELECT task.id, task.ctid, task.project_id, task.lease, task.assign_time, sent.place,
                    CASE WHEN sent.result = 0 THEN greatest(
                        task.verification_count - 1 - cardinality(array_positions(task.votes, sent.verification)), 0
                    ) ELSE -1 END AS missing
@@ -188,9 +200,9 @@ BEGIN
     IF cardinality(_held) > 0 THEN
         PERFORM queue_close(_worker, _held, _places, _verifications, _told);
     END IF;
-    IF cardinality(_left_tasks) > 0 THEN
+    IF _left IS NOT NULL THEN
         PERFORM queue_give_back(
-            _worker, _left_tasks,
+            _worker, _left, _left_tasks, _left_projects, _left_leases, _left_began,
             ARRAY(SELECT _results[one.place] FROM unnest(_left_places) WITH ORDINALITY AS one (place, n) ORDER BY n),
             ARRAY(
                 SELECT _verifications[one.place] FROM unnest(_left_places) WITH ORDINALITY AS one (place, n) ORDER BY n
@@ -266,7 +278,7 @@ BEGIN
         closed.project_id, closed.voters || closed.assignee_id, closed.votes || closed.verification, closed.verification
     ))
     INTO _worker
-    FROM closed WHERE NOT closed.voters = '{{}}' AND closed.verification_count > 1;
+    FROM closed WHERE NOT closed.voters = '{{}}';
 END
 $$
 """
