@@ -33,6 +33,9 @@ LOWEST_RATE, HIGHEST_RATE = 1e-6, 1e9
 LONGEST_RETENTION_DAYS = 36_500
 
 
+#: The longest delay before a task is tried again, in seconds: a week.
+LONGEST_DELAY = 7 * 86_400
+
 #: Bytes in UTF-8: each leased task comes with it.
 LONGEST_MOTD = 10_000
 
@@ -81,6 +84,15 @@ class ProjectQuerySet(models.QuerySet["Project"]):
             ProjectQuerySet,
             get_objects_for_user(viewer, f"projects.{CODENAMES[role]}", self, accept_global_perms=False),
         )
+
+
+class Backoff(models.TextChoices):
+    """How the delay before a task is tried again grows with the number of its FAILs."""
+
+    NONE = "none", "at once"
+    FIXED = "fixed"
+    LINEAR = "linear"
+    EXPONENTIAL = "exponential"
 
 
 class Project(models.Model):
@@ -134,6 +146,41 @@ class Project(models.Model):
         default=0,
         db_default=0,
         help_text="how many leases of a task may expire before it is FAILED, 0 = any number",
+    )
+    retry_backoff = models.CharField(
+        max_length=11,
+        choices=Backoff,
+        default=Backoff.NONE,
+        db_default=Backoff.NONE,
+        help_text="how the delay before the next attempt grows with the number of FAILs",
+    )
+    retry_seconds = models.PositiveIntegerField(
+        default=60,
+        db_default=60,
+        validators=[MinValueValidator(1), MaxValueValidator(LONGEST_DELAY)],
+        help_text="the delay after the first FAIL",
+    )
+    retry_max_seconds = models.PositiveIntegerField(
+        default=3600,
+        db_default=3600,
+        validators=[MinValueValidator(1), MaxValueValidator(LONGEST_DELAY)],
+        help_text="the longest delay",
+    )
+    retry_jitter = models.PositiveSmallIntegerField(
+        default=0,
+        db_default=0,
+        validators=[MaxValueValidator(100)],
+        help_text="by up to how many percent a delay is shortened at random",
+    )
+    max_votes = models.PositiveSmallIntegerField(
+        default=0,
+        db_default=0,
+        help_text="how many workers may verify a task without enough agreeing before it is FAILED, 0 = any number",
+    )
+    ageing_seconds = models.PositiveIntegerField(
+        default=0,
+        db_default=0,
+        help_text="each time that a task has waited so long, its place is that of the next higher priority, 0 = never",
     )
     retention_days = models.PositiveIntegerField(
         default=7,
@@ -227,12 +274,13 @@ class Snapshot(models.Model):
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="snapshots", db_index=False)
     taken = models.DateTimeField(db_default=Now())
-    new_task_count = models.BigIntegerField(help_text="neither failed nor closed; leased ones count")
+    new_task_count = models.BigIntegerField(help_text="neither failed nor closed; leased and delayed ones count")
     failed_task_count = models.BigIntegerField()
     closed_task_count = models.BigIntegerField(help_text="over all time")
     awaiting_verification_count = models.BigIntegerField(help_text="of the new ones, those that somebody has verified")
     worker_access_count = models.BigIntegerField(help_text="workers that were granted anything")
     leased_task_count = models.BigIntegerField(db_default=0, help_text="of the new ones, those that a worker holds")
+    delayed_task_count = models.BigIntegerField(db_default=0, help_text="of the new ones, those that wait for a time")
     oldest_ready = models.DateTimeField(null=True, help_text="since when the oldest ready task waits; null: none does")
     version = models.CharField(max_length=200, db_default="", help_text="the project's version at that moment")
 

@@ -6,10 +6,9 @@ from typing import Any
 import orjson
 from rest_framework.fields import BooleanField, ChoiceField, FloatField, IntegerField, JSONField, ListField
 
-from tasks.fingerprints import EXPIRED
-from tasks.models import Outcome
+from tasks.fingerprints import LEASE_EXPIRED
+from tasks.models import Outcome, Reason
 from tasks.queries.failures import COUNTED, COUNTED_IN_LISTS, KNOWN, FailedAttempt, Failure, Seen
-from tasks.reports import REASONS
 from tracker.api.description import Content
 from tracker.api.errors import InvalidField
 from tracker.api.fields import INT16, Id, Text, WholeNumber, WireField, WrongValue, shown
@@ -25,6 +24,7 @@ LONGEST_CURSOR = 200
 NAMED = 5
 
 _OUTCOMES = [one.name.lower() for one in (Outcome.FAILED, Outcome.SKIPPED, Outcome.EXPIRED)]
+_REASONS = [*(one.name.lower() for one in Reason), LEASE_EXPIRED]
 
 
 class FailuresQuery(RequestSerializer):
@@ -71,11 +71,11 @@ class SeenContent(Content):
 class FailedAttemptContent(Content):
     id = Id()
     task_id = Id(help_text="The task may be closed by now, or deleted.")
-    worker = SeenContent()
-    began = IntegerField(help_text="Unix seconds.")
+    worker = SeenContent(allow_null=True, help_text="null: nobody held the task.")
+    began = IntegerField(allow_null=True, help_text="Unix seconds.")
     ended = IntegerField()
     outcome = ChoiceField(_OUTCOMES)
-    reason = ChoiceField([*REASONS, EXPIRED])
+    reason = ChoiceField(_REASONS)
     message = Text(allow_null=True, help_text="What the worker said.")
     output = JSONField(help_text="What the worker sent; null: nothing.")
     seconds = FloatField(allow_null=True, help_text="How long it took by the worker's own count.")
@@ -84,7 +84,13 @@ class FailedAttemptContent(Content):
 
 class FailureContent(Content):
     fingerprint = Text(help_text="What attempts with the same reason and nearly the same message share.")
-    reason = ChoiceField([*REASONS, EXPIRED], help_text="`expired`: the lease was not released in time.")
+    reason = ChoiceField(
+        _REASONS,
+        help_text=(
+            "`lease_expired`: the lease was not released in time; `expired`: the task itself, at its `expires_at`; "
+            "`disagreement`: too many workers have verified it without agreeing."
+        ),
+    )
     message = Text(allow_null=True, help_text="Of its newest attempt.")
     count = IntegerField(help_text="How many attempts there were, also those that are not kept any more.")
     first_seen = IntegerField(help_text="Unix seconds.")
@@ -125,8 +131,8 @@ def attempt_content(attempt: FailedAttempt) -> dict[str, Any]:
     """An attempt, with its output as what it is rather than as text."""
     return {
         **attempt._asdict(),
-        "worker": attempt.worker._asdict(),
-        "began": int(attempt.began.timestamp()),
+        "worker": attempt.worker and attempt.worker._asdict(),
+        "began": attempt.began and int(attempt.began.timestamp()),
         "ended": int(attempt.ended.timestamp()),
         "outcome": attempt.outcome.name.lower(),
         "output": None if attempt.output is None else orjson.Fragment(attempt.output),

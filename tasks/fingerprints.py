@@ -7,7 +7,7 @@ from tasks.models import Outcome, Reason
 _FINGERPRINT = re.compile(r"[0-9a-f]{16}")
 
 #: The reason of attempts whose lease expired; the others have the name of a Reason.
-EXPIRED = "expired"
+LEASE_EXPIRED = "lease_expired"
 
 
 def text_of(fingerprint: int) -> str:
@@ -24,5 +24,5 @@ def fingerprint_in(text: str) -> int | None:
 
 
 def reason_of(outcome: int, reason: int | None) -> str:
-    """Why an attempt failed: EXPIRED, or the name of its Reason, by default of ERROR."""
-    return EXPIRED if outcome == Outcome.EXPIRED else Reason(reason or Reason.ERROR).name.lower()
+    """Why an attempt failed: LEASE_EXPIRED, or the name of its Reason, by default of ERROR."""
+    return LEASE_EXPIRED if outcome == Outcome.EXPIRED else Reason(reason or Reason.ERROR).name.lower()

@@ -99,8 +99,8 @@ def _in_batches(statement: str, project: Project, *, leave_none: bool = False) -
             return total
 
 
-# One statement, and so one snapshot: a task that is just being leased or released is found in one of the three parts.
-# Uses the indexes task_fresh, task_voted, task_leased and task_failed.
+# One statement, and so one snapshot: a task that is just being leased or released is found in one of the four parts.
+# Uses the indexes task_fresh, task_voted, task_leased, task_delayed and task_failed.
 IS_ANY_LEFT = f"""
 SELECT EXISTS (
     SELECT FROM {READY_TASKS}
@@ -109,6 +109,10 @@ SELECT EXISTS (
 ) OR EXISTS (
     SELECT FROM tasks_task
     WHERE project_id = ANY (%(projects)s) AND assignee_id IS NOT NULL AND id <= %(newest)s
+      AND priority IS DISTINCT FROM %(new_priority)s AND {MATCHING}
+) OR EXISTS (
+    SELECT FROM tasks_task
+    WHERE project_id = ANY (%(projects)s) AND status = 3 AND id <= %(newest)s
       AND priority IS DISTINCT FROM %(new_priority)s AND {MATCHING}
 ) OR EXISTS (
     SELECT FROM tasks_task
@@ -154,7 +158,7 @@ _CANCELLED = f""", cancelled AS (
 )
 SELECT id FROM deleted"""
 
-# Uses all four partial indexes: together they contain every row, but none of them does alone. Waits for rows that are
+# Uses all five partial indexes: together they contain every row, but none of them does alone. Waits for rows that are
 # just being leased or released. Locks in the order of ids, as releases do; leases skip the rows that it has locked.
 DELETE_ALL = f"""
 WITH deleted AS (
@@ -166,16 +170,20 @@ WITH deleted AS (
                 SELECT id FROM tasks_task
                 WHERE project_id = %(project)s AND status = 1 AND assignee_id IS NULL AND voters = '{{}}'
                   AND id <= %(newest)s
-                ORDER BY priority DESC, id LIMIT %(limit)s
+                ORDER BY rank DESC, id LIMIT %(limit)s
             ) || ARRAY(
                 SELECT id FROM tasks_task
                 WHERE project_id = %(project)s AND status = 1 AND assignee_id IS NULL AND NOT voters = '{{}}'
                   AND id <= %(newest)s
-                ORDER BY priority DESC, id LIMIT %(limit)s
+                ORDER BY rank DESC, id LIMIT %(limit)s
             ) || ARRAY(
                 SELECT id FROM tasks_task
                 WHERE project_id = %(project)s AND assignee_id IS NOT NULL AND id <= %(newest)s
                 ORDER BY lease_expires LIMIT %(limit)s
+            ) || ARRAY(
+                SELECT id FROM tasks_task
+                WHERE project_id = %(project)s AND status = 3 AND id <= %(newest)s
+                ORDER BY run_at LIMIT %(limit)s
             ) || ARRAY(
                 SELECT id FROM tasks_task
                 WHERE project_id = %(project)s AND status = 2 AND id <= %(newest)s

@@ -1,6 +1,5 @@
 """What a worker reports of a leased task."""
 
-import difflib
 import json
 from typing import Any
 
@@ -8,15 +7,19 @@ import orjson
 from django.conf import settings
 from rest_framework.fields import ChoiceField, FloatField, JSONField, ListField
 
+from projects.models import LONGEST_DELAY
 from tasks.models import Reason
 from tasks.queue import BATCH_LIMIT, Report, Result
-from tracker.api.errors import BadInput, InvalidField
-from tracker.api.fields import Hash64, Id, LeaseId, Text, WholeNumber, WireField, WrongValue, quoted, shown
+from tasks.timing import Duration
+from tracker.api.errors import InvalidField
+from tracker.api.fields import Hash64, Id, LeaseId, Text, WholeNumber, WireField, WrongValue, shown
 from tracker.api.items import items_of, parsed_items
 from tracker.api.serializers import RequestSerializer
+from tracker.api.spelling import check_spelling
 
 RESULTS = ", ".join(f"{one.value} {one.name}" for one in Result)
-REASONS = {one.name.lower(): one for one in Reason}
+# The other reasons are the tracker's own.
+REASONS = {one.name.lower(): one for one in Reason if one < Reason.EXPIRED}
 
 # Bytes in UTF-8.
 LONGEST_MESSAGE = 4096
@@ -93,6 +96,14 @@ class ReleaseRequest(RequestSerializer):
         required=False,
         help_text=f"The result, any JSON value of at most {settings.MAX_OUTPUT_BYTES} bytes; kept with the task.",
     )
+    retry_after = Duration(
+        longest=LONGEST_DELAY,
+        required=False,
+        help_text=(
+            "With FAIL or SKIP: after how many seconds the task is leased again, at most a week; instead of the delay "
+            "that the project sets."
+        ),
+    )
     seconds = Seconds(
         required=False, help_text="How long the task took; in a batch the tracker can't tell that of a single task."
     )
@@ -103,10 +114,12 @@ class ReleaseRequest(RequestSerializer):
         told = {name: value for name in _TOLD if (value := values.pop(name)) is not None}
         if "reason" in told and values["result"] == Result.OK:
             raise InvalidField("reason", "tells why a task was not done, with FAIL (1) or SKIP (2), not with OK (0).")
+        if "retry_after" in told and values["result"] == Result.OK:
+            raise InvalidField("retry_after", "goes with FAIL (1) or SKIP (2), not with OK (0).")
         values["told"] = orjson.dumps(told).decode() if told else None
 
 
-_TOLD = ("reason", "message", "output", "seconds")
+_TOLD = ("reason", "message", "output", "seconds", "retry_after")
 _KEYS = frozenset(ReleaseRequest._known)
 
 
@@ -114,23 +127,8 @@ def parse_release(body: Any) -> Report:
     """One report. Raises BadInput."""
     report = Report(**ReleaseRequest.parse(body))
     if not body.keys() <= _KEYS:
-        _check_spelling(body)
+        check_spelling(body, known=ReleaseRequest._declared_fields, newer=_TOLD, of="a report")
     return report
-
-
-def _check_spelling(body: dict[str, Any]) -> None:
-    """Raise BadInput for keys that seem to be misspelt, which would lose what the worker told.
-
-    Existing clients send other keys, too, which are ignored as long as a report has none of those that came later.
-    """
-    is_new = any(name in body for name in _TOLD)
-    for key in body.keys() - _KEYS:
-        meant = difflib.get_close_matches(key, _TOLD, n=1, cutoff=0.75)
-        if meant:
-            raise BadInput(f"{quoted(key)} is no key of a report; {quoted(meant[0])} may be meant.")
-        if is_new:
-            known = ", ".join(ReleaseRequest._declared_fields)
-            raise BadInput(f"{quoted(key)} is no key of a report; there are {known}.")
 
 
 def parse_bulk_release(body: Any) -> list[Report]:

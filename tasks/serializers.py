@@ -8,10 +8,11 @@ from django.conf import settings
 from rest_framework.fields import BooleanField, CharField, ChoiceField, FloatField, IntegerField, ListField, UUIDField
 
 from projects.serializers import ProjectContent, project_content
-from tasks import marks
+from tasks import marks, timing
 from tasks.queries.figures import Figures, Order, Period
 from tasks.queue import BATCH_LIMIT, BULK_LIMIT, LONGEST_WAIT, Leased, NewTask, Released, Report
 from tasks.reports import ReleaseRequest, Reports
+from tasks.timing import Duration, Moment, take_timing
 from tracker.api import paging
 from tracker.api.description import Content
 from tracker.api.errors import BadInput, InvalidField
@@ -27,6 +28,7 @@ from tracker.api.fields import (
 )
 from tracker.api.items import array_or, items_of, parsed_items
 from tracker.api.serializers import RequestSerializer
+from tracker.api.spelling import check_spelling
 from workers.models import Worker
 
 
@@ -64,7 +66,7 @@ class SubmitRequest(RequestSerializer):
         default=0,
         help_text=(
             "How many attempts it has: at this many FAILs it is FAILED. 0 and 1: one attempt. After a FAIL that is not "
-            "the last, it is ready again at once. SKIPs and expired leases don't count."
+            "the last, it is ready again, at once unless the project has a delay. SKIPs and expired leases don't count."
         ),
     )
     priority = WholeNumber(low=INT16[0], high=INT16[1], default=0, help_text="Higher is leased first.")
@@ -82,9 +84,20 @@ class SubmitRequest(RequestSerializer):
     verification_count = WholeNumber(
         low=0, high=INT16[1], default=0, help_text="How many different workers have to agree; 0 means 1."
     )
+    run_at = Moment(required=False, help_text="When it becomes ready, in Unix seconds; it is `delayed` until then.")
+    delay = Duration(required=False, help_text="The same as seconds from now.")
+    expires_at = Moment(
+        required=False,
+        help_text=(
+            "In Unix seconds. From then on the task is not leased, and becomes FAILED for the reason `expired`; who "
+            "holds it then may still finish it."
+        ),
+    )
+    expires_in = Duration(required=False, help_text="The same as seconds from now.")
 
     @classmethod
     def check(cls, values: dict[str, Any]) -> None:
+        take_timing(values)
         unique_string = values.pop("unique_string")
         if unique_string and values["hash64"]:
             raise InvalidField("unique_string", "can't be combined with hash64; send only one of them.")
@@ -124,7 +137,7 @@ BULK_SUBMIT = array_or("requests", SubmitRequest, BULK_LIMIT)
 BULK_RELEASE = array_or("releases", ReleaseRequest, BATCH_LIMIT)
 
 # Why no task was leased.
-REASONS = ["empty", "leased", "project_paused", "no_access", "verified_all", "too_many_leases"]
+REASONS = ["empty", "leased", "delayed", "project_paused", "no_access", "verified_all", "too_many_leases"]
 
 
 class TaskContent(Content):
@@ -234,9 +247,14 @@ class AssigneeContent(Content):
     task_count = IntegerField()
 
 
+_SUBMIT_KEYS = frozenset(SubmitRequest._known)
+
+
 def parse_submit(body: Any) -> tuple[int, NewTask]:
     """The project's id and the task of a submit. Raises BadInput."""
     values = SubmitRequest.parse(body)
+    if not body.keys() <= _SUBMIT_KEYS:
+        check_spelling(body, known=SubmitRequest._known, newer=timing.NAMES, of="a task")
     return values.pop("project"), NewTask(**values)
 
 

@@ -68,9 +68,9 @@ class StatusRequest(RequestSerializer):
 
 
 class AttemptContent(Content):
-    worker = Id()
-    lease = Text()
-    began = FloatField(help_text="Unix seconds.")
+    worker = Id(allow_null=True, help_text="null: nobody held the task.")
+    lease = Text(allow_null=True)
+    began = FloatField(allow_null=True, help_text="Unix seconds.")
     ended = FloatField()
     outcome = ChoiceField([one.name.lower() for one in Outcome if one not in (Outcome.CLOSED, 7, 8)])
     reason = ChoiceField([one.name.lower() for one in Reason], allow_null=True)
@@ -98,6 +98,8 @@ class StatusContent(Content):
     retries = IntegerField(required=False)
     expiries = IntegerField(required=False, allow_null=True, help_text="How many of its leases have expired.")
     created = FloatField(required=False, help_text="Unix seconds.")
+    run_at = FloatField(required=False, allow_null=True, help_text="Of a delayed task: when it becomes ready.")
+    expires_at = FloatField(required=False, allow_null=True, help_text="From then on it is not leased; null: never.")
     worker = IntegerField(required=False, allow_null=True, help_text="Who holds it or closed it.")
     submitter = IntegerField(required=False, allow_null=True, help_text="Who submitted it; null: a manager.")
     assign_time = FloatField(required=False, allow_null=True)

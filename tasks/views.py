@@ -116,7 +116,7 @@ class GetAnyTaskView(CallerView):
         ),
         query=LeaseQuery,
         content=LeasedContent,
-        refusal={"reason": ChoiceField(["empty", "leased", "too_many_leases"])},
+        refusal={"reason": ChoiceField(["empty", "leased", "delayed", "too_many_leases"])},
         errors={403: None, 429: None},
     )
     def get(self, request: Request) -> Envelope:

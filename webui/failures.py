@@ -11,13 +11,16 @@ REASONS = {
     "shutdown": _("shutdown"),
     "busy": _("worker busy"),
     "not_for_me": _("not for this worker"),
-    "expired": _("lease expired"),
+    "expired": _("task expired"),
+    "disagreement": _("disagreement"),
+    "lease_expired": _("lease expired"),
 }
 # The kinds of marks; the others are plain.
-KINDS = {"error": "bad", "bad_recipe": "bad", "expired": "warn"}
+KINDS = {"error": "bad", "bad_recipe": "bad", "expired": "warn", "disagreement": "bad", "lease_expired": "warn"}
 
 OUTCOMES = {
     Outcome.FAILED: _("failed"),
     Outcome.SKIPPED: _("skipped"),
+    Outcome.VOTED: _("voted"),
     Outcome.EXPIRED: _("expired"),
 }

@@ -26,6 +26,25 @@ class Worker(models.Model):
         return self.alias
 
 
+class OperatorMark(models.Model):
+    """A manager takes this worker for one of an operator's: their votes on a task of the project count once."""
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="operator_marks", db_index=False)
+    worker = models.ForeignKey(Worker, on_delete=models.CASCADE, related_name="operator_marks")
+    operator = models.CharField(max_length=100, help_text="what the manager calls the operator")
+
+    class Meta:
+        default_permissions = ()
+        constraints = [
+            models.UniqueConstraint(fields=["project", "worker"], name="operatormark_one_per_worker"),
+            models.CheckConstraint(condition=~Q(operator=""), name="operatormark_operator_filled"),
+        ]
+        indexes = [models.Index(fields=["project", "operator", "worker"], name="operatormark_of_operator")]
+
+    def __str__(self) -> str:
+        return f"worker {self.worker_id} of {self.operator} in project {self.project_id}"
+
+
 class WorkerAccess(models.Model):
     """What one worker may do in one project, and its pending request."""
 

@@ -4,6 +4,7 @@ docs/task-lifecycle.md shows the states of a task. The transitions are in tasks.
 tasks.maintenance.
 """
 
+from tasks.models.ageing import Ageing
 from tasks.models.attempts import Attempt, FailureGroup, Outcome, Reason
 from tasks.models.closed import ClosedEntry, ClosedTask, ClosedTotal, Settled
 from tasks.models.tallies import OutcomeEntry, ProjectTally, WorkerTally
@@ -12,6 +13,7 @@ from tasks.models.task import AWAITING, READY_TASKS, Task
 __all__ = [
     "AWAITING",
     "READY_TASKS",
+    "Ageing",
     "Attempt",
     "ClosedEntry",
     "ClosedTask",

@@ -24,17 +24,21 @@ class Outcome(models.IntegerChoices):
 
 
 class Reason(models.IntegerChoices):
-    """Why a worker released a task as FAIL or SKIP."""
+    """Why a worker released a task as FAIL or SKIP, or (EXPIRED, DISAGREEMENT) why the task became FAILED otherwise."""
 
     ERROR = 1
     BAD_RECIPE = 2
     SHUTDOWN = 3
     BUSY = 4
     NOT_FOR_ME = 5
+    EXPIRED = 6, "expired before it was done"
+    DISAGREEMENT = 7, "disagreement of the workers"
 
 
 class Attempt(models.Model):
     """A lease that ended without closing its task. Written once, never changed.
+
+    A task that ends while nobody holds it has a row, too, without worker, lease and begin: it tells why.
 
     The lease that closes a task leaves no row here: it is told by the ClosedTask. Only when a manager puts that task
     back (tasks.putting_back) does its closing become a row, without the id of the lease. Like closed tasks, attempts
@@ -47,13 +51,13 @@ class Attempt(models.Model):
         Project, on_delete=models.CASCADE, related_name="attempts", db_constraint=False, db_index=False
     )
     worker = models.ForeignKey(
-        Worker, on_delete=models.DO_NOTHING, related_name="+", db_constraint=False, db_index=False
+        Worker, on_delete=models.DO_NOTHING, null=True, related_name="+", db_constraint=False, db_index=False
     )
-    lease = models.UUIDField(help_text="opaque id of the lease")
-    began = models.DateTimeField()
+    lease = models.UUIDField(null=True, help_text="opaque id of the lease")
+    began = models.DateTimeField(null=True)
     ended = models.DateTimeField(db_default=Now())
     outcome = models.SmallIntegerField(choices=Outcome)
-    reason = models.SmallIntegerField(choices=Reason, null=True, help_text="of a FAIL or SKIP")
+    reason = models.SmallIntegerField(choices=Reason, null=True, help_text="of a FAIL or SKIP, or of the task's end")
     message = models.TextField(null=True, help_text="what the worker said")  # noqa: DJ001
     output = models.TextField(null=True, help_text="what the worker sent, as JSON")  # noqa: DJ001
     seconds = models.FloatField(null=True, help_text="how long it took by the worker's own count")

@@ -20,7 +20,13 @@ class OutcomeEntry(models.Model):
         Project, on_delete=models.CASCADE, related_name="+", db_constraint=False, db_index=False
     )
     worker = models.ForeignKey(
-        Worker, on_delete=models.DO_NOTHING, related_name="+", db_constraint=False, db_index=False
+        Worker,
+        on_delete=models.DO_NOTHING,
+        null=True,
+        related_name="+",
+        db_constraint=False,
+        db_index=False,
+        help_text="null: the task failed while nobody held it",
     )
     outcome = models.SmallIntegerField(choices=Outcome)
     attempt = models.BigIntegerField(null=True, help_text="the id of a failed attempt, for its group")

@@ -3,7 +3,7 @@
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import F, Func, Q, Value
-from django.db.models.functions import Now
+from django.db.models.functions import Coalesce, Now
 from django.db.models.lookups import Exact
 
 from projects.models import Project
@@ -16,8 +16,9 @@ READY_TASKS = """(
     SELECT * FROM tasks_task WHERE status = 1 AND assignee_id IS NULL AND NOT voters = '{}'
 ) AS tasks_task"""
 
-# Tasks that await further verifications. A voter without a vote has said that the task is not for it.
-AWAITING = "status = 1 AND NOT array_remove(votes, NULL) = '{}'"
+# Tasks that await further verifications, delayed ones included. A voter without a vote has said that the task is not
+# for it.
+AWAITING = "status IN (1, 3) AND NOT array_remove(votes, NULL) = '{}'"
 
 VERIFIED = ~Q(
     Exact(
@@ -27,14 +28,16 @@ VERIFIED = ~Q(
 )
 READY = Q(status=1) & Q(assignee__isnull=True)
 LEASED = Q(assignee__isnull=False)
+EXPIRING = Q(expires_at__isnull=False, assignee__isnull=True, status__in=[1, 3])
 
 
 class Task(models.Model):
-    """A task that is not closed: ready, leased or failed. Closing a task moves it from this table to ClosedTask."""
+    """A task that is not closed: ready, leased, delayed or failed. Closing moves it from this table to ClosedTask."""
 
     class Status(models.IntegerChoices):
         NEW = 1
         FAILED = 2
+        DELAYED = 3
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="tasks", db_index=False)
     recipe = models.TextField(help_text="what the worker is to do; the tracker never looks into it")
@@ -50,6 +53,19 @@ class Task(models.Model):
         db_default=0, help_text="how many different workers have to agree; 0 means 1"
     )
     created = models.DateTimeField(db_default=Now())
+    run_at = models.DateTimeField(null=True, help_text="of a delayed task: when it becomes ready")
+    expires_at = models.DateTimeField(
+        null=True, help_text="from then on it is not leased, and becomes FAILED as soon as nobody holds it; null: never"
+    )
+    head_start = models.BigIntegerField(
+        null=True, help_text="in a project with ageing, what is added to the priority; see tasks.queue.ageing"
+    )
+    rank = models.GeneratedField(
+        expression=F("priority") + Coalesce(F("head_start"), Value(0)),
+        output_field=models.BigIntegerField(),
+        db_persist=True,
+        help_text="tasks with a higher one are leased first; the oldest among equals",
+    )
     submitter = models.ForeignKey(
         Worker,
         on_delete=models.DO_NOTHING,
@@ -89,7 +105,10 @@ class Task(models.Model):
                 fields=["project", "hash64"], condition=Q(hash64__isnull=False), name="task_hash_unique"
             ),
             models.CheckConstraint(condition=~Q(recipe=""), name="task_recipe_filled"),
-            models.CheckConstraint(condition=Q(status__in=[1, 2]), name="task_status_known"),
+            models.CheckConstraint(
+                condition=Q(status__in=[1, 2], run_at__isnull=True) | Q(status=3, run_at__isnull=False),
+                name="task_status_known",
+            ),
             models.CheckConstraint(
                 condition=Q(retries__gte=0, max_retries__gte=0, max_assign_time__gte=0, verification_count__gte=0),
                 name="task_limits_not_negative",
@@ -110,20 +129,16 @@ class Task(models.Model):
             models.CheckConstraint(condition=Q(voters__len=F("votes__len")), name="task_one_vote_per_voter"),
         ]
         indexes = [
-            # One partial index per kind of query; each row is in exactly one of task_fresh, task_voted, task_leased and
-            # task_failed. Ready tasks are split into fresh and voted ones, so that a lease need not step over the
-            # tasks that its worker has verified; task_voters leads from each group of tasks with the same voters to the
-            # next. It holds only the first 100 voters, since index keys must be short.
-            models.Index(
-                F("project"), F("priority").desc(), F("id"), name="task_fresh", condition=READY & Q(voters=[])
-            ),
-            models.Index(
-                F("project"), F("priority").desc(), F("id"), name="task_voted", condition=READY & ~Q(voters=[])
-            ),
+            # One partial index per kind of query; each row is in exactly one of task_fresh, task_voted, task_leased,
+            # task_failed and task_delayed. Ready tasks are split into fresh and voted ones, so that a lease need not
+            # step over the tasks that its worker has verified; task_voters leads from each group of tasks with the
+            # same voters to the next. It holds only the first 100 voters, since index keys must be short.
+            models.Index(F("project"), F("rank").desc(), F("id"), name="task_fresh", condition=READY & Q(voters=[])),
+            models.Index(F("project"), F("rank").desc(), F("id"), name="task_voted", condition=READY & ~Q(voters=[])),
             models.Index(
                 F("project"),
                 F("voters__0_100"),
-                F("priority").desc(),
+                F("rank").desc(),
                 F("id"),
                 name="task_voters",
                 condition=READY & ~Q(voters=[]),
@@ -133,8 +148,12 @@ class Task(models.Model):
             models.Index(fields=["project", "assignee", "lease_expires"], name="task_held", condition=LEASED),
             models.Index(fields=["project", "id"], name="task_failed", condition=Q(status=2)),
             models.Index(fields=["project", "failure", "id"], name="task_failed_alike", condition=Q(status=2)),
+            models.Index(fields=["project", "run_at", "id"], name="task_delayed", condition=Q(status=3)),
+            # For the scheduler: the tasks whose time has come, of all projects.
+            models.Index(fields=["run_at"], name="task_due", condition=Q(status=3)),
+            models.Index(fields=["expires_at"], name="task_expiring", condition=EXPIRING),
             # For counting and listing the tasks that await further verifications.
-            models.Index(fields=["project", "id"], name="task_awaiting", condition=Q(status=1) & VERIFIED),
+            models.Index(fields=["project", "id"], name="task_awaiting", condition=Q(status__in=[1, 3]) & VERIFIED),
         ]
 
     def __str__(self) -> str:

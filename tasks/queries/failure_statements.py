@@ -4,7 +4,8 @@
 # the oldest first and leaves dead index entries there; then looks the attempts up by their ids.
 _WAITING = """
     SELECT project_id, fingerprint, count(*) AS count, min(ended) AS first_seen, max(ended) AS last_seen,
-           max(id) AS example, array_agg(DISTINCT worker_id) AS workers, array_agg(DISTINCT version) AS versions
+           max(id) AS example, array_agg(DISTINCT worker_id) FILTER (WHERE worker_id IS NOT NULL) AS workers,
+           array_agg(DISTINCT version) AS versions
     FROM tasks_attempt
     WHERE id = ANY (ARRAY(
         SELECT attempt FROM (

@@ -46,12 +46,15 @@ class Seen(NamedTuple):
 
 
 class FailedAttempt(NamedTuple):
-    """An attempt of a group. `reason` is EXPIRED or the name of a Reason, `output` is JSON."""
+    """An attempt of a group. `reason` is LEASE_EXPIRED or the name of a Reason, `output` is JSON.
+
+    A task that failed while nobody held it has neither `worker` nor `began`.
+    """
 
     id: int
     task_id: int
-    worker: Seen
-    began: datetime
+    worker: Seen | None
+    began: datetime | None
     ended: datetime
     outcome: Outcome
     reason: str
@@ -59,6 +62,13 @@ class FailedAttempt(NamedTuple):
     output: str | None
     seconds: float | None
     version: str
+
+    @property
+    def took(self) -> float | None:
+        """Its seconds by the worker's own count, or else those of the lease; None if nobody held the task."""
+        if self.seconds is None and self.began is not None:
+            return (self.ended - self.began).total_seconds()
+        return self.seconds
 
 
 class Failure(NamedTuple):
@@ -170,8 +180,8 @@ class _AttemptRow(NamedTuple):
 
     id: int
     task_id: int
-    worker_id: int
-    began: datetime
+    worker_id: int | None
+    began: datetime | None
     ended: datetime
     outcome: int
     reason: int | None
@@ -271,7 +281,7 @@ def _attempt(row: _AttemptRow, aliases: dict[int, str]) -> FailedAttempt:
     return FailedAttempt(
         id=row.id,
         task_id=row.task_id,
-        worker=Seen(row.worker_id, aliases.get(row.worker_id)),
+        worker=None if row.worker_id is None else Seen(row.worker_id, aliases.get(row.worker_id)),
         began=row.began,
         ended=row.ended,
         outcome=Outcome(row.outcome),
@@ -283,6 +293,6 @@ def _attempt(row: _AttemptRow, aliases: dict[int, str]) -> FailedAttempt:
     )
 
 
-def _aliases(workers: Iterable[int]) -> dict[int, str]:
+def _aliases(workers: Iterable[int | None]) -> dict[int, str]:
     """The aliases of those workers that still exist."""
-    return dict(Worker.objects.filter(pk__in=set(workers)).values_list("pk", "alias"))
+    return dict(Worker.objects.filter(pk__in=set(workers) - {None}).values_list("pk", "alias"))

@@ -208,7 +208,7 @@ FROM (
     SELECT project_id, worker_id, 0,
            (outcome = {Outcome.FAILED})::int, (outcome = {Outcome.SKIPPED})::int, (outcome = {Outcome.EXPIRED})::int,
            (outcome = {Outcome.AGREED})::int, (outcome = {Outcome.OUTVOTED})::int, at
-    FROM tasks_outcomeentry WHERE {{which}} AND at >= {{since}}
+    FROM tasks_outcomeentry WHERE {{which}} AND at >= {{since}} AND worker_id IS NOT NULL
 ) AS part
 GROUP BY project_id, worker_id
 """

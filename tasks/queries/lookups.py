@@ -20,7 +20,10 @@ class WorkerStats(NamedTuple):
 
 
 class ProjectStatus(NamedTuple):
-    """A project's tasks by state. `ready` includes those `awaiting` further verifications; `oldest` is in seconds."""
+    """A project's tasks by state. Those `awaiting` further verifications are also in another state, but not failed.
+
+    `oldest` is the age of the oldest ready one in seconds.
+    """
 
     id: int
     name: str
@@ -28,6 +31,7 @@ class ProjectStatus(NamedTuple):
     ready: int
     awaiting: int
     leased: int
+    delayed: int
     failed: int
     closed: int
     oldest: float | None
@@ -37,7 +41,7 @@ class Failure(NamedTuple):
     """A failed attempt: a FAIL, an expired lease or a SKIP as BAD_RECIPE. `message` may be cut off."""
 
     task: int
-    worker: int
+    worker: int | None
     ended: datetime
     outcome: Outcome
     reason: Reason | None
@@ -177,6 +181,7 @@ WITH counted AS (
            count(*) FILTER (WHERE status = 1 AND assignee_id IS NULL) AS ready,
            count(*) FILTER (WHERE {AWAITING}) AS awaiting,
            count(*) FILTER (WHERE assignee_id IS NOT NULL) AS leased,
+           count(*) FILTER (WHERE status = 3) AS delayed,
            count(*) FILTER (WHERE status = 2) AS failed,
            min(created) FILTER (WHERE status = 1 AND assignee_id IS NULL) AS oldest
     FROM tasks_task
@@ -190,7 +195,8 @@ WITH counted AS (
     ) AS closings
     GROUP BY project_id
 )
-SELECT id, name, paused, coalesce(ready, 0), coalesce(awaiting, 0), coalesce(leased, 0), coalesce(failed, 0),
+SELECT id, name, paused, coalesce(ready, 0), coalesce(awaiting, 0), coalesce(leased, 0), coalesce(delayed, 0),
+       coalesce(failed, 0),
        coalesce(closed.count, 0), extract(epoch FROM now() - oldest)::float
 FROM projects_project
 LEFT JOIN counted ON counted.project_id = projects_project.id

@@ -18,7 +18,7 @@ SPARKLINE_HOURS = 24
 
 
 class Overview(NamedTuple):
-    """A project's tasks by state. `ready` includes those `awaiting` further verifications.
+    """A project's tasks by state. Those `awaiting` further verifications are also ready or delayed.
 
     `approximate` is True when a count comes from the last snapshot. `oldest_seconds` is the age of the oldest ready
     task, None if there is none. `rates` is None as long as no lease has ended.
@@ -26,6 +26,7 @@ class Overview(NamedTuple):
 
     ready: int = 0
     leased: int = 0
+    delayed: int = 0
     failed: int = 0
     awaiting: int = 0
     closed: int = 0
@@ -36,7 +37,7 @@ class Overview(NamedTuple):
     @property
     def open(self) -> int:
         """Tasks still to be done."""
-        return self.ready + self.leased
+        return self.ready + self.leased + self.delayed
 
     @property
     def done_share(self) -> float | None:
@@ -96,9 +97,11 @@ WITH unfolded AS MATERIALIZED (
 )
 SELECT project.id,
        CASE WHEN ready.count < %(counted)s THEN ready.count
-            ELSE greatest(ready.count, last.new_task_count - last.leased_task_count) END,
+            ELSE greatest(ready.count, last.new_task_count - last.leased_task_count - last.delayed_task_count) END,
        CASE WHEN leased.count < %(counted)s THEN leased.count
             ELSE greatest(leased.count, last.leased_task_count) END,
+       CASE WHEN delayed.count < %(counted)s THEN delayed.count
+            ELSE greatest(delayed.count, last.delayed_task_count) END,
        CASE WHEN failed.count < %(counted)s THEN failed.count
             ELSE greatest(failed.count, last.failed_task_count) END,
        CASE WHEN awaiting.count < %(counted)s THEN awaiting.count
@@ -107,18 +110,18 @@ SELECT project.id,
        extract(epoch FROM now() - CASE WHEN ready.count < %(counted)s
            THEN (SELECT created FROM tasks_task WHERE id = ready.oldest)
            ELSE last.oldest_ready END)::float,
-       greatest(ready.count, leased.count, failed.count, awaiting.count) >= %(counted)s
+       greatest(ready.count, leased.count, delayed.count, failed.count, awaiting.count) >= %(counted)s
 FROM projects_project AS project
 CROSS JOIN LATERAL (
     SELECT count(*), min(id) AS oldest FROM (
         (
             SELECT id FROM tasks_task
             WHERE project_id = project.id AND status = 1 AND assignee_id IS NULL AND voters = '{{}}'
-            ORDER BY priority DESC, id LIMIT %(counted)s
+            ORDER BY rank DESC, id LIMIT %(counted)s
         ) UNION ALL (
             SELECT id FROM tasks_task
             WHERE project_id = project.id AND status = 1 AND assignee_id IS NULL AND NOT voters = '{{}}'
-            ORDER BY priority DESC, id LIMIT %(counted)s
+            ORDER BY rank DESC, id LIMIT %(counted)s
         )
     ) AS seen
 ) AS ready
@@ -128,6 +131,12 @@ CROSS JOIN LATERAL (
         ORDER BY lease_expires LIMIT %(counted)s
     ) AS seen
 ) AS leased
+CROSS JOIN LATERAL (
+    SELECT count(*) FROM (
+        SELECT FROM tasks_task WHERE project_id = project.id AND status = 3
+        ORDER BY run_at LIMIT %(counted)s
+    ) AS seen
+) AS delayed
 CROSS JOIN LATERAL (
     SELECT count(*) FROM (
         SELECT FROM tasks_task WHERE project_id = project.id AND status = 2

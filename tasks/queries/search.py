@@ -4,9 +4,9 @@ A search scans one index after the other in index order, with keyset pagination,
 on its position. Where no index covers a condition, a page ends after BOUND tasks have been examined, and says so.
 
 The scans determine the order. Over all projects: newest first, or oldest first if a minimum age is given. Over chosen
-projects: leased, then failed, then ready tasks; with a state or workers, only one kind. Each kind goes project by
-project: leased tasks by the end of the lease, failed and awaiting tasks newest first, ready tasks in the order of
-leasing.
+projects: leased, then delayed, failed, and ready tasks; with a state or workers, only one kind. Each kind goes project
+by project: leased tasks by the end of the lease, delayed ones by their time, failed and awaiting tasks newest first,
+ready tasks in the order of leasing.
 """
 
 from collections.abc import Iterator
@@ -18,6 +18,7 @@ from django.db import models, transaction
 from django.utils.translation import gettext_lazy as _
 
 from tasks.models import AWAITING
+from tasks.queue.ageing import aged
 from tracker import db, keyset
 from tracker.keyset import Cursor
 
@@ -26,14 +27,15 @@ BOUND = 30_000
 COUNTED = 1_000_000
 
 _LAST_ID = 2**63 - 1
-_PRIORITIES = (-(2**15), 2**15 - 1)
+_RANKS = (-(2**63), 2**63 - 1)
 
 
 class State(models.TextChoices):
-    """A state of a task. `awaiting` tasks are also ready or leased."""
+    """A state of a task. `awaiting` tasks are also ready, leased or delayed."""
 
     READY = "ready", _("ready")
     LEASED = "leased", _("leased")
+    DELAYED = "delayed", _("delayed")
     FAILED = "failed", _("failed")
     AWAITING = "awaiting", _("awaiting verification")
 
@@ -104,7 +106,7 @@ class _Step(NamedTuple):
     @property
     def walked(self) -> str:
         """The state of all scanned tasks; the name of the scan if it implies no state."""
-        return {"same_priority": "ready", "alike": "failed"}.get(self.name, self.name)
+        return {"same_rank": "ready", "alike": "failed"}.get(self.name, self.name)
 
 
 def find(criteria: Criteria, *, after: Cursor | None = None, limit: int, bound: int = BOUND) -> Found:
@@ -168,7 +170,7 @@ def _steps(criteria: Criteria, after: Cursor | None) -> list[_Step]:
     names = _walks(criteria)
     if after is None:
         return [step for one in names for step in _begin(one, criteria)]
-    name = "ready" if after[:1] == ["same_priority"] else "".join(map(str, after[:1]))
+    name = "ready" if after[:1] == ["same_rank"] else "".join(map(str, after[:1]))
     if name not in names:
         raise keyset.BadCursor
     here = _go_on(name, criteria, after[1:])
@@ -187,7 +189,7 @@ def _walks(criteria: Criteria) -> list[str]:
     if criteria.everywhere:
         # Begin at the end where most of the matching tasks are.
         return ["newest"] if criteria.older is None else ["oldest"]
-    return ["leased", "failed", "ready"]
+    return ["leased", "delayed", "failed", "ready"]
 
 
 def _begin(name: str, criteria: Criteria) -> list[_Step]:
@@ -202,9 +204,9 @@ def _begin(name: str, criteria: Criteria) -> list[_Step]:
 
 def _go_on(name: str, criteria: Criteria, key: Cursor) -> list[_Step]:
     """The rest of a scan after the task with this key: its id, its project, and its other sort key or None."""
-    own_kinds: dict[str, type] = {"leased": datetime, "ready": str}
+    own_kinds: dict[str, type] = {"leased": datetime, "delayed": datetime, "ready": str}
     task, project, own = keyset.values(key, int, int, own_kinds.get(name, NoneType))
-    priority = _priority_in(own) if name == "ready" else 0
+    rank = _rank_in(own) if name == "ready" else 0
     if name in ("newest", "lookup"):
         return [_Step(name, {"below": task})]
     if name == "oldest":
@@ -212,37 +214,46 @@ def _go_on(name: str, criteria: Criteria, key: Cursor) -> list[_Step]:
     parts = _parts(name, criteria, [one for one in criteria.projects if one >= project])
     if project not in criteria.projects:
         return [_Step(name, parts)]
-    if name == "leased":
-        parts["expires"][0], parts["above"][0] = own.isoformat(), task
+    if name in ("leased", "delayed"):
+        parts["since"][0], parts["above"][0] = own.isoformat(), task
         return [_Step(name, parts)]
     if name == "ready":
-        # The rest of this priority is a separate range; otherwise the index would be scanned from its beginning.
-        parts["highest"][0] = priority - 1
-        rest = {"project": project, "at_priority": priority, "above": task}
-        return [_Step("same_priority", rest), _Step(name, parts)]
+        # The rest of this rank is a separate range; otherwise the index would be scanned from its beginning.
+        rest = {"project": project, "at_rank": rank, "above": task}
+        if rank == _RANKS[0]:
+            parts = _parts(name, criteria, [one for one in criteria.projects if one > project])
+        else:
+            parts["highest"][0] = rank - 1
+        return [_Step("same_rank", rest), _Step(name, parts)]
     parts["below"][0] = task
     return [_Step(name, parts)]
 
 
-def _priority_in(text: str) -> int:
-    """The priority in a cursor. Raises BadCursor."""
+def _rank_in(text: str) -> int:
+    """The rank in a cursor. Raises BadCursor."""
     try:
-        priority = int(text)
+        rank = int(text)
     except ValueError as error:
         raise keyset.BadCursor from error
-    if not _PRIORITIES[0] <= priority <= _PRIORITIES[1]:
+    if not _RANKS[0] <= rank <= _RANKS[1]:
         raise keyset.BadCursor
-    return priority
+    return rank
 
 
 def _parts(name: str, criteria: Criteria, projects: list[int]) -> dict[str, Any]:
     """For each project, where the scan of its part of the index begins."""
     parts: dict[str, Any] = {"part": projects}
-    if name == "leased":
-        return parts | {"expires": ["-infinity"] * len(projects), "above": [0] * len(projects)}
+    if name in ("leased", "delayed"):
+        return parts | {"since": ["-infinity"] * len(projects), "above": [0] * len(projects)}
     if name == "ready":
-        lowest, highest = _PRIORITIES if criteria.priority is None else (criteria.priority, criteria.priority)
-        return parts | {"highest": [highest] * len(projects), "lowest": lowest}
+        lowest, highest = [_RANKS[0]] * len(projects), [_RANKS[1]] * len(projects)
+        if criteria.priority is not None:
+            # Where tasks age, those of one priority are anywhere.
+            everywhere = aged(projects)
+            for place, project in enumerate(projects):
+                if project not in everywhere:
+                    lowest[place] = highest[place] = criteria.priority
+        return parts | {"highest": highest, "lowest": lowest}
     return parts | {"below": [_LAST_ID] * len(projects)}
 
 
@@ -251,6 +262,7 @@ MATCHING = f"""
     ('ready' <> ALL (%(states)s::text[]) OR status = 1 AND assignee_id IS NULL)
     AND ('leased' <> ALL (%(states)s::text[]) OR assignee_id IS NOT NULL)
     AND ('failed' <> ALL (%(states)s::text[]) OR status = 2)
+    AND ('delayed' <> ALL (%(states)s::text[]) OR status = 3)
     AND ('awaiting' <> ALL (%(states)s::text[]) OR {AWAITING})
     AND (%(priority)s::int IS NULL OR priority = %(priority)s)
     AND (%(workers)s::bigint[] IS NULL OR assignee_id = ANY (%(workers)s::bigint[]))
@@ -276,7 +288,7 @@ def _in_order(condition: str, order: str) -> str:
     halves = (
         f"""
             (
-                SELECT *, priority::text AS key FROM tasks_task
+                SELECT *, rank::text AS key FROM tasks_task
                 WHERE {condition} AND id <= %(newest)s AND status = 1 AND assignee_id IS NULL AND {voters}
                 ORDER BY {order} LIMIT %(bound)s
             )"""
@@ -285,7 +297,7 @@ def _in_order(condition: str, order: str) -> str:
     return f"SELECT * FROM ({' UNION ALL '.join(halves)}) AS half ORDER BY {order}"
 
 
-_IN_PART = "project_id = part.project AND priority BETWEEN %(lowest)s AND part.highest"
+_IN_PART = "project_id = part.project AND rank BETWEEN part.lowest AND part.highest"
 
 # The index scans. Each returns whole rows in index order and stops when no more are needed: the ORDER BY in the
 # subqueries keeps a nested loop over the projects in order.
@@ -308,13 +320,24 @@ _WALK = {
     """,
     # Uses the index task_leased.
     "leased": """
-        SELECT task.* FROM unnest(%(part)s::bigint[], %(expires)s::timestamptz[], %(above)s::bigint[])
-            AS part (project, expires, above)
+        SELECT task.* FROM unnest(%(part)s::bigint[], %(since)s::timestamptz[], %(above)s::bigint[])
+            AS part (project, since, above)
         CROSS JOIN LATERAL (
             SELECT *, lease_expires::text AS key FROM tasks_task
             WHERE project_id = part.project AND assignee_id IS NOT NULL
-              AND (lease_expires, id) > (part.expires, part.above) AND id <= %(newest)s
+              AND (lease_expires, id) > (part.since, part.above) AND id <= %(newest)s
             ORDER BY lease_expires, id
+        ) AS task
+    """,
+    # Uses the index task_delayed.
+    "delayed": """
+        SELECT task.* FROM unnest(%(part)s::bigint[], %(since)s::timestamptz[], %(above)s::bigint[])
+            AS part (project, since, above)
+        CROSS JOIN LATERAL (
+            SELECT *, run_at::text AS key FROM tasks_task
+            WHERE project_id = part.project AND status = 3
+              AND (run_at, id) > (part.since, part.above) AND id <= %(newest)s
+            ORDER BY run_at, id
         ) AS task
     """,
     # Uses the index task_failed.
@@ -348,12 +371,13 @@ _WALK = {
     """,
     # Use the indexes task_fresh and task_voted.
     "ready": f"""
-        SELECT task.* FROM unnest(%(part)s::bigint[], %(highest)s::int[]) AS part (project, highest)
+        SELECT task.* FROM unnest(%(part)s::bigint[], %(lowest)s::bigint[], %(highest)s::bigint[])
+            AS part (project, lowest, highest)
         CROSS JOIN LATERAL (
-            {_in_order(_IN_PART, "priority DESC, id")}
+            {_in_order(_IN_PART, "rank DESC, id")}
         ) AS task
     """,
-    "same_priority": _in_order("project_id = %(project)s AND priority = %(at_priority)s AND id > %(above)s", "id"),
+    "same_rank": _in_order("project_id = %(project)s AND rank = %(at_rank)s AND id > %(above)s", "id"),
 }
 
 _FIND = {

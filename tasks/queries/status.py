@@ -19,6 +19,7 @@ class State(StrEnum):
     READY = "ready"
     LEASED = "leased"
     AWAITING = "awaiting"
+    DELAYED = "delayed"
     FAILED = "failed"
     CLOSED = "closed"
     UNKNOWN = "unknown"
@@ -34,11 +35,14 @@ class Reader(NamedTuple):
 
 
 class Attempt(NamedTuple):
-    """A lease that ended; times in Unix seconds. `output` is JSON text."""
+    """A lease that ended; times in Unix seconds. `output` is JSON text.
 
-    worker: int
-    lease: str
-    began: float
+    A task that ended while nobody held it has an attempt without worker, lease and begin.
+    """
+
+    worker: int | None
+    lease: str | None
+    began: float | None
     ended: float
     outcome: Outcome
     reason: Reason | None
@@ -46,6 +50,11 @@ class Attempt(NamedTuple):
     output: str | None
     seconds: float | None
     version: str
+
+    @property
+    def took(self) -> float | None:
+        """Its seconds by the worker's own count, or else those of the lease; None if nobody held the task."""
+        return self.ended - self.began if self.seconds is None and self.began is not None else self.seconds
 
 
 class Status(NamedTuple):
@@ -64,6 +73,8 @@ class Status(NamedTuple):
     expiries: int | None
     verification_count: int | None
     created: float
+    run_at: float | None
+    expires_at: float | None
     worker: int | None
     assign_time: float | None
     lease_expires: float | None
@@ -123,10 +134,12 @@ def _status(row: tuple[Any, ...]) -> Status:
 
 _OPEN = """
     SELECT task.id, task.project_id,
-           CASE WHEN task.status = 2 THEN 'failed' WHEN task.assignee_id IS NOT NULL THEN 'leased'
+           CASE WHEN task.status = 2 THEN 'failed' WHEN task.status = 3 THEN 'delayed'
+                WHEN task.assignee_id IS NOT NULL THEN 'leased'
                 WHEN NOT array_remove(task.votes, NULL) = '{}' THEN 'awaiting' ELSE 'ready' END AS state,
            task.hash64, task.priority, task.retries, task.expiries::int, task.verification_count::int,
-           extract(epoch FROM task.created)::float8 AS created, task.assignee_id AS worker,
+           extract(epoch FROM task.created)::float8 AS created, extract(epoch FROM task.run_at)::float8 AS run_at,
+           extract(epoch FROM task.expires_at)::float8 AS expires_at, task.assignee_id AS worker,
            extract(epoch FROM task.assign_time)::float8 AS assign_time,
            extract(epoch FROM task.lease_expires)::float8 AS lease_expires, NULL::float8 AS closed,
            NULL::bigint AS verification, task.voters, task.votes, task.submitter_id,
@@ -137,7 +150,8 @@ _OPEN = """
 _CLOSED = """
     SELECT task.id, task.project_id, 'closed' AS state, task.hash64, task.priority, task.retries,
            NULL::int AS expiries, NULL::int AS verification_count,
-           extract(epoch FROM task.created)::float8 AS created, task.worker_id AS worker,
+           extract(epoch FROM task.created)::float8 AS created, NULL::float8 AS run_at, NULL::float8 AS expires_at,
+           task.worker_id AS worker,
            extract(epoch FROM task.assign_time)::float8 AS assign_time, NULL::float8 AS lease_expires,
            extract(epoch FROM task.closed)::float8 AS closed,
            task.verification, task.voters, task.votes, task.submitter_id,
@@ -152,7 +166,8 @@ def _bounded(tasks: str) -> str:
     """The tasks, with outputs only as long as they have no more than `bytes` together."""
     return f"""
 SELECT told.id, told.project_id, told.state, told.hash64, told.priority, told.retries, told.expiries,
-       told.verification_count, told.created, told.worker, told.assign_time, told.lease_expires, told.closed,
+       told.verification_count, told.created, told.run_at, told.expires_at, told.worker,
+       told.assign_time, told.lease_expires, told.closed,
        told.verification, told.voters, told.votes, told.submitter_id, told.message,
        CASE WHEN told.bytes <= %(bytes)s THEN told.output END, told.seconds, told.version,
        told.output IS NOT NULL AND told.bytes > %(bytes)s

@@ -31,15 +31,12 @@ def identity(worker: Caller) -> dict[str, Any]:
     return {"worker": worker.pk, "digest": worker.secret_digest}
 
 
-def columns(tasks: Sequence[NewTask]) -> dict[str, str]:
-    """The tasks as one array per field."""
-    return {field: db.array([task[place] for task in tasks]) for place, field in enumerate(NewTask._fields)}
+def columns(items: Sequence[NewTask] | Sequence[Report], kind: type[NewTask] | type[Report]) -> dict[str, str | None]:
+    """New tasks, or reports, as one array per field.
 
-
-def report_columns(reports: Sequence[Report]) -> dict[str, str | None]:
-    """The reports as one array per field; `told` is a JSON array, or None if nothing was told at all."""
-    names = Report._fields[:-1]
-    told = None
-    if any(report.told is not None for report in reports):
-        told = f"[{','.join(report.told or 'null' for report in reports)}]"
-    return {name: db.array([report[place] for report in reports]) for place, name in enumerate(names)} | {"told": told}
+    The last field, which few have, is a JSON array, or None if none has it.
+    """
+    *names, rare = kind._fields
+    texts = [item[-1] for item in items]
+    told = f"[{','.join(text or 'null' for text in texts)}]" if any(text is not None for text in texts) else None
+    return {name: db.array([item[place] for item in items]) for place, name in enumerate(names)} | {rare: told}

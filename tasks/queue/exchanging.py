@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from projects.models import RateBucket
-from tasks.queue.calls import refuse, report_columns
+from tasks.queue.calls import columns, refuse
 from tasks.queue.leasing import run_lease, try_lease
 from tasks.queue.releasing import released
 from tasks.queue.types import Leased, Released, Report
@@ -22,7 +22,7 @@ def exchange(
     the releases still stand, and the reason says why. Raises only UnknownWorker and NoSuchProject, and then nothing was
     done.
     """
-    leased, (missing,) = yield from run_lease(EXCHANGE, worker, project_id, count, report_columns(reports))
+    leased, (missing,) = yield from run_lease(EXCHANGE, worker, project_id, count, columns(reports, Report))
     if missing is None:
         refuse(leased.reason, project_id, RateBucket.Kind.ASSIGN, leased.delay)
 
@@ -43,6 +43,6 @@ EXCHANGE = """
 SELECT * FROM queue_exchange_bounded(
     %(worker)s, %(digest)s, %(project)s, %(count)s,
     %(task_id)s::bigint[], %(result)s::int[], %(verification)s::bigint[], %(lease)s::uuid[],
-    %(after_priority)s, %(after_id)s, %(most_bytes)s, %(allowed)s, %(told)s
+    %(after_rank)s, %(after_id)s, %(most_bytes)s, %(allowed)s, %(told)s
 )
 """

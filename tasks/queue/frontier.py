@@ -6,7 +6,7 @@ there are more every second. So when a scan has read many index pages, this proc
 reached, and for a while scans only behind it.
 
 During this time it misses tasks that came to lie before the frontier: released ones, and new ones with a higher
-priority. So the time is short, and proportional to what it saves: SHARE of the time is spent on scans from the
+rank. So the time is short, and proportional to what it saves: SHARE of the time is spent on scans from the
 beginning. While vacuum keeps up, which is nearly always, nothing is remembered and the order is exact.
 
 Nothing else depends on the frontier, so each process has its own.
@@ -22,11 +22,11 @@ SHARE = 0.05
 LONGEST_SECONDS = 1.0
 
 # Behind all tasks.
-_END = (-(2**15), 2**63 - 1)
+_END = (-(2**63), 2**63 - 1)
 
 
 class _Place(NamedTuple):
-    priority: int
+    rank: int
     task_id: int
     until: float
 
@@ -39,7 +39,7 @@ class Frontier:
         self._places: dict[int, _Place] = {}
 
     def after(self, project_id: int) -> tuple[int, int] | tuple[None, None]:
-        """The priority and id behind which to scan; None for both to scan from the beginning."""
+        """The rank and id behind which to scan; None for both to scan from the beginning."""
         place = self._places.get(project_id)
         if place is None:
             return None, None
@@ -47,7 +47,7 @@ class Frontier:
             # Another thread may have removed it already.
             self._places.pop(project_id, None)
             return None, None
-        return place.priority, place.task_id
+        return place.rank, place.task_id
 
     def note(self, project_id: int, *, place: tuple[int, int] | None, pages: int, seconds: float) -> None:
         """Record a scan: its position (None if it reached the end), the pages that it read, and its duration."""

@@ -24,8 +24,9 @@ from workers.models import Worker
 _frontier = Frontier()
 _allowances = Allowances()
 
-# Offsets in a row of LEASE: where the project's columns begin, the task's, and those that only EXCHANGE has.
-_PROJECT, _TASK, _MORE = 6, 19, 30
+# Offsets in a row of LEASE: the rank of a task, where the project's columns begin, the task's with its id first, and
+# those that only EXCHANGE has.
+_RANK, _PROJECT, _TASK, _MORE = 3, 6, 19, 30
 
 _PROJECTS_AT_ONCE = 8
 
@@ -103,8 +104,8 @@ def _lease_anywhere(worker: Worker, count: int) -> Steps[Leased]:
         raise min(gathered.refusals, key=lambda error: error.delay)
     if "too_many_leases" in gathered.reasons:
         return Leased([], "too_many_leases")
-    ((is_leased,),) = yield Query(OTHERS_HOLD, {"worker": worker.pk})
-    return Leased([], "leased" if is_leased else "empty")
+    ((is_leased, is_delayed),) = yield Query(NOT_YET, {"worker": worker.pk})
+    return Leased([], "leased" if is_leased else "delayed" if is_delayed else "empty")
 
 
 def _lease_from(projects: list[int], worker: Worker, count: int, gathered: _Gathered) -> Steps[bool]:
@@ -162,18 +163,18 @@ def run_lease(
     group: Group | None = None,
 ) -> Steps[tuple[Leased, tuple[Any, ...]]]:
     """Run a statement that leases. Returns the tasks or the reason, and the last row's columns from _MORE on."""
-    after_priority, after_id = _frontier.after(project_id)
-    place = {"project": project_id, "count": count, "after_priority": after_priority, "after_id": after_id}
+    after_rank, after_id = _frontier.after(project_id)
+    place = {"project": project_id, "count": count, "after_rank": after_rank, "after_id": after_id}
     limits = {"most_bytes": settings.MAX_BATCH_BYTES, "allowed": _allowances.of(worker.pk, project_id, count)}
     began = time.monotonic()
     *rows, last = yield Query(statement, {**identity(worker), **limits, **values, **place}, again=True, group=group)
     seconds = time.monotonic() - began
     outcome, delay, pages, last_fresh, allowed, counted = last[:_PROJECT]
     project = ProjectFields(*last[_PROJECT:_TASK])
+    rows.sort(key=lambda row: (-row[_RANK], row[_TASK]))
     tasks = [LeasedTask._make((*row[_TASK:_MORE], project)) for row in rows]
-    tasks.sort(key=lambda task: (-task.priority, task.id))
     if pages is not None and (last_fresh is not None or not tasks):
-        reached = next(((task.priority, task.id) for task in tasks if task.id == last_fresh), None)
+        reached = next(((row[_RANK], row[_TASK]) for row in rows if row[_TASK] == last_fresh), None)
         _frontier.note(project_id, place=reached, pages=pages, seconds=seconds)
     _allowances.note(worker.pk, project_id, allowed=allowed, pages=counted or 0, seconds=seconds, taken=len(tasks))
     return Leased(tasks, None if tasks else outcome, delay, filled=outcome == "filled"), last[_MORE:]
@@ -181,7 +182,7 @@ def run_lease(
 
 LEASE = """
 SELECT * FROM queue_lease_bounded(
-    %(worker)s, %(digest)s, %(project)s, %(count)s, %(after_priority)s, %(after_id)s, false, %(most_bytes)s, %(allowed)s
+    %(worker)s, %(digest)s, %(project)s, %(count)s, %(after_rank)s, %(after_id)s, false, %(most_bytes)s, %(allowed)s
 )
 """
 
@@ -191,10 +192,10 @@ LEASES = Group(
 SELECT call.position, leased.*
 FROM unnest(
     %(position)s::int[], %(worker)s::bigint[], %(digest)s::bytea[], %(project)s::bigint[], %(count)s::int[],
-    %(after_priority)s::int[], %(after_id)s::bigint[], %(most_bytes)s::bigint[], %(allowed)s::bigint[]
-) AS call (position, worker, digest, project, count, after_priority, after_id, most_bytes, allowed)
+    %(after_rank)s::bigint[], %(after_id)s::bigint[], %(most_bytes)s::bigint[], %(allowed)s::bigint[]
+) AS call (position, worker, digest, project, count, after_rank, after_id, most_bytes, allowed)
 CROSS JOIN LATERAL queue_lease_bounded(
-    call.worker, call.digest, call.project, call.count, call.after_priority, call.after_id, false,
+    call.worker, call.digest, call.project, call.count, call.after_rank, call.after_id, false,
     call.most_bytes, call.allowed
 ) AS leased
 """,
@@ -202,25 +203,25 @@ CROSS JOIN LATERAL queue_lease_bounded(
     order=lambda values: (values["project"], values["worker"]),
 )
 
-# Whether another worker holds a lease in a project that this one may lease from. Uses the index task_held.
-OTHERS_HOLD = """
-SELECT EXISTS (
-    SELECT FROM projects_project AS project
-    LEFT JOIN workers_workeraccess AS access
-        ON access.project_id = project.id AND access.worker_id = %(worker)s
-    WHERE NOT project.paused AND (project.public OR access.assign OR access.submit)
-      AND coalesce(
-          (
-              SELECT true FROM tasks_task
-              WHERE project_id = project.id AND assignee_id IS NOT NULL AND assignee_id > %(worker)s
-              ORDER BY assignee_id LIMIT 1
-          ), (
-              SELECT true FROM tasks_task
-              WHERE project_id = project.id AND assignee_id IS NOT NULL AND assignee_id < %(worker)s
-              ORDER BY assignee_id LIMIT 1
-          )
-      )
-)
+# Whether another worker holds a lease in a project that this one may lease from, and whether tasks wait for their time
+# there. Uses the indexes task_held and task_delayed.
+NOT_YET = """
+SELECT coalesce(bool_or(coalesce(
+    (
+        SELECT true FROM tasks_task
+        WHERE project_id = project.id AND assignee_id IS NOT NULL AND assignee_id > %(worker)s
+        ORDER BY assignee_id LIMIT 1
+    ), (
+        SELECT true FROM tasks_task
+        WHERE project_id = project.id AND assignee_id IS NOT NULL AND assignee_id < %(worker)s
+        ORDER BY assignee_id LIMIT 1
+    ), false)), false),
+    coalesce(bool_or((
+        SELECT true FROM tasks_task WHERE project_id = project.id AND status = 3 ORDER BY run_at LIMIT 1
+    )), false)
+FROM projects_project AS project
+LEFT JOIN workers_workeraccess AS access ON access.project_id = project.id AND access.worker_id = %(worker)s
+WHERE NOT project.paused AND (project.public OR access.assign OR access.submit)
 """
 
 # The next projects to try for a worker that takes tasks from any: those that it may lease from and that have a task to
@@ -241,11 +242,11 @@ WHERE coalesce(
     (
         SELECT id FROM tasks_task
         WHERE project_id = candidate.id AND status = 1 AND assignee_id IS NULL AND voters = '{}'
-        ORDER BY priority DESC, id LIMIT 1
+        ORDER BY rank DESC, id LIMIT 1
     ), (
         SELECT id FROM tasks_task
         WHERE project_id = candidate.id AND status = 1 AND assignee_id IS NULL AND NOT voters = '{}'
-        ORDER BY priority DESC, id LIMIT 1
+        ORDER BY rank DESC, id LIMIT 1
     ), (
         SELECT id FROM tasks_task
         WHERE project_id = candidate.id AND assignee_id IS NOT NULL AND lease_expires <= now()

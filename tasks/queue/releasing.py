@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from tasks.queue.calls import identity, report_columns
+from tasks.queue.calls import columns, identity
 from tasks.queue.types import Released, Report, Result
 from tracker.steps import Group, Query, Steps, stepwise
 from workers.identity import Caller, UnknownWorker
@@ -32,7 +32,7 @@ def release_many(*, worker: Caller, reports: Sequence[Report]) -> Steps[list[Rel
 
     Of several reports of one task, the first that matches its lease counts; for the others it is no longer held.
     """
-    values = {**identity(worker), **report_columns(reports)}
+    values = {**identity(worker), **columns(reports, Report)}
     ((outcome, missing),) = yield Query(RELEASE_MANY, values, again=True)
     if outcome == "unknown_worker":
         raise UnknownWorker

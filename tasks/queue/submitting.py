@@ -30,7 +30,7 @@ def submit_many(*, worker: Caller, project_id: int, tasks: Sequence[NewTask]) ->
 
     Raises UnknownWorker, NoSuchProject, MayNotSubmit and RateLimited, and then nothing is stored.
     """
-    values = {**identity(worker), "project": project_id, **columns(tasks)}
+    values = {**identity(worker), "project": project_id, **columns(tasks, NewTask)}
     ((outcome, delay, ids),) = yield Query(SUBMIT_MANY, values, again=True)
     refuse(outcome, project_id, RateBucket.Kind.SUBMIT, delay)
     return (yield from _stored(project_id, tasks, ids))
@@ -39,7 +39,7 @@ def submit_many(*, worker: Caller, project_id: int, tasks: Sequence[NewTask]) ->
 @stepwise
 def store_many(*, project: Project, tasks: Sequence[NewTask]) -> Steps[list[Stored]]:
     """Like `submit_many`, for operators: there is no worker to identify, and the rate limit does not apply."""
-    ((ids,),) = yield Query(STORE_MANY, {"project": project.pk, **columns(tasks)}, again=True)
+    ((ids,),) = yield Query(STORE_MANY, {"project": project.pk, **columns(tasks, NewTask)}, again=True)
     return (yield from _stored(project.pk, tasks, ids))
 
 
@@ -58,7 +58,7 @@ def _stored(project_id: int, tasks: Sequence[NewTask], ids: Sequence[int | None]
 SUBMIT = """
 SELECT outcome, delay, id FROM queue_submit(
     %(worker)s, %(digest)s, %(project)s, %(recipe)s, %(priority)s, %(max_retries)s, %(max_assign_time)s, %(hash64)s,
-    %(verification_count)s
+    %(verification_count)s, %(timing)s
 )
 """
 
@@ -69,13 +69,14 @@ SELECT call.position, stored.outcome, stored.delay, stored.id
 FROM unnest(
     %(position)s::int[], %(worker)s::bigint[], %(digest)s::bytea[], %(project)s::bigint[], %(recipe)s::text[],
     %(priority)s::int[], %(max_retries)s::int[], %(max_assign_time)s::int[], %(hash64)s::bigint[],
-    %(verification_count)s::int[]
+    %(verification_count)s::int[], %(timing)s::jsonb[]
 ) AS call (
-    position, worker, digest, project, recipe, priority, max_retries, max_assign_time, hash64, verification_count
+    position, worker, digest, project, recipe, priority, max_retries, max_assign_time, hash64, verification_count,
+    timing
 )
 CROSS JOIN LATERAL queue_submit(
     call.worker, call.digest, call.project, call.recipe, call.priority, call.max_retries, call.max_assign_time,
-    call.hash64, call.verification_count
+    call.hash64, call.verification_count, call.timing
 ) AS stored
 """,
     order=lambda values: (values["project"], values["hash64"] or 0),
@@ -84,7 +85,7 @@ CROSS JOIN LATERAL queue_submit(
 SUBMIT_MANY = """
 SELECT outcome, delay, ids FROM queue_submit_many(
     %(worker)s, %(digest)s, %(project)s, %(recipe)s::text[], %(priority)s::int[], %(max_retries)s::int[],
-    %(max_assign_time)s::int[], %(hash64)s::bigint[], %(verification_count)s::int[]
+    %(max_assign_time)s::int[], %(hash64)s::bigint[], %(verification_count)s::int[], %(timing)s
 )
 """
 
@@ -92,7 +93,7 @@ SELECT outcome, delay, ids FROM queue_submit_many(
 STORE_MANY = """
 SELECT queue_store_many(
     %(project)s, %(recipe)s::text[], %(priority)s::int[], %(max_retries)s::int[], %(max_assign_time)s::int[],
-    %(hash64)s::bigint[], %(verification_count)s::int[]
+    %(hash64)s::bigint[], %(verification_count)s::int[], NULL, %(timing)s
 )
 """
 

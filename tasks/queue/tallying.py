@@ -53,6 +53,7 @@ WITH folded AS MATERIALIZED (
            count(*) FILTER (WHERE outcome = {Outcome.OUTVOTED}),
            max(at)
     FROM folded CROSS JOIN LATERAL (VALUES (date_trunc('hour', at)), (NULL)) AS part (hour)
+    WHERE worker_id IS NOT NULL
     GROUP BY project_id, worker_id, hour ORDER BY 1, 2, 3
     ON CONFLICT (project_id, worker_id, hour) DO UPDATE
     SET failed = tally.failed + excluded.failed, skipped = tally.skipped + excluded.skipped,
@@ -75,10 +76,12 @@ WITH folded AS MATERIALIZED (
     INSERT INTO tasks_failuregroup AS known
         (project_id, fingerprint, outcome, reason, message, count, first_seen, last_seen, example, workers, versions)
     SELECT alike.project_id, alike.fingerprint, example.outcome, example.reason, example.message, alike.count,
-           alike.first_seen, alike.last_seen, alike.example, alike.workers[:{NAMED}], alike.versions[:{NAMED}]
+           alike.first_seen, alike.last_seen, alike.example, coalesce(alike.workers[:{NAMED}], '{{}}'),
+           alike.versions[:{NAMED}]
     FROM (
         SELECT project_id, fingerprint, count(*) AS count, min(ended) AS first_seen, max(ended) AS last_seen,
-               max(id) AS example, array_agg(DISTINCT worker_id) AS workers, array_agg(DISTINCT version) AS versions
+               max(id) AS example, array_agg(DISTINCT worker_id) FILTER (WHERE worker_id IS NOT NULL) AS workers,
+               array_agg(DISTINCT version) AS versions
         FROM failed GROUP BY project_id, fingerprint
     ) AS alike JOIN failed AS example ON example.id = alike.example
     ORDER BY 1, 2

@@ -22,7 +22,11 @@ class Result(IntEnum):
 
 
 class NewTask(NamedTuple):
-    """A task to be stored. `hash64` is None if it has no hash; the other fields are those of tasks.models.Task."""
+    """A task to be stored. `hash64` is None if it has no hash; the other fields are those of tasks.models.Task.
+
+    `timing` says when it becomes ready and expires, if it does not do so at once and never: the JSON text of an object
+    with `run_at` or `delay`, `expires_at` or `expires_in`, in Unix seconds or seconds from now.
+    """
 
     recipe: str
     priority: int = 0
@@ -30,6 +34,7 @@ class NewTask(NamedTuple):
     max_assign_time: int = 0
     hash64: int | None = None
     verification_count: int = 0
+    timing: str | None = None
 
 
 class Stored(NamedTuple):
@@ -59,10 +64,10 @@ class LeasedTask(NamedTuple):
 class Leased(NamedTuple):
     """The leased tasks, in the order of leasing, or the reason why there are none.
 
-    `reason` is empty, leased (by other workers), verified_all, project_paused, no_access or too_many_leases; after an
-    exchange also worker_paused or rate_limited. With rate_limited, `delay` is the number of seconds to wait. `waited`:
-    it waited for a task for as long as it was asked to. `filled`: there are more tasks, but these have as many bytes as
-    a batch may have.
+    `reason` is empty, leased (by other workers), delayed (tasks wait for their time), verified_all, project_paused,
+    no_access or too_many_leases; after an exchange also worker_paused or rate_limited. With rate_limited, `delay` is
+    the number of seconds to wait. `waited`: it waited for a task for as long as it was asked to. `filled`: there are
+    more tasks, but these have as many bytes as a batch may have.
     """
 
     tasks: list[LeasedTask]

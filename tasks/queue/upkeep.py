@@ -82,15 +82,16 @@ WHERE id = ANY (ARRAY(
 TAKE_SNAPSHOTS = f"""
 INSERT INTO projects_snapshot
     (project_id, new_task_count, failed_task_count, closed_task_count, awaiting_verification_count,
-     worker_access_count, leased_task_count, oldest_ready, version)
+     worker_access_count, leased_task_count, delayed_task_count, oldest_ready, version)
 SELECT project.id,
-       ready.count + leased.count,
+       ready.count + leased.count + delayed.count,
        (SELECT count(*) FROM tasks_task WHERE project_id = project.id AND status = 2),
        (SELECT coalesce(sum(count), 0) FROM tasks_closedtotal WHERE project_id = project.id)
            + coalesce(unfolded.count, 0),
        (SELECT count(*) FROM tasks_task WHERE project_id = project.id AND {AWAITING}),
        (SELECT count(*) FROM workers_workeraccess WHERE project_id = project.id AND (assign OR submit)),
        leased.count,
+       delayed.count,
        (SELECT created FROM tasks_task WHERE id = ready.oldest),
        project.version
 FROM projects_project AS project
@@ -100,6 +101,9 @@ CROSS JOIN LATERAL (
 CROSS JOIN LATERAL (
     SELECT count(*) FROM tasks_task WHERE project_id = project.id AND assignee_id IS NOT NULL
 ) AS leased
+CROSS JOIN LATERAL (
+    SELECT count(*) FROM tasks_task WHERE project_id = project.id AND status = 3
+) AS delayed
 LEFT JOIN (SELECT project_id, sum(count) AS count FROM tasks_closedentry GROUP BY project_id) AS unfolded
     ON unfolded.project_id = project.id
 WHERE NOT EXISTS (

@@ -9,7 +9,7 @@ from tracker.steps import Query, Steps, Supply, Wait
 from workers.identity import Caller
 
 # Reasons that may go away while the worker waits. Permissions are looked at with the next call.
-_PASSING = ("empty", "leased", "verified_all", "project_paused", "rate_limited")
+_PASSING = ("empty", "delayed", "leased", "verified_all", "project_paused", "rate_limited")
 
 # When all tasks that were there are ones that the worker has verified, it tries again after so many seconds, and then
 # after twice as many: with each try, it looks through them.
@@ -75,13 +75,13 @@ CROSS JOIN LATERAL (
         (
             SELECT voters FROM tasks_task
             WHERE project_id = wanted.project_id AND status = 1 AND assignee_id IS NULL AND voters = '{}'
-            ORDER BY priority DESC, id LIMIT wanted.amount
+            ORDER BY rank DESC, id LIMIT wanted.amount
         )
         UNION ALL
         (
             SELECT voters FROM tasks_task
             WHERE project_id = wanted.project_id AND status = 1 AND assignee_id IS NULL AND NOT voters = '{}'
-            ORDER BY priority DESC, id LIMIT wanted.amount
+            ORDER BY rank DESC, id LIMIT wanted.amount
         )
         UNION ALL
         (

@@ -84,7 +84,7 @@ def test_reasons(project, worker):
     queue.lease(worker=worker.worker, project=project)
     expire(task)
     expire_leases()
-    assert [one.reason for one in groups(project)] == ["expired", "error", "shutdown", "bad_recipe"]
+    assert [one.reason for one in groups(project)] == ["lease_expired", "error", "shutdown", "bad_recipe"]
     assert groups(project)[0].message is None
 
 

@@ -48,5 +48,5 @@ def test_lifetime_is_proportional_to_the_time_saved(frontier, clock, seconds, la
 
 def test_slow_scan_without_a_task_sets_the_frontier_to_the_end(frontier):
     frontier.note(1, place=None, pages=PAGES + 1, seconds=0.01)
-    priority, task_id = frontier.after(1)
-    assert (priority, task_id) == (-(2**15), 2**63 - 1)
+    rank, task_id = frontier.after(1)
+    assert (rank, task_id) == (-(2**63), 2**63 - 1)

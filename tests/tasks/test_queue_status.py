@@ -38,6 +38,7 @@ def busy(worker, other_worker):
     task = queue.lease(project=project, worker=worker.worker)
     queue.release(worker=worker.worker, task_id=task.id, result=queue.Result.OK)
     TaskFactory(project=project, status=Task.Status.FAILED)
+    TaskFactory(project=project, status=Task.Status.DELAYED, run_at="2200-01-01T00:00:00Z")
     TaskFactory(project=project)
     Task.objects.filter(assignee=None).update(created=Now() - timedelta(hours=3))
     return project
@@ -54,6 +55,7 @@ def test_status_as_json(manage, busy):
         "ready": 2,
         "awaiting": 1,
         "leased": 1,
+        "delayed": 1,
         "failed": 1,
         "closed": 3,
     }
@@ -64,6 +66,7 @@ def test_status_as_json(manage, busy):
         "ready": 0,
         "awaiting": 0,
         "leased": 0,
+        "delayed": 0,
         "failed": 0,
         "closed": 0,
         "oldest": None,
@@ -73,9 +76,9 @@ def test_status_as_json(manage, busy):
 def test_status_as_table(manage, busy):
     idle = ProjectFactory(name="idle", paused=True)
     heading, first, second = manage("queue_status").splitlines()
-    assert heading.split() == ["id", "project", "ready", "awaiting", "leased", "failed", "closed", "oldest"]
-    assert first.split() == [str(busy.pk), "busy", "2", "1", "1", "1", "3", "3", "h"]
-    assert second.split() == [str(idle.pk), "idle", "(paused)", "0", "0", "0", "0", "0", "–"]
+    assert heading.split() == ["id", "project", "ready", "awaiting", "leased", "delayed", "failed", "closed", "oldest"]
+    assert first.split() == [str(busy.pk), "busy", "2", "1", "1", "1", "1", "3", "3", "h"]
+    assert second.split() == [str(idle.pk), "idle", "(paused)", "0", "0", "0", "0", "0", "0", "–"]
 
 
 def test_status_is_ordered_by_name(manage):

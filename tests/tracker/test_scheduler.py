@@ -247,14 +247,14 @@ def test_run_registers_and_works_until_stopped(given, stop):
     done = []
     given(chore=lambda: done.append(1) or 0, other_chore=lambda: stop.set() or 0)
     Chore.objects.all().delete()
-    run(stop, jobs=(CHORE, OTHER))
+    run(stop, jobs=(CHORE, OTHER), prompt=())
     assert done == [1]
     assert (is_due(CHORE), is_due(OTHER)) == (False, False)
 
 
 def test_run_that_is_stopped_already_does_nothing(stop):
     stop.set()
-    run(stop)
+    run(stop, prompt=())
     assert not Chore.objects.exists()
 
 
@@ -272,7 +272,7 @@ def test_stop_ends_the_wait_between_two_ticks(given, monkeypatch):
                 other.submit(self.set)
                 return super().wait(timeout)
 
-    run(StoppedWhileItWaits(), jobs=(CHORE,))
+    run(StoppedWhileItWaits(), jobs=(CHORE,), prompt=())
     assert waits == [86400]
     assert not is_due()
 
@@ -290,7 +290,7 @@ def test_survives_a_lost_connection(given, stop, caplog):
         return 0
 
     given(chore=lose_connection_once)
-    run(stop, jobs=(CHORE,))
+    run(stop, jobs=(CHORE,), prompt=())
     assert len(calls) == 2
     assert not is_due()
     (record,) = caplog.records
@@ -320,7 +320,7 @@ def test_survives_a_connection_that_is_lost_while_it_waits(given, caplog):
         return 0
 
     given(chore=count)
-    run(stop, jobs=(CHORE._replace(seconds=0),))
+    run(stop, jobs=(CHORE._replace(seconds=0),), prompt=())
     assert len(calls) == 2
     assert [record.getMessage().split(",")[0] for record in caplog.records] == ["The database did not answer"]
 
@@ -338,7 +338,7 @@ def test_survives_a_database_that_is_away_at_the_start(given, stop, monkeypatch)
 
     given(chore=lambda: stop.set() or 0)
     monkeypatch.setattr(scheduler, "register", away_once)
-    run(stop, jobs=(CHORE,))
+    run(stop, jobs=(CHORE,), prompt=())
     assert len(attempts) == 2
     assert not is_due()
     connection.close()

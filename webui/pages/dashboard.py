@@ -175,7 +175,7 @@ def _failures(request: HttpRequest, failures: list[Failure]) -> list[dict[str, A
         {
             "task": failure.task,
             "page": pages.get(failure.task),
-            "worker": workers[failure.worker],
+            "worker": None if failure.worker is None else workers[failure.worker],
             "ended": failure.ended,
             "reason": failure.reason.name.lower().replace("_", " ") if failure.reason else "",
             "expired": failure.outcome == Outcome.EXPIRED,

@@ -75,12 +75,6 @@ class ShownAttempt(NamedTuple):
     worker: str
     log: str
 
-    @property
-    def seconds(self) -> float:
-        """How long it took: by the worker's own count if it told one, otherwise from the lease on."""
-        lasted = (self.attempt.ended - self.attempt.began).total_seconds()
-        return lasted if self.attempt.seconds is None else self.attempt.seconds
-
 
 @require_safe
 def project_failures(request: HttpRequest, project_id: int) -> HttpResponse:
@@ -241,6 +235,6 @@ def _attempt(attempt: FailedAttempt, tasks: dict[int, str]) -> ShownAttempt:
         readable(output[:LONGEST_OUTPUT]),
         len(output) > LONGEST_OUTPUT,
         tasks.get(attempt.task_id, ""),
-        worker_page(attempt.worker.id) or "",
+        (worker_page(attempt.worker.id) if attempt.worker else None) or "",
         log_address(task=attempt.task_id),
     )

@@ -153,7 +153,7 @@ def _events(found: Status, attempts: list[status.Attempt]) -> list[Event]:
             one.outcome.name.lower(),
             MARKS.get(one.outcome, ""),
             worker=one.worker,
-            seconds=one.ended - one.began if one.seconds is None else one.seconds,
+            seconds=one.took,
             reason=_reason(one.reason),
             message=one.message or "",
             output=_pretty(one.output),

@@ -94,13 +94,12 @@ class Command(OperatorCommand):
             return
         table = _table(*_ATTEMPT)
         for attempt in attempts:
-            lasted = (attempt.ended - attempt.began).total_seconds()
             table.add_row(
                 _moment(attempt.ended),
                 str(attempt.task_id),
-                _alias(attempt.worker),
+                _alias(attempt.worker) if attempt.worker else "–",
                 attempt.outcome.name.lower(),
-                f"{lasted if attempt.seconds is None else attempt.seconds:,.1f} s",
+                "–" if attempt.took is None else f"{attempt.took:,.1f} s",
                 visible(attempt.version) or "–",
                 _one_line(attempt.message),
             )

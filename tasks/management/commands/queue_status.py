@@ -23,11 +23,12 @@ class Command(OperatorCommand):
         table = Table(box=None, pad_edge=False)
         for heading in ("id", "project"):
             table.add_column(heading)
-        for heading in ("ready", "awaiting", "leased", "failed", "closed", "oldest"):
+        for heading in ("ready", "awaiting", "leased", "delayed", "failed", "closed", "oldest"):
             table.add_column(heading, justify="right")
         for one in statuses:
             name = f"{visible(one.name)} (paused)" if one.paused else visible(one.name)
-            counts = (f"{count:,}" for count in (one.ready, one.awaiting, one.leased, one.failed, one.closed))
+            numbers = (one.ready, one.awaiting, one.leased, one.delayed, one.failed, one.closed)
+            counts = (f"{number:,}" for number in numbers)
             table.add_row(str(one.id), name, *counts, _age(one.oldest))
         if not statuses:
             self.stdout.write("No projects yet; create_project makes one.")

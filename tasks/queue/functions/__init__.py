@@ -21,22 +21,26 @@ A change needs a migration that installs the functions again and contains the ne
 import hashlib
 from typing import Any
 
-from tasks.queue.functions.attempts import END, FINGERPRINT, GIVE_BACK
+from tasks.queue.functions.attempts import END, FAIL_EXPIRED, FINGERPRINT, GIVE_BACK
 from tasks.queue.functions.bucket import CHARGE, WAIT
 from tasks.queue.functions.lease import FITTING, LEASE, LOCK_VERIFIED
-from tasks.queue.functions.release import CLOSE, COUNT_VOTES, EXCHANGE, RELEASE, RELEASE_MANY, SETTLE
-from tasks.queue.functions.submit import STORE_MANY, SUBMIT, SUBMIT_MANY
+from tasks.queue.functions.release import AGREEING, CLOSE, COUNT_VOTES, EXCHANGE, KIN, RELEASE, RELEASE_MANY, SETTLE
+from tasks.queue.functions.submit import HEAD_START, STORE_MANY, SUBMIT, SUBMIT_MANY
 from tasks.queue.functions.tallies import ADDED, SPREAD
 
 ALL = {
     "queue_wait": WAIT,
     "queue_charge": CHARGE,
+    "queue_kin": KIN,
     "queue_lock_verified": LOCK_VERIFIED,
     "queue_fitting": FITTING,
     "queue_lease_bounded": LEASE,
     "queue_fingerprint": FINGERPRINT,
     "queue_give_back": GIVE_BACK,
     "queue_end": END,
+    "queue_fail_expired": FAIL_EXPIRED,
+    "queue_agreeing": AGREEING,
+    "queue_head_start": HEAD_START,
     "queue_count_votes": COUNT_VOTES,
     "queue_close": CLOSE,
     "queue_settle": SETTLE,

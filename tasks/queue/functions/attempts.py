@@ -1,5 +1,6 @@
 """What remains of a lease that ended without closing its task: queue_fingerprint, queue_give_back and queue_end."""
 
+from projects.models import Backoff
 from tasks.models import Outcome, Reason
 from tasks.queue.functions.parts import SETTINGS, UNLEASED
 
@@ -26,7 +27,23 @@ $$
 
 # Whether a release counts as a retry, and whether it makes the task FAILED.
 _COUNTS = f"(ended.result = 1 AND coalesce(ended.reason, 0) NOT IN ({Reason.SHUTDOWN}, {Reason.BUSY}))"
-_FAILS = f"(coalesce(ended.reason, 0) = {Reason.BAD_RECIPE} OR {_COUNTS} AND task.retries + 1 >= task.max_retries)"
+_FAILS = f"""(coalesce(ended.reason, 0) IN ({Reason.BAD_RECIPE}, {Reason.DISAGREEMENT})
+                 OR {_COUNTS} AND task.retries + 1 >= task.max_retries)"""
+
+# How many seconds the task waits for its next attempt: as its worker says, or after a FAIL that counts as its project
+# says. Null: it doesn't wait. The exponent is bounded, since numbers have an end.
+_WAITS = f"""CASE
+            WHEN {_FAILS} THEN NULL
+            WHEN ended.retry_after IS NOT NULL THEN nullif(ended.retry_after, 0)
+            WHEN {_COUNTS} AND ended.backoff <> '{Backoff.NONE}' THEN least(
+                ended.retry_max_seconds,
+                ended.retry_seconds * CASE ended.backoff
+                    WHEN '{Backoff.LINEAR}' THEN task.retries + 1
+                    WHEN '{Backoff.EXPONENTIAL}' THEN power(2, least(task.retries, 60))
+                    ELSE 1
+                END
+            ) * (1 - random() * ended.retry_jitter / 100)
+        END"""
 
 # Ends leases of a worker whose tasks it has not closed: adds its votes, counts its failures, and writes down the
 # attempts. The arrays are of equal length: first what the caller has read of the tasks while it locked them, so that
@@ -45,31 +62,44 @@ AS $$
 BEGIN
     WITH sent AS MATERIALIZED (
         SELECT one.place, one.id, one.project_id, one.lease, one.began, one.result, one.verification,
-               CASE WHEN one.result > 0 THEN (one.told ->> 'reason')::int END AS reason,
+               (one.told ->> 'reason')::int AS told_reason,
                one.told ->> 'message' AS message, one.told ->> 'output' AS output,
-               (one.told ->> 'seconds')::float8 AS seconds
+               (one.told ->> 'seconds')::float8 AS seconds, (one.told ->> 'retry_after')::float8 AS retry_after
         FROM (
             SELECT report.*, _told -> (report.number - 1)::int AS told
             FROM unnest(_places, _tasks, _projects, _leases, _began, _results, _verifications) WITH ORDINALITY
                 AS report (place, id, project_id, lease, began, result, verification, number)
         ) AS one
-    ), ended AS MATERIALIZED (
-        SELECT sent.*,
-               CASE sent.result WHEN 0 THEN {Outcome.VOTED} WHEN 1 THEN {Outcome.FAILED} ELSE {Outcome.SKIPPED} END
-                   AS outcome,
-               CASE WHEN sent.result = 1 OR sent.reason = {Reason.BAD_RECIPE}
-                    THEN queue_fingerprint({Outcome.FAILED}, sent.reason, sent.message) END AS fingerprint
-        FROM sent
     ), project AS MATERIALIZED (
-        SELECT project.id, project.version FROM projects_project AS project
-        WHERE project.id = ANY (ARRAY(SELECT DISTINCT ended.project_id FROM ended))
+        SELECT project.id, project.version, project.max_votes, project.retry_backoff AS backoff, project.retry_seconds,
+               project.retry_max_seconds, project.retry_jitter
+        FROM projects_project AS project
+        WHERE project.id = ANY (ARRAY(SELECT DISTINCT sent.project_id FROM sent))
+    ), reported AS MATERIALIZED (
+        SELECT sent.*, project.version, project.backoff, project.retry_seconds, project.retry_max_seconds,
+               project.retry_jitter,
+               CASE WHEN sent.result > 0 THEN sent.told_reason
+                    WHEN project.max_votes > 0 AND project.max_votes <= 1 + (
+                        SELECT cardinality(array_remove(task.votes, NULL)) FROM tasks_task AS task
+                        WHERE task.ctid = sent.place
+                    ) THEN {Reason.DISAGREEMENT} END AS reason
+        FROM sent JOIN project ON project.id = sent.project_id
+    ), ended AS MATERIALIZED (
+        SELECT reported.*,
+               CASE reported.result WHEN 0 THEN {Outcome.VOTED} WHEN 1 THEN {Outcome.FAILED}
+                    ELSE {Outcome.SKIPPED} END AS outcome,
+               CASE WHEN reported.reason = {Reason.DISAGREEMENT}
+                    THEN queue_fingerprint({Outcome.FAILED}, reported.reason, NULL)
+                    WHEN reported.result = 1 OR reported.reason = {Reason.BAD_RECIPE}
+                    THEN queue_fingerprint({Outcome.FAILED}, reported.reason, reported.message) END AS fingerprint
+        FROM reported
     ), attempt AS (
         INSERT INTO tasks_attempt
             (task_id, project_id, worker_id, lease, began, outcome, reason, message, output, seconds, version,
              fingerprint)
         SELECT ended.id, ended.project_id, _worker, ended.lease, ended.began, ended.outcome, ended.reason,
-               ended.message, ended.output, ended.seconds, project.version, ended.fingerprint
-        FROM ended JOIN project ON project.id = ended.project_id
+               ended.message, ended.output, ended.seconds, ended.version, ended.fingerprint
+        FROM ended
         RETURNING id, project_id, outcome, fingerprint
     ), counted AS (
         INSERT INTO tasks_outcomeentry (project_id, worker_id, outcome, attempt)
@@ -83,7 +113,8 @@ BEGIN
         votes = CASE WHEN ended.result = 0 THEN task.votes || ended.verification
                      WHEN ended.reason = {Reason.NOT_FOR_ME} THEN array_append(task.votes, NULL) ELSE task.votes END,
         retries = task.retries + {_COUNTS}::int,
-        status = CASE WHEN {_FAILS} THEN 2 ELSE 1 END,
+        status = CASE WHEN {_FAILS} THEN 2 WHEN {_WAITS} IS NOT NULL THEN 3 ELSE 1 END,
+        run_at = now() + make_interval(secs => {_WAITS}),
         failure = CASE WHEN {_FAILS} THEN ended.fingerprint END,
         {UNLEASED}
     FROM ended
@@ -131,6 +162,29 @@ BEGIN
         {UNLEASED}
     FROM ended LEFT JOIN exhausted ON exhausted.id = ended.id
     WHERE task.id = ANY (_tasks) AND task.id = ended.id;
+END
+$$
+"""
+
+# Makes tasks FAILED that nobody holds and that have expired. The rows are locked by the caller.
+FAIL_EXPIRED = f"""
+CREATE OR REPLACE FUNCTION queue_fail_expired(_tasks bigint[]) RETURNS void
+{SETTINGS}
+AS $$
+DECLARE
+    _fingerprint bigint := queue_fingerprint({Outcome.FAILED}, {Reason.EXPIRED}, NULL);
+BEGIN
+    WITH attempt AS (
+        INSERT INTO tasks_attempt (task_id, project_id, outcome, reason, version, fingerprint)
+        SELECT task.id, task.project_id, {Outcome.FAILED}, {Reason.EXPIRED}, project.version, _fingerprint
+        FROM tasks_task AS task JOIN projects_project AS project ON project.id = task.project_id
+        WHERE task.id = ANY (_tasks)
+        RETURNING id, project_id
+    ), counted AS (
+        INSERT INTO tasks_outcomeentry (project_id, outcome, attempt)
+        SELECT attempt.project_id, {Outcome.FAILED}, attempt.id FROM attempt
+    )
+    UPDATE tasks_task AS task SET status = 2, run_at = NULL, failure = _fingerprint WHERE task.id = ANY (_tasks);
 END
 $$
 """

@@ -1,12 +1,13 @@
 """queue_lease_bounded, and its helpers: for tasks that other workers have verified, and for batches of many bytes."""
 
 from tasks.models import Outcome
-from tasks.queue.functions.parts import FIRST, FRESH, IDENTIFIED, IN_ORDER, SALT, SETTINGS, VOTED
+from tasks.queue.functions.parts import FIRST, FRESH, IDENTIFIED, IN_ORDER, LIVE, SALT, SETTINGS, UNRELATED, VOTED
 
-# The columns that a lease returns: a row per task, in any order, followed by one with the outcome, the project, and the
-# id of the last leased task that nobody had verified. `assign_time` is in Unix seconds.
+# The columns that a lease returns: a row per task, in any order, followed by one with the outcome and the project.
+# `place` is the task's rank, and in the last row the id of the last leased task that nobody had verified. `assign_time`
+# is in Unix seconds.
 COLUMNS = """
-    outcome text, delay float8, visited bigint, last_fresh bigint, allowed bigint, counted bigint,
+    outcome text, delay float8, visited bigint, place bigint, allowed bigint, counted bigint,
     project_id bigint, project_priority int, name varchar, clone_url varchar, git_repo varchar, version varchar,
     motd text, public bool, hidden bool, chain_id bigint, paused bool, assign_rate float8, submit_rate float8,
     id bigint, priority smallint, assignee_id bigint, retries int, max_retries int, status smallint, recipe text,
@@ -26,8 +27,10 @@ _MOST_LEASES = f"""
                 WHEN project.public THEN {MOST_LEASES_IN_PUBLIC} ELSE {MOST_LEASES} END
 """.strip()
 
-_EXPIRED = """task.project_id = _project AND task.assignee_id IS NOT NULL AND task.lease_expires <= now()
-              AND _worker <> ALL (task.voters)
+_EXPIRED = f"""task.project_id = _project AND task.assignee_id IS NOT NULL AND task.lease_expires <= now()
+              AND CASE WHEN task.voters = '{{}}' THEN true
+                       ELSE {UNRELATED.format(voters="task.voters", kin="queue_kin(_project, _worker)")} END
+              AND {LIVE}
               AND (_most_expiries = 0 OR task.expiries + 1 < _most_expiries)"""
 
 # Whether a worker other than this one holds a lease of the project. Uses the index task_held.
@@ -43,6 +46,13 @@ _OTHERS = """coalesce(
             ), false)"""
 
 
+# Whether tasks of the project wait for their time. Uses the index task_delayed.
+_DELAYED = """coalesce((
+            SELECT true FROM tasks_task AS task WHERE task.project_id = _project AND task.status = 3
+            ORDER BY task.run_at LIMIT 1
+        ), false)"""
+
+
 def _lock(condition: str, order: str) -> str:
     """Statements that lock the first tasks with this condition, as many as are still wanted: `_more`."""
     return f"""SELECT coalesce(array_agg(first.id), '{{}}'), coalesce(sum(first.size), 0) INTO _more, _size FROM (
@@ -54,7 +64,7 @@ def _lock(condition: str, order: str) -> str:
             _bytes := _bytes + _size;"""
 
 
-# Leases up to `_wanted` tasks of a project, highest priority first, then oldest. If there are not enough, tasks whose
+# Leases up to `_wanted` tasks of a project, highest rank first, then oldest. If there are not enough, tasks whose
 # lease has expired follow; those that would become FAILED by one more expiry are left to the scheduler.
 #
 # With `_after_…`, only unverified tasks behind this position are considered, even if there are none. Each lease leaves
@@ -78,7 +88,7 @@ def _lock(condition: str, order: str) -> str:
 LEASE = f"""
 CREATE OR REPLACE FUNCTION queue_lease_bounded(
     _worker bigint, _digest bytea, _project bigint, _wanted int,
-    _after_priority int = NULL, _after_id bigint = NULL, _durable bool = false,
+    _after_rank bigint = NULL, _after_id bigint = NULL, _durable bool = false,
     _most_bytes bigint = {16 * 1024 * 1024}, _allowed bigint = NULL
 ) RETURNS TABLE ({COLUMNS})
 {IN_ORDER}
@@ -170,11 +180,11 @@ BEGIN
 
     IF _any_voted THEN
         SELECT locked.ids, locked.bytes INTO _ids, _bytes
-        FROM queue_lock_verified(_worker, _project, _wanted, _after_priority, _after_id, true, '{{}}') AS locked;
+        FROM queue_lock_verified(_worker, _project, _wanted, _after_rank, _after_id, true, '{{}}') AS locked;
     END IF;
     IF _after_id IS NULL THEN
         IF cardinality(_ids) < _wanted THEN
-            {_lock(FRESH, FIRST)}
+            {_lock(f"{FRESH} AND {LIVE}", FIRST)}
             _fresh := _more;
         END IF;
         IF cardinality(_ids) < _wanted AND _any_voted THEN
@@ -185,11 +195,11 @@ BEGIN
         END IF;
     ELSE
         IF cardinality(_ids) < _wanted THEN
-            {_lock(f"{FRESH} AND task.priority = _after_priority AND task.id > _after_id", FIRST)}
+            {_lock(f"{FRESH} AND {LIVE} AND task.rank = _after_rank AND task.id > _after_id", FIRST)}
             _fresh := _more;
         END IF;
         IF cardinality(_ids) < _wanted THEN
-            {_lock(f"{FRESH} AND task.priority < _after_priority", FIRST)}
+            {_lock(f"{FRESH} AND {LIVE} AND task.rank < _after_rank", FIRST)}
             _fresh := _fresh || _more;
         END IF;
     END IF;
@@ -226,7 +236,7 @@ BEGIN
             secs => CASE WHEN task.max_assign_time > 0 THEN task.max_assign_time ELSE _seconds END
         )
     WHERE task.id = ANY (_ids)
-    RETURNING NULL::text, NULL::float8, NULL::bigint, NULL::bigint, NULL::bigint, NULL::bigint,
+    RETURNING NULL::text, NULL::float8, NULL::bigint, task.rank, NULL::bigint, NULL::bigint,
               NULL::bigint, NULL::int, NULL::varchar, NULL::varchar, NULL::varchar, NULL::varchar,
               NULL::text, NULL::bool, NULL::bool, NULL::bigint, NULL::bool, NULL::float8, NULL::float8,
               task.id, task.priority, task.assignee_id, task.retries, task.max_retries, task.status, task.recipe,
@@ -240,9 +250,10 @@ BEGIN
         WHEN cardinality(_ids) > 0 THEN 'leased'
         WHEN _any_voted THEN 'verified_all'
         WHEN {_OTHERS} THEN 'leased'
+        WHEN {_DELAYED} THEN 'delayed'
         ELSE 'empty'
     END;
-    last_fresh := _fresh[cardinality(_fresh)];
+    place := _fresh[cardinality(_fresh)];
     visited := pg_stat_get_xact_blocks_fetched('task_fresh'::regclass) - _pages;
     RETURN NEXT;
 END
@@ -265,7 +276,7 @@ $$
 # that every call would compile it, which takes longer than everything else.
 LOCK_VERIFIED = f"""
 CREATE OR REPLACE FUNCTION queue_lock_verified(
-    _worker bigint, _project bigint, _wanted int, _after_priority int, _after_id bigint, _in_order bool,
+    _worker bigint, _project bigint, _wanted int, _after_rank bigint, _after_id bigint, _in_order bool,
     _taken bigint[],
     OUT ids bigint[], OUT bytes bigint
 )
@@ -273,26 +284,28 @@ CREATE OR REPLACE FUNCTION queue_lock_verified(
 SET jit = off
 AS $$
 DECLARE
+    _kin bigint[] := queue_kin(_project, _worker);
     _by_groups bool := false;
     -- What the caller has locked would be found again.
     _tried bigint[] := _taken;
     _more bigint[];
     _size bigint;
     _candidates bigint[];
-    _priorities smallint[];
+    _ranks bigint[];
 BEGIN
     ids := '{{}}';
     bytes := 0;
     WHILE cardinality(ids) < _wanted AND cardinality(_tried) < cardinality(_taken) + 16 + 2 * _wanted LOOP
         IF NOT _by_groups THEN
-            SELECT coalesce(array_agg(first.id), '{{}}'), array_agg(first.priority) INTO _candidates, _priorities
+            SELECT coalesce(array_agg(first.id), '{{}}'), array_agg(first.rank) INTO _candidates, _ranks
             FROM (
-                SELECT nearest.id, nearest.priority FROM (
-                    SELECT task.id, task.priority, task.voters FROM tasks_task AS task WHERE {VOTED}
+                SELECT nearest.id, nearest.rank FROM (
+                    SELECT task.id, task.rank, task.voters, task.expires_at FROM tasks_task AS task WHERE {VOTED}
                     {FIRST} LIMIT 100 + 2 * _wanted + cardinality(_taken)
                 ) AS nearest
-                WHERE _worker <> ALL (nearest.voters) AND nearest.id <> ALL (_tried)
-                ORDER BY nearest.priority DESC, nearest.id
+                WHERE {UNRELATED.format(voters="nearest.voters", kin="_kin")}
+                  AND (nearest.expires_at IS NULL OR nearest.expires_at > now()) AND nearest.id <> ALL (_tried)
+                ORDER BY nearest.rank DESC, nearest.id
                 LIMIT _wanted - cardinality(ids)
             ) AS first;
         ELSE
@@ -308,16 +321,16 @@ BEGIN
                     ) AS following
                 )
             )
-            SELECT coalesce(array_agg(first.id), '{{}}'), array_agg(first.priority) INTO _candidates, _priorities
+            SELECT coalesce(array_agg(first.id), '{{}}'), array_agg(first.rank) INTO _candidates, _ranks
             FROM (
-                SELECT first.id, first.priority FROM voter_group CROSS JOIN LATERAL (
-                    SELECT task.id, task.priority FROM tasks_task AS task
+                SELECT first.id, first.rank FROM voter_group CROSS JOIN LATERAL (
+                    SELECT task.id, task.rank FROM tasks_task AS task
                     WHERE {VOTED} AND task.voters[1:100] BETWEEN voter_group.voters AND voter_group.voters
-                      AND _worker <> ALL (task.voters) AND task.id <> ALL (_tried)
-                    ORDER BY task.voters[1:100], task.priority DESC, task.id LIMIT _wanted
+                      AND {UNRELATED.format(voters="task.voters", kin="_kin")} AND {LIVE} AND task.id <> ALL (_tried)
+                    ORDER BY task.voters[1:100], task.rank DESC, task.id LIMIT _wanted
                 ) AS first
-                WHERE _worker <> ALL (voter_group.voters)
-                ORDER BY first.priority DESC, first.id
+                WHERE {UNRELATED.format(voters="voter_group.voters", kin="_kin")}
+                ORDER BY first.rank DESC, first.id
                 LIMIT _wanted - cardinality(ids)
             ) AS first;
         END IF;
@@ -331,22 +344,22 @@ BEGIN
             _candidates := ARRAY(
                 SELECT first.id FROM (
                     (
-                        SELECT task.id, task.priority, false AS voted FROM tasks_task AS task
+                        SELECT task.id, task.rank, false AS voted FROM tasks_task AS task
                         WHERE {FRESH} AND _after_id IS NULL
                         {FIRST} LIMIT _wanted
                     ) UNION ALL (
-                        SELECT task.id, task.priority, false FROM tasks_task AS task
-                        WHERE {FRESH} AND task.priority = _after_priority AND task.id > _after_id
+                        SELECT task.id, task.rank, false FROM tasks_task AS task
+                        WHERE {FRESH} AND task.rank = _after_rank AND task.id > _after_id
                         {FIRST} LIMIT _wanted
                     ) UNION ALL (
-                        SELECT task.id, task.priority, false FROM tasks_task AS task
-                        WHERE {FRESH} AND task.priority < _after_priority
+                        SELECT task.id, task.rank, false FROM tasks_task AS task
+                        WHERE {FRESH} AND task.rank < _after_rank
                         {FIRST} LIMIT _wanted
                     ) UNION ALL (
-                        SELECT candidate.id, candidate.priority, true
-                        FROM unnest(_candidates, _priorities) AS candidate (id, priority)
+                        SELECT candidate.id, candidate.rank, true
+                        FROM unnest(_candidates, _ranks) AS candidate (id, rank)
                     )
-                    ORDER BY priority DESC, id LIMIT _wanted - cardinality(ids)
+                    ORDER BY rank DESC, id LIMIT _wanted - cardinality(ids)
                 ) AS first
                 WHERE first.voted
             );
@@ -355,7 +368,8 @@ BEGIN
         _tried := _tried || _candidates;
         SELECT coalesce(array_agg(locked.id), '{{}}'), coalesce(sum(locked.size), 0) INTO _more, _size FROM (
             SELECT task.id, octet_length(task.recipe) AS size FROM tasks_task AS task
-            WHERE task.id = ANY (_candidates) AND CASE WHEN {VOTED} AND _worker <> ALL (task.voters) THEN true END
+            WHERE task.id = ANY (_candidates) AND CASE
+                WHEN {VOTED} AND {UNRELATED.format(voters="task.voters", kin="_kin")} AND {LIVE} THEN true END
             FOR UPDATE SKIP LOCKED
         ) AS locked;
         ids := ids || _more;
@@ -381,7 +395,7 @@ BEGIN
             FROM tasks_task AS task
             WHERE task.id = ANY (_ids)
             WINDOW in_order AS (
-                ORDER BY task.assignee_id IS NOT NULL, task.priority DESC, task.id ROWS UNBOUNDED PRECEDING
+                ORDER BY task.assignee_id IS NOT NULL, task.rank DESC, task.id ROWS UNBOUNDED PRECEDING
             )
         ) AS first
         WHERE first.place = 1 OR first.bytes <= _most_bytes

@@ -23,7 +23,13 @@ IDENTIFIED = "worker.id = _worker AND sha256(worker.secret_digest || _salt) = sh
 # all of them with each lease.
 FRESH = "task.project_id = _project AND task.status = 1 AND task.assignee_id IS NULL AND task.voters = '{}'"
 VOTED = "task.project_id = _project AND task.status = 1 AND task.assignee_id IS NULL AND NOT task.voters = '{}'"
-FIRST = "ORDER BY task.priority DESC, task.id"
+FIRST = "ORDER BY task.rank DESC, task.id"
+
+# Whether the task may still be leased; the scheduler makes those FAILED that may not.
+LIVE = "(task.expires_at IS NULL OR task.expires_at > now())"
+
+# No other vote of the worker's operator is among the voters. `{kin}` is what queue_kin returns: usually null.
+UNRELATED = "_worker <> ALL ({voters}) AND ({kin} IS NULL OR NOT {voters} && {kin})"
 
 # Ends a lease.
 UNLEASED = "assignee_id = NULL, lease = NULL, assign_time = NULL, lease_expires = NULL"

@@ -23,7 +23,19 @@ def _class(seconds: str, closed: str) -> str:
 
 _KEPT = """id, project_id, worker_id, recipe, priority, retries, hash64, verification, voters, votes, created,
                  assign_time, submitter_id, message, output, seconds, version, closed"""
-_COPIED = "project_id, recipe, priority, max_retries, max_assign_time, hash64, verification_count, submitter_id"
+_COPIED = (
+    "project_id, recipe, priority, max_retries, max_assign_time, hash64, verification_count, submitter_id, head_start"
+)
+
+# How many workers agree on `{vote}`, with this one. Those that are one operator's count once, where a manager has
+# marked any; the first two cases are nearly all.
+_AGREEING = """CASE
+        WHEN task.voters = '{{}}' THEN 1
+        WHEN NOT EXISTS (
+            SELECT FROM workers_operatormark AS mark WHERE mark.project_id = task.project_id
+        ) THEN cardinality(array_positions(task.votes, {vote})) + 1
+        ELSE queue_agreeing(task.project_id, task.voters, task.votes, _worker, {vote})
+    END"""
 
 # When a task closes, by the clock: later than everything that tasks.queries.results has told to be complete, even if
 # the clock was set back. It must be read after the transaction has locked a row; see there.
@@ -69,7 +81,7 @@ BEGIN
     IF _result = 0 THEN
         DELETE FROM tasks_task AS task
         WHERE {_HELD}
-          AND cardinality(array_positions(task.votes, _verification)) + 1 >= task.verification_count
+          AND (task.verification_count <= 1 OR {_AGREEING.format(vote="_verification")} >= task.verification_count)
         RETURNING task.* INTO _closed;
         IF FOUND THEN
             SELECT project.chain_id, project.retention_days, project.version INTO _chain, _days, _version
@@ -94,14 +106,17 @@ BEGIN
                 INSERT INTO tasks_task ({_COPIED})
                 VALUES
                     (_chain, _closed.recipe, _closed.priority, _closed.max_retries, _closed.max_assign_time,
-                     _closed.hash64, _closed.verification_count, _closed.submitter_id)
+                     _closed.hash64, _closed.verification_count, _closed.submitter_id,
+                     queue_head_start((
+                         SELECT following.ageing_seconds FROM projects_project AS following WHERE following.id = _chain
+                     ), now()))
                 ON CONFLICT (project_id, hash64) WHERE hash64 IS NOT NULL DO NOTHING;
             END IF;
             RETURN;
         END IF;
     END IF;
     SELECT CASE WHEN _result = 0
-                THEN task.verification_count - 1 - cardinality(array_positions(task.votes, _verification)) ELSE 0 END,
+                THEN task.verification_count - {_AGREEING.format(vote="_verification")} ELSE 0 END,
            task.ctid, task.project_id, task.lease, task.assign_time
     INTO missing, _place, _project, _held, _began
     FROM tasks_task AS task WHERE {_HELD} FOR UPDATE;
@@ -120,6 +135,48 @@ BEGIN
         _worker, ARRAY[_place], ARRAY[_task], ARRAY[_project], ARRAY[_held], ARRAY[_began],
         ARRAY[_result], ARRAY[_verification],
         CASE WHEN _told IS NOT NULL THEN jsonb_build_array(_told) END
+    );
+END
+$$
+"""
+
+# The workers of a worker's operator in a project, by a manager's marks; null if it has none.
+KIN = f"""
+CREATE OR REPLACE FUNCTION queue_kin(_project bigint, _worker bigint) RETURNS bigint[]
+{SETTINGS} STABLE
+AS $$
+DECLARE
+    _operator varchar;
+BEGIN
+    SELECT mark.operator INTO _operator
+    FROM workers_operatormark AS mark WHERE mark.project_id = _project AND mark.worker_id = _worker;
+    IF NOT FOUND THEN
+        RETURN NULL;
+    END IF;
+    RETURN ARRAY(
+        SELECT mark.worker_id FROM workers_operatormark AS mark
+        WHERE mark.project_id = _project AND mark.operator = _operator
+    );
+END
+$$
+"""
+
+# How many agree on `_verification`, the worker included, where the workers of one operator count once.
+AGREEING = f"""
+CREATE OR REPLACE FUNCTION queue_agreeing(
+    _project bigint, _voters bigint[], _votes bigint[], _worker bigint, _verification bigint
+) RETURNS int
+{SETTINGS} STABLE
+AS $$
+BEGIN
+    RETURN (
+        SELECT count(DISTINCT coalesce(mark.operator, 'worker ' || one.worker))
+        FROM (
+            SELECT given.worker FROM unnest(_voters, _votes) AS given (worker, vote) WHERE given.vote = _verification
+            UNION ALL
+            SELECT _worker
+        ) AS one
+        LEFT JOIN workers_operatormark AS mark ON mark.project_id = _project AND mark.worker_id = one.worker
     );
 END
 $$
@@ -185,7 +242,7 @@ BEGIN
             -- What is missing to close the task; -1 if the report doesn't try to.
             SELECT task.id, task.ctid, task.project_id, task.lease, task.assign_time, sent.place,
                    CASE WHEN sent.result = 0 THEN greatest(
-                       task.verification_count - 1 - cardinality(array_positions(task.votes, sent.verification)), 0
+                       task.verification_count - {_AGREEING.format(vote="sent.verification")}, 0
                    ) ELSE -1 END AS missing
             FROM unnest(_tasks, _results, _verifications, _leases) WITH ORDINALITY
                 AS sent (task_id, result, verification, lease, place)
@@ -248,7 +305,11 @@ BEGIN
                   task.max_assign_time, task.verification_count, report.verification, report.told,
                   (report.told ->> 'seconds')::float8 AS seconds
     ), project AS MATERIALIZED (
-        SELECT project.id, project.retention_days, project.chain_id, project.version
+        SELECT project.id, project.retention_days, project.chain_id, project.version,
+               CASE WHEN project.chain_id IS NOT NULL THEN (
+                   SELECT following.ageing_seconds FROM projects_project AS following
+                   WHERE following.id = project.chain_id
+               ) END AS ageing_after
         FROM projects_project AS project
         WHERE project.id = ANY (ARRAY(SELECT DISTINCT closed.project_id FROM closed))
     ), kept AS (
@@ -268,7 +329,8 @@ BEGIN
     ), chained AS (
         INSERT INTO tasks_task ({_COPIED})
         SELECT project.chain_id, closed.recipe, closed.priority, closed.max_retries, closed.max_assign_time,
-               closed.hash64, closed.verification_count, closed.submitter_id
+               closed.hash64, closed.verification_count, closed.submitter_id,
+               queue_head_start(project.ageing_after, now())
         FROM closed JOIN project ON project.id = closed.project_id
         WHERE project.chain_id IS NOT NULL
         ORDER BY project.chain_id, closed.hash64, closed.id
@@ -311,7 +373,7 @@ EXCHANGE = f"""
 CREATE OR REPLACE FUNCTION queue_exchange_bounded(
     _worker bigint, _digest bytea, _project bigint, _wanted int,
     _tasks bigint[], _results int[], _verifications bigint[], _leases uuid[],
-    _after_priority int = NULL, _after_id bigint = NULL,
+    _after_rank bigint = NULL, _after_id bigint = NULL,
     _most_bytes bigint = {16 * 1024 * 1024}, _allowed bigint = NULL, _told jsonb = NULL
 ) RETURNS TABLE ({COLUMNS}, missing int[])
 {SETTINGS}
@@ -335,7 +397,7 @@ BEGIN
     RETURN QUERY
     SELECT leased.*, CASE WHEN leased.outcome IS NOT NULL THEN _missing END
     FROM queue_lease_bounded(
-        _worker, _digest, _project, _wanted, _after_priority, _after_id, true, _most_bytes, _allowed
+        _worker, _digest, _project, _wanted, _after_rank, _after_id, true, _most_bytes, _allowed
     ) AS leased;
 END
 $$

@@ -1,0 +1,272 @@
+import django.contrib.postgres.fields
+import django.db.models.deletion
+import django.db.models.expressions
+import django.db.models.functions.comparison
+import django.db.models.functions.datetime
+import django.db.models.lookups
+from django.db import migrations, models
+
+from tasks.queue import functions
+
+#: The state of tasks.queue.functions that this migration installs; a test holds the newest one against it.
+DIGEST = "c60b12b736e85f09"
+
+
+class Migration(migrations.Migration):
+    """Delay tasks, let them expire, rank them by their age, and end verification.
+
+    The rank is a stored column, so the table is written anew: about a minute for ten million tasks.
+    """
+
+    dependencies = [
+        ("projects", "0009_retries_votes_ageing"),
+        ("tasks", "0011_figures_of_workers"),
+        ("workers", "0002_operator_marks"),
+    ]
+
+    operations = [
+        migrations.CreateModel(
+            name="Ageing",
+            fields=[
+                (
+                    "project",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        primary_key=True,
+                        related_name="+",
+                        serialize=False,
+                        to="projects.project",
+                    ),
+                ),
+                ("seconds", models.PositiveIntegerField()),
+                ("after", models.BigIntegerField(help_text="the last task that was ranked; null: all are", null=True)),
+                (
+                    "noticed",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(),
+                        help_text="when the setting was seen to have changed",
+                    ),
+                ),
+            ],
+            options={
+                "default_permissions": (),
+            },
+        ),
+        migrations.RemoveConstraint(
+            model_name="task",
+            name="task_status_known",
+        ),
+        migrations.RemoveIndex(
+            model_name="task",
+            name="task_fresh",
+        ),
+        migrations.RemoveIndex(
+            model_name="task",
+            name="task_voted",
+        ),
+        migrations.RemoveIndex(
+            model_name="task",
+            name="task_voters",
+        ),
+        migrations.RemoveIndex(
+            model_name="task",
+            name="task_awaiting",
+        ),
+        migrations.AddField(
+            model_name="task",
+            name="expires_at",
+            field=models.DateTimeField(
+                help_text="from then on it is not leased, and becomes FAILED as soon as nobody holds it; null: never",
+                null=True,
+            ),
+        ),
+        migrations.AddField(
+            model_name="task",
+            name="head_start",
+            field=models.BigIntegerField(
+                help_text="in a project with ageing, what is added to the priority; see tasks.queue.ageing", null=True
+            ),
+        ),
+        migrations.AddField(
+            model_name="task",
+            name="rank",
+            field=models.GeneratedField(
+                db_persist=True,
+                expression=django.db.models.expressions.CombinedExpression(
+                    models.F("priority"),
+                    "+",
+                    django.db.models.functions.comparison.Coalesce(models.F("head_start"), models.Value(0)),
+                ),
+                help_text="tasks with a higher one are leased first; the oldest among equals",
+                output_field=models.BigIntegerField(),
+            ),
+        ),
+        migrations.AddField(
+            model_name="task",
+            name="run_at",
+            field=models.DateTimeField(help_text="of a delayed task: when it becomes ready", null=True),
+        ),
+        migrations.AlterField(
+            model_name="attempt",
+            name="began",
+            field=models.DateTimeField(null=True),
+        ),
+        migrations.AlterField(
+            model_name="attempt",
+            name="lease",
+            field=models.UUIDField(help_text="opaque id of the lease", null=True),
+        ),
+        migrations.AlterField(
+            model_name="attempt",
+            name="reason",
+            field=models.SmallIntegerField(
+                choices=[
+                    (1, "Error"),
+                    (2, "Bad Recipe"),
+                    (3, "Shutdown"),
+                    (4, "Busy"),
+                    (5, "Not For Me"),
+                    (6, "expired before it was done"),
+                    (7, "disagreement of the workers"),
+                ],
+                help_text="of a FAIL or SKIP, or of the task's end",
+                null=True,
+            ),
+        ),
+        migrations.AlterField(
+            model_name="attempt",
+            name="worker",
+            field=models.ForeignKey(
+                db_constraint=False,
+                db_index=False,
+                null=True,
+                on_delete=django.db.models.deletion.DO_NOTHING,
+                related_name="+",
+                to="workers.worker",
+            ),
+        ),
+        migrations.AlterField(
+            model_name="failuregroup",
+            name="reason",
+            field=models.SmallIntegerField(
+                choices=[
+                    (1, "Error"),
+                    (2, "Bad Recipe"),
+                    (3, "Shutdown"),
+                    (4, "Busy"),
+                    (5, "Not For Me"),
+                    (6, "expired before it was done"),
+                    (7, "disagreement of the workers"),
+                ],
+                null=True,
+            ),
+        ),
+        migrations.AlterField(
+            model_name="outcomeentry",
+            name="worker",
+            field=models.ForeignKey(
+                db_constraint=False,
+                db_index=False,
+                help_text="null: the task failed while nobody held it",
+                null=True,
+                on_delete=django.db.models.deletion.DO_NOTHING,
+                related_name="+",
+                to="workers.worker",
+            ),
+        ),
+        migrations.AlterField(
+            model_name="task",
+            name="status",
+            field=models.SmallIntegerField(choices=[(1, "New"), (2, "Failed"), (3, "Delayed")], db_default=1),
+        ),
+        migrations.AddIndex(
+            model_name="task",
+            index=models.Index(
+                models.F("project"),
+                models.OrderBy(models.F("rank"), descending=True),
+                models.F("id"),
+                condition=models.Q(("status", 1), ("assignee__isnull", True), ("voters", [])),
+                name="task_fresh",
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="task",
+            index=models.Index(
+                models.F("project"),
+                models.OrderBy(models.F("rank"), descending=True),
+                models.F("id"),
+                condition=models.Q(("status", 1), ("assignee__isnull", True), models.Q(("voters", []), _negated=True)),
+                name="task_voted",
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="task",
+            index=models.Index(
+                models.F("project"),
+                models.F("voters__0_100"),
+                models.OrderBy(models.F("rank"), descending=True),
+                models.F("id"),
+                condition=models.Q(("status", 1), ("assignee__isnull", True), models.Q(("voters", []), _negated=True)),
+                name="task_voters",
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="task",
+            index=models.Index(
+                condition=models.Q(("status", 3)), fields=["project", "run_at", "id"], name="task_delayed"
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="task",
+            index=models.Index(condition=models.Q(("status", 3)), fields=["run_at"], name="task_due"),
+        ),
+        migrations.AddIndex(
+            model_name="task",
+            index=models.Index(
+                condition=models.Q(("assignee__isnull", True), ("expires_at__isnull", False), ("status__in", [1, 3])),
+                fields=["expires_at"],
+                name="task_expiring",
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="task",
+            index=models.Index(
+                condition=models.Q(
+                    ("status__in", [1, 3]),
+                    models.Q(
+                        django.db.models.lookups.Exact(
+                            models.Func(
+                                models.F("votes"),
+                                models.Value(None),
+                                function="array_remove",
+                                output_field=django.contrib.postgres.fields.ArrayField(
+                                    base_field=models.BigIntegerField(), size=None
+                                ),
+                            ),
+                            models.Value(
+                                [],
+                                output_field=django.contrib.postgres.fields.ArrayField(
+                                    base_field=models.BigIntegerField(), size=None
+                                ),
+                            ),
+                        ),
+                        _negated=True,
+                    ),
+                ),
+                fields=["project", "id"],
+                name="task_awaiting",
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="task",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("run_at__isnull", True), ("status__in", [1, 2])),
+                    models.Q(("run_at__isnull", False), ("status", 3)),
+                    _connector="OR",
+                ),
+                name="task_status_known",
+            ),
+        ),
+        migrations.RunPython(functions.install, migrations.RunPython.noop),
+    ]
