@@ -7,13 +7,18 @@ Only tasks that existed at the start are affected, so an operation ends however 
 from typing import Any
 
 from projects.models import Project
-from tasks.models import READY_TASKS, Outcome
+from tasks.models import READY_TASKS, Outcome, Reason
 from tasks.queries import search
 from tasks.queries.search import MATCHING, Criteria
 from tracker import db
+from tracker.api.errors import NotFound
 from workers.models import Worker
 
 BATCH = 5_000
+
+
+class NoSuchVote(NotFound):
+    """No open task of this project has this id and such a vote, unless a worker holds it at the moment."""
 
 
 def reset_failed(*, project: Project) -> int:
@@ -41,6 +46,16 @@ def release_leases_of(*, worker: Worker) -> int:
     while affected := db.affected(RELEASE_WORKER, {"worker": worker.pk, "began": began, "limit": BATCH}):
         total += affected
     return total
+
+
+def accept_vote(*, project: Project, task: int, verification: int) -> None:
+    """Close a task by hand with a hash that a worker has given, which counts as the one that closed it.
+
+    Raises NoSuchVote.
+    """
+    ((done,),) = db.rows(ACCEPT, {"project": project.pk, "task": task, "verification": verification})
+    if not done:
+        raise NoSuchVote
 
 
 def retry_matching(criteria: Criteria) -> int:
@@ -121,9 +136,22 @@ SELECT EXISTS (
 )
 """
 
+ACCEPT = "SELECT queue_accept(%(project)s, %(task)s, %(verification)s)"
+
+# Makes failed tasks ready. Those that failed since their workers disagreed lose these votes, or the next one would make
+# them fail again; for whom a task is not, that stays. A time to expire that is over doesn't apply any more.
+_VOTES = f"""CASE WHEN failure = queue_fingerprint({Outcome.FAILED}, {Reason.DISAGREEMENT}, NULL)
+        THEN ARRAY(SELECT one.{{part}} FROM unnest(voters, votes) AS one (voter, vote) WHERE one.vote IS NULL)
+        ELSE {{whole}} END"""
+_RETRY = f"""UPDATE tasks_task
+SET status = 1, retries = 0, expiries = 0, failure = NULL,
+    expires_at = CASE WHEN expires_at > now() THEN expires_at END,
+    voters = {_VOTES.format(part="voter", whole="voters")},
+    votes = {_VOTES.format(part="vote", whole="votes")}"""
+
 # Uses the index task_failed.
-RESET_FAILED = """
-UPDATE tasks_task SET status = 1, retries = 0, expiries = 0, failure = NULL
+RESET_FAILED = f"""
+{_RETRY}
 WHERE id = ANY (ARRAY(
     SELECT id FROM tasks_task
     WHERE project_id = %(project)s AND status = 2 AND id <= %(newest)s
@@ -220,7 +248,7 @@ FROM (
 # of them at once can't deadlock.
 
 RETRY = f"""
-UPDATE tasks_task SET status = 1, retries = 0, expiries = 0, failure = NULL
+{_RETRY}
 WHERE id = ANY (ARRAY(
     SELECT id FROM tasks_task
     WHERE id = ANY (%(found)s) AND project_id = ANY (%(projects)s) AND status = 2 AND {MATCHING}

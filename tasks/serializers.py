@@ -194,6 +194,13 @@ class WorkerStatsContent(Content):
     paused = BooleanField()
 
 
+class AcceptRequest(RequestSerializer):
+    strict = True
+
+    task_id = Id()
+    verification = Hash64(help_text="The hash that is right, one of the task's votes.")
+
+
 class FiguresQuery(paging.PageQuery):
     period = Choice(
         choices=[one.value for one in Period],
@@ -236,6 +243,7 @@ class WorkerFiguresContent(FiguresContent):
     id = Id()
     alias = Text(allow_null=True, help_text="null: the worker was deleted.")
     paused = BooleanField()
+    operator = Text(allow_null=True, help_text="What a manager calls the operator of this and other workers.")
     marks = ListField(
         child=ChoiceField([one.value for one in marks.Mark]),
         help_text="What it does much more often than the project's other workers: `fails` (or expires), `disagrees`.",
@@ -301,13 +309,14 @@ def figures_content(figures: Figures) -> dict[str, Any]:
     }
 
 
-def worker_figures_content(figures: Figures, worker: Worker | None) -> dict[str, Any]:
+def worker_figures_content(figures: Figures, worker: Worker | None, operator: str | None) -> dict[str, Any]:
     """The same for a list of workers; None for a deleted one."""
     return {
         "id": figures.worker,
         "alias": worker and worker.alias,
         "paused": worker is not None and worker.paused,
         **figures_content(figures),
+        "operator": operator,
         "marks": [mark.value for mark in figures.marks],
     }
 

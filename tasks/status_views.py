@@ -18,7 +18,8 @@ from tasks.serializers import hash_of
 from tracker.api.description import Content, describe
 from tracker.api.envelope import Envelope
 from tracker.api.errors import BadInput, InvalidField
-from tracker.api.fields import Hash64, Id, Text, WireField, WrongValue, shown
+from tracker.api.fields import Hash64, Id, Text
+from tracker.api.items import Each
 from tracker.api.serializers import RequestSerializer
 from workers.authentication import ReaderView
 from workers.models import Worker, WorkerAccess
@@ -26,35 +27,20 @@ from workers.models import Worker, WorkerAccess
 MOST_TASKS = 1_000
 
 
-class Each(WireField, ListField):
-    """1 to MOST_TASKS values, each of which is valid for a field."""
-
-    def __init__(self, child: WireField, **options: Any) -> None:
-        self.one = child
-        super().__init__(child=child, min_length=1, max_length=MOST_TASKS, required=False, **options)
-
-    def parse(self, value: Any) -> list[Any]:
-        if type(value) is not list or not 0 < len(value) <= MOST_TASKS:
-            found = f"{len(value)} of them" if type(value) is list else shown(value)
-            raise WrongValue(f"must be an array of 1 to {MOST_TASKS}, not {found}.")
-        parsed: list[Any] = []
-        try:
-            for one in value:
-                parsed.append(self.one.parse(one))
-        except WrongValue as error:
-            raise WrongValue(f"item {len(parsed)} {error}") from error
-        return parsed
-
-
 class StatusRequest(RequestSerializer):
     """The tasks: `ids`, or `project` with `hashes` or `unique_strings`."""
 
     strict = True
 
-    ids = Each(Id(), help_text="Their ids.")
+    ids = Each(Id(), most=MOST_TASKS, required=False, help_text="Their ids.")
     project = Id(required=False, help_text="The project of `hashes` or `unique_strings`.")
-    hashes = Each(Hash64(), help_text="Their hashes, signed or unsigned.")
-    unique_strings = Each(Text(shortest=1), help_text="What they were submitted with as `unique_string`.")
+    hashes = Each(Hash64(), most=MOST_TASKS, required=False, help_text="Their hashes, signed or unsigned.")
+    unique_strings = Each(
+        Text(shortest=1),
+        most=MOST_TASKS,
+        required=False,
+        help_text="What they were submitted with as `unique_string`.",
+    )
 
     @classmethod
     def check(cls, values: dict[str, Any]) -> None:

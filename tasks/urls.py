@@ -31,6 +31,7 @@ urlpatterns = [
     ),
     path("project/put_back_closed/<id:project_id>/<id:worker_id>", views.PutBackClosedView.as_view()),
     path("project/put_back_votes/<id:project_id>/<id:worker_id>", views.PutBackVotesView.as_view()),
+    path("project/accept_vote/<id:project_id>", views.AcceptVoteView.as_view()),
     path("project/failures/<id:project_id>", failure_views.FailuresView.as_view()),
     path("project/failures/<id:project_id>/<str:fingerprint>", failure_views.FailureView.as_view()),
     path("project/assignees/<id:project_id>", views.AssigneesView.as_view()),

@@ -18,6 +18,7 @@ from tasks.serializers import (
     BULK_RELEASE,
     BULK_SUBMIT,
     REASONS,
+    AcceptRequest,
     AssigneeContent,
     BulkResultContent,
     ExchangedContent,
@@ -40,7 +41,7 @@ from tracker.api.description import describe
 from tracker.api.envelope import Envelope
 from tracker.api.views import ApiView
 from workers.authentication import CallerView, WorkerView
-from workers.models import Worker
+from workers.models import OperatorMark, Worker
 
 
 class SubmitView(CallerView):
@@ -229,7 +230,10 @@ class ProjectWorkersView(ManagerView):
             limit=query["limit"],
         )
         workers = Worker.objects.in_bulk([one.worker for one in found])
-        content = [worker_figures_content(one, workers.get(one.worker)) for one in found]
+        operators = dict(
+            OperatorMark.objects.filter(project=project, worker__in=workers).values_list("worker_id", "operator")
+        )
+        content = [worker_figures_content(one, workers.get(one.worker), operators.get(one.worker)) for one in found]
         return Envelope({"workers": content} | ({"after": found[-1].worker} if more else {}))
 
 
@@ -254,6 +258,26 @@ class MaintenanceView(ManagerView):
     def post(self, request: Request, project_id: int) -> Envelope:
         project = require(manager_of(request), project_id, Role.MAINTENANCE)
         return Envelope({"affected_tasks": self.action(project=project)})
+
+
+class AcceptVoteView(ManagerView):
+    """POST /project/accept_vote/:id."""
+
+    @describe(
+        "Close a task by hand, with one of its votes",
+        details=(
+            "Needs MAINTENANCE. For tasks on which the workers don't agree, FAILED for that or not. It counts as "
+            "closed by the first worker that gave this hash, with the message and output that it told; votes for "
+            "other hashes count as outvoted."
+        ),
+        body=AcceptRequest,
+        errors={403: None},
+    )
+    def post(self, request: Request, project_id: int) -> Envelope:
+        project = require(manager_of(request), project_id, Role.MAINTENANCE)
+        asked = self.parsed(AcceptRequest)
+        maintenance.accept_vote(project=project, task=asked["task_id"], verification=asked["verification"])
+        return Envelope()
 
 
 class PutBackClosedView(ManagerView):

@@ -6,6 +6,7 @@ from rest_framework.fields import BooleanField, IntegerField
 
 from tracker.api.description import Content
 from tracker.api.fields import Flag, Id, Text
+from tracker.api.items import Each
 from tracker.api.serializers import RequestSerializer
 from workers.models import Worker, WorkerAccess
 
@@ -25,6 +26,13 @@ class AccessRequest(RequestSerializer):
     project = Id()
     assign = Flag(default=False, help_text="To lease tasks. `assign` or `submit` must be true.")
     submit = Flag(default=False, help_text="To submit and lease tasks.")
+
+
+class OperatorRequest(RequestSerializer):
+    strict = True
+
+    workers = Each(Id(), most=1_000, help_text="The ids of the operator's workers.")
+    operator = Text(longest=100, help_text="What you call the operator; empty: they are not one operator's any more.")
 
 
 class SecretRequest(RequestSerializer):

@@ -3,12 +3,13 @@
 import base64
 import hashlib
 import secrets
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from projects.models import Project
 from tracker import db, names
 from tracker.api.errors import BadInput, Forbidden, InvalidField, NotFound
-from workers.models import Worker, WorkerAccess
+from workers.models import OperatorMark, Worker, WorkerAccess
 
 DEFAULT_ALIAS = "default_alias"
 RESERVED_ALIAS = "unassigned"
@@ -130,6 +131,25 @@ def request_access(*, worker: Worker, project_id: int, assign: bool, submit: boo
 
 def _ask(worker: Worker, project_id: int, *, assign: bool, submit: bool) -> None:
     db.affected(ASK, {"worker": worker.pk, "project": project_id, "assign": assign, "submit": submit})
+
+
+def mark_operator(*, project: Project, workers: Sequence[int], operator: str) -> int:
+    """Take these workers for one operator's in the project; with an empty `operator`, for nobody's any more.
+
+    From then on their votes on a task count once, those given before as well. Returns how many workers there were to
+    mark or whose mark was removed. Raises BadInput for an unknown worker, and then marks none.
+    """
+    if not operator:
+        return OperatorMark.objects.filter(project=project, worker__in=workers).delete()[0]
+    known = set(Worker.objects.filter(pk__in=workers).values_list("pk", flat=True))
+    for worker in workers:
+        if worker not in known:
+            raise BadInput(f"workers: there is no worker {worker}.")
+    marks = [OperatorMark(project=project, worker_id=worker, operator=operator) for worker in sorted(known)]
+    OperatorMark.objects.bulk_create(
+        marks, update_conflicts=True, unique_fields=["project", "worker"], update_fields=["operator"]
+    )
+    return len(marks)
 
 
 # Each is a single statement, so that a concurrent request and grant don't undo each other.

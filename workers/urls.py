@@ -16,5 +16,6 @@ urlpatterns = [
     path("project/access_list/<id:project_id>", views.AccessListView.as_view()),
     path("project/accept_request/<id:project_id>/<id:worker_id>", views.AcceptRequestView.as_view()),
     path("project/reject_request/<id:project_id>/<id:worker_id>", views.RejectRequestView.as_view()),
+    path("project/set_operator/<id:project_id>", views.OperatorView.as_view()),
     path("project/secret/<id:project_id>", views.ProjectSecretView.as_view()),
 ]

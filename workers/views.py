@@ -1,5 +1,6 @@
 """The API of workers."""
 
+from rest_framework.fields import IntegerField
 from rest_framework.request import Request
 
 from accounts.authentication import IsTrackerAdmin, SessionAuthentication, manager_of
@@ -22,6 +23,7 @@ from workers.serializers import (
     AccessContent,
     AccessRequest,
     AliasRequest,
+    OperatorRequest,
     SecretRequest,
     SetPausedRequest,
     WorkerContent,
@@ -112,6 +114,24 @@ class RequestAccessView(WorkerView):
             worker=self.worker, project_id=fields["project"], assign=fields["assign"], submit=fields["submit"]
         )
         return Envelope(message=message)
+
+
+class OperatorView(ManagerView):
+    """POST /project/set_operator/:id."""
+
+    @describe(
+        "Take workers for one operator's",
+        details=(
+            "Needs MAINTENANCE. In this project, the votes of an operator's workers on a task count once, those given "
+            "before as well, and none is given a task that another has verified."
+        ),
+        body=OperatorRequest,
+        content={"affected_workers": IntegerField()},
+        errors={403: None},
+    )
+    def post(self, request: Request, project_id: int) -> Envelope:
+        project = require(manager_of(request), project_id, Role.MAINTENANCE)
+        return Envelope({"affected_workers": services.mark_operator(project=project, **self.parsed(OperatorRequest))})
 
 
 class ProjectSecretView(ReaderView):

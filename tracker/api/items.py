@@ -1,14 +1,36 @@
-"""Bodies of bulk calls: an array of items, or an object with the array under a key."""
+"""Many values at once: as a field, or as the body of a bulk call: an array, or an object with it under a key."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from rest_framework.fields import ListField
+
 from tracker.api.body import EmptyBody
 from tracker.api.errors import BadInput, InvalidField
-from tracker.api.fields import quoted, shown
+from tracker.api.fields import WireField, WrongValue, quoted, shown
 from tracker.api.serializers import RequestSerializer
 
 Item = TypeVar("Item")
+
+
+class Each(WireField, ListField):
+    """1 to `most` values, each of which is valid for a field."""
+
+    def __init__(self, child: WireField, *, most: int, **options: Any) -> None:
+        self.one, self.most = child, most
+        super().__init__(child=child, min_length=1, max_length=most, **options)
+
+    def parse(self, value: Any) -> list[Any]:
+        if type(value) is not list or not 0 < len(value) <= self.most:
+            found = f"{len(value)} of them" if type(value) is list else shown(value)
+            raise WrongValue(f"must be an array of 1 to {self.most}, not {found}.")
+        parsed: list[Any] = []
+        try:
+            for one in value:
+                parsed.append(self.one.parse(one))
+        except WrongValue as error:
+            raise WrongValue(f"item {len(parsed)} {error}") from error
+        return parsed
 
 
 def array_or(key: str, item: type[RequestSerializer], most: int) -> dict[str, Any]:

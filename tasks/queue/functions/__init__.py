@@ -21,6 +21,7 @@ A change needs a migration that installs the functions again and contains the ne
 import hashlib
 from typing import Any
 
+from tasks.queue.functions.accept import ACCEPT
 from tasks.queue.functions.attempts import END, FAIL_EXPIRED, FINGERPRINT, GIVE_BACK
 from tasks.queue.functions.bucket import CHARGE, WAIT
 from tasks.queue.functions.lease import FITTING, LEASE, LOCK_VERIFIED
@@ -41,6 +42,7 @@ ALL = {
     "queue_fail_expired": FAIL_EXPIRED,
     "queue_agreeing": AGREEING,
     "queue_head_start": HEAD_START,
+    "queue_accept": ACCEPT,
     "queue_count_votes": COUNT_VOTES,
     "queue_close": CLOSE,
     "queue_settle": SETTLE,

@@ -17,13 +17,14 @@ _CLASS = f"""floor({CLASSES_PER_E} * ln(greatest(coalesce(
                 ), {SHORTEST_SECONDS}) / {SHORTEST_SECONDS}))"""
 
 
-def _class(seconds: str, closed: str) -> str:
+def class_of(seconds: str, closed: str) -> str:
+    """The class of a closed task's time, from what the worker told (`seconds`) or the row's `assign_time`."""
     return f"least({_CLASS.format(seconds=seconds, closed=closed)}, {CLASSES - 1})::smallint"
 
 
-_KEPT = """id, project_id, worker_id, recipe, priority, retries, hash64, verification, voters, votes, created,
+KEPT = """id, project_id, worker_id, recipe, priority, retries, hash64, verification, voters, votes, created,
                  assign_time, submitter_id, message, output, seconds, version, closed"""
-_COPIED = (
+COPIED = (
     "project_id, recipe, priority, max_retries, max_assign_time, hash64, verification_count, submitter_id, head_start"
 )
 
@@ -39,7 +40,7 @@ _AGREEING = """CASE
 
 # When a task closes, by the clock: later than everything that tasks.queries.results has told to be complete, even if
 # the clock was set back. It must be read after the transaction has locked a row; see there.
-_MOMENT = """greatest(clock_timestamp(), (
+MOMENT = """greatest(clock_timestamp(), (
                         SELECT greatest(settled.until, settled.next_until) FROM tasks_settled AS settled
                         WHERE settled.id = 1
                     ))"""
@@ -88,22 +89,22 @@ BEGIN
             FROM projects_project AS project WHERE project.id = _closed.project_id;
             _seconds := (_told ->> 'seconds')::float8;
             IF _days > 0 THEN
-                INSERT INTO tasks_closedtask ({_KEPT})
+                INSERT INTO tasks_closedtask ({KEPT})
                 VALUES
                     (_closed.id, _closed.project_id, _worker, _closed.recipe, _closed.priority, _closed.retries,
                      _closed.hash64, _verification, _closed.voters, _closed.votes, _closed.created,
                      _closed.assign_time, _closed.submitter_id, _told ->> 'message', _told ->> 'output', _seconds,
-                     _version, {_MOMENT});
+                     _version, {MOMENT});
             END IF;
             INSERT INTO tasks_closedentry (project_id, worker_id, count, duration)
-            VALUES (_closed.project_id, _worker, 1, {_class("_seconds", "_closed")});
+            VALUES (_closed.project_id, _worker, 1, {class_of("_seconds", "_closed")});
             IF NOT _closed.voters = '{{}}' THEN
                 PERFORM queue_count_votes(
                     _closed.project_id, _closed.voters || _worker, _closed.votes || _verification, _verification
                 );
             END IF;
             IF _chain IS NOT NULL THEN
-                INSERT INTO tasks_task ({_COPIED})
+                INSERT INTO tasks_task ({COPIED})
                 VALUES
                     (_chain, _closed.recipe, _closed.priority, _closed.max_retries, _closed.max_assign_time,
                      _closed.hash64, _closed.verification_count, _closed.submitter_id,
@@ -291,7 +292,7 @@ CREATE OR REPLACE FUNCTION queue_close(
 SET enable_nestloop = off
 AS $$
 DECLARE
-    _moment timestamptz := {_MOMENT};
+    _moment timestamptz := {MOMENT};
 BEGIN
     WITH report AS MATERIALIZED (
         SELECT held.ctid, _verifications[held.place] AS verification,
@@ -313,7 +314,7 @@ BEGIN
         FROM projects_project AS project
         WHERE project.id = ANY (ARRAY(SELECT DISTINCT closed.project_id FROM closed))
     ), kept AS (
-        INSERT INTO tasks_closedtask ({_KEPT})
+        INSERT INTO tasks_closedtask ({KEPT})
         SELECT closed.id, closed.project_id, closed.assignee_id, closed.recipe, closed.priority, closed.retries,
                closed.hash64, closed.verification, closed.voters, closed.votes, closed.created, closed.assign_time,
                closed.submitter_id, closed.told ->> 'message', closed.told ->> 'output', closed.seconds,
@@ -322,12 +323,12 @@ BEGIN
         WHERE project.retention_days > 0
     ), counted AS (
         INSERT INTO tasks_closedentry (project_id, worker_id, count, duration)
-        SELECT alike.project_id, _worker, sum(alike.count), {_class("alike.seconds", "alike")}
+        SELECT alike.project_id, _worker, sum(alike.count), {class_of("alike.seconds", "alike")}
         FROM (
             SELECT closed.project_id, closed.assign_time, closed.seconds, count(*) AS count FROM closed GROUP BY 1, 2, 3
         ) AS alike GROUP BY 1, 4
     ), chained AS (
-        INSERT INTO tasks_task ({_COPIED})
+        INSERT INTO tasks_task ({COPIED})
         SELECT project.chain_id, closed.recipe, closed.priority, closed.max_retries, closed.max_assign_time,
                closed.hash64, closed.verification_count, closed.submitter_id,
                queue_head_start(project.ageing_after, now())
