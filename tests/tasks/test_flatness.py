@@ -15,6 +15,7 @@ from projects.models import Project
 from tasks import queue
 from tasks.models import Task
 from tasks.queue import frontier, holding
+from tasks.queue.delays import fail_expired, make_due_ready
 from tests.clock import Clock
 from tests.factories import SOMEBODY, ProjectFactory, expire, grant, register
 from tests.processes import eventually
@@ -34,6 +35,12 @@ SELECT %(project)s, 'x', %(priority)s, 2 * cardinality(%(voters)s::bigint[]), %(
        %(assignee)s, CASE WHEN %(leased)s THEN gen_random_uuid() END, CASE WHEN %(leased)s THEN now() END,
        CASE WHEN %(leased)s THEN now() + interval '1 hour' END
 FROM generate_series(1, %(count)s)
+"""
+
+DELAY = """
+INSERT INTO tasks_task (project_id, recipe, status, run_at, expires_at)
+SELECT %(project)s, 'x', 3, now() + make_interval(secs => 3600 + number), now() + make_interval(secs => 7200 + number)
+FROM generate_series(1, %(count)s) AS number
 """
 
 VISITED = """
@@ -192,6 +199,42 @@ def test_many_that_others_have_verified_while_they_are_analysed(caller, project)
         with connection.cursor() as cursor:
             cursor.execute("ANALYZE tasks_task")
         assert_few(caller.pages())
+
+
+@pytest.mark.parametrize(("count", "analysed"), [(1_000_000, True), (MANY, False)])
+def test_a_million_delayed(caller, project, count, analysed):
+    """Of the same project; and some become ready among them."""
+    make_due_ready()
+    fail_expired()
+    with connection.cursor() as cursor:
+        cursor.execute(DELAY, {"project": project.pk, "count": count})
+        if analysed:
+            cursor.execute("ANALYZE tasks_task")
+    fill(project, 100)
+    assert_few(caller.pages())
+    assert visited(make_due_ready)[0] == 0
+    Task.objects.filter(pk__in=Task.objects.filter(status=3)[:3].values("pk")).update(run_at="2020-01-01T00:00:00Z")
+    due, pages = visited(make_due_ready)
+    assert due == 3
+    assert pages < FEW
+    expired, pages = visited(fail_expired)
+    assert expired == 0
+    assert pages < FEW
+    Task.objects.filter(status=1).delete()
+    empty, pages = visited(
+        partial(queue.lease_many, worker=caller.worker, project_id=project.pk, count=1),
+    )
+    assert (empty.tasks, empty.reason) == ([], "delayed")
+    assert pages < FEW
+
+
+def test_many_that_age(caller, project):
+    Project.objects.filter(pk=project.pk).update(ageing_seconds=60)
+    fill(project)
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE tasks_task SET head_start = -id")
+        cursor.execute("VACUUM tasks_task")
+    assert_few(caller.pages())
 
 
 def test_releases_of_a_large_batch(caller, project):

@@ -5,14 +5,18 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 
+from projects.models import Project
+from tasks import maintenance
 from tasks.models import ClosedTask, Task
+from tasks.queue.delays import fail_expired, make_due_ready
 from tasks.queue.expiry import expire_leases
-from tests.factories import TaskFactory, expire, grant
+from tests.factories import SOMEBODY, TaskFactory, expire, grant
 
 pytestmark = pytest.mark.django_db
 
-STATES = ("ready", "mine", "theirs", "expired", "failed", "closed")
+STATES = ("ready", "mine", "theirs", "expired", "delayed", "failed", "closed")
 HASH = 5
+PAST = "2020-01-01T00:00:00Z"
 
 
 def cells():
@@ -41,6 +45,8 @@ class Scene:
             case "expired":
                 self.lease(self.other)
                 expire(self.task)
+            case "delayed":
+                Task.objects.update(status=Task.Status.DELAYED, run_at="2200-01-01T00:00:00Z")
             case "failed":
                 Task.objects.update(status=Task.Status.FAILED)
             case "closed":
@@ -50,14 +56,22 @@ class Scene:
     def lease(self, worker):
         return self.api.get(f"/task/get/{self.project.pk}" + "?count=10" * self.many, worker=worker)
 
-    def release(self, worker, result):
+    def release(self, worker, result, **told):
         """Whether the task was updated, and the message."""
-        body = {"task_id": self.task.pk, "result": result, "verification": 1}
+        body = {"task_id": self.task.pk, "result": result, "verification": 1, **told}
         if self.many:
             (told,) = self.api.post("/task/bulk_release", [body], worker=worker).content["results"]
             return told["updated"], told.get("message")
         answer = self.api.post("/task/release", body, worker=worker)
         return answer.content["updated"], answer.json.get("message")
+
+    def submit(self, **keys):
+        body = {"project": self.project.pk, "recipe": "again", "hash64": HASH, **keys}
+        if self.many:
+            answer = self.api.post("/task/bulk_submit", [body], worker=self.caller)
+            return "409" if answer.content["duplicates"] else "stored"
+        answer = self.api.post("/task/submit", body, worker=self.caller)
+        return "stored" if answer.ok else str(answer.status)
 
     @property
     def state(self):
@@ -67,6 +81,8 @@ class Scene:
             return "closed"
         if task.status == Task.Status.FAILED:
             return "failed"
+        if task.status == Task.Status.DELAYED:
+            return "delayed"
         if task.assignee is None:
             return "ready"
         if task.lease_expires < task.assign_time:
@@ -80,12 +96,34 @@ class Scene:
                 answer = self.lease(self.caller)
                 return "task" if answer.ok else answer.content["reason"]
             case "submit of its hash":
-                body = {"project": self.project.pk, "recipe": "again", "hash64": HASH}
-                answer = self.api.post("/task/submit", body, worker=self.caller)
-                return "stored" if answer.ok else str(answer.status)
+                return self.submit()
+            case "submit of its hash, with a delay":
+                return self.submit(delay=60)
+            case "a manager accepts its vote":
+                Task.objects.update(voters=[SOMEBODY], votes=[1], verification_count=2)
+                try:
+                    maintenance.accept_vote(project=self.project, task=self.task.pk, verification=1)
+                except maintenance.NoSuchVote as error:
+                    return str(error.status)
+                return None
+            case "its time comes":
+                Task.objects.filter(status=Task.Status.DELAYED).update(run_at=PAST)
+                make_due_ready()
+                return None
+            case "its `expires_at` passes":
+                Task.objects.update(expires_at=PAST)
+                expire_leases()
+                fail_expired()
+                return None
             case "the scheduler":
                 expire_leases()
+                make_due_ready()
+                fail_expired()
                 return None
+            case "release OK, the last vote":
+                Task.objects.update(verification_count=2)
+                Project.objects.update(max_votes=1)
+                updated, message = self.release(self.caller, 0)
             case "release OK, 1 of 2 votes":
                 Task.objects.update(verification_count=2)
                 updated, message = self.release(self.caller, 0)
@@ -93,6 +131,11 @@ class Scene:
                 updated, message = self.release(self.caller, 0)
             case "release FAIL, retries left":
                 updated, message = self.release(self.caller, 1)
+            case "release FAIL, with a delay":
+                Project.objects.update(retry_backoff="fixed")
+                updated, message = self.release(self.caller, 1)
+            case "release SKIP, retry_after":
+                updated, message = self.release(self.caller, 2, retry_after=60)
             case "release FAIL, the last":
                 Task.objects.update(retries=1)
                 updated, message = self.release(self.caller, 1)

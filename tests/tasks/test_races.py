@@ -1,13 +1,18 @@
 """What must hold when requests race. Each racing call has its own thread and database connection."""
 
+import contextlib
 from functools import partial
 
 import pytest
 
+from projects.models import Project
 from tasks import putting_back, queue
+from tasks.maintenance import NoSuchVote, accept_vote
 from tasks.models import ClosedEntry, ClosedTask, Task
 from tasks.putting_back import put_back_closed, put_back_votes
 from tasks.queries import worker_stats
+from tasks.queue import ageing
+from tasks.queue.delays import fail_expired, make_due_ready
 from tasks.queue.expiry import expire_leases
 from tasks.queue.tallying import fold_outcomes
 from tasks.queue.upkeep import fold_closed
@@ -340,3 +345,111 @@ def test_votes_are_put_back_while_others_vote(racing, monkeypatch):
         assert sum(outcomes[3:]) == 20 - before
         for task in closed:
             assert len({*task.voters, task.worker_id}) == 3
+
+
+def test_a_lease_races_the_end_of_a_task(racing):
+    """It is leased or FAILED, never both."""
+    project = ProjectFactory()
+    worker = register().worker
+    for _ in range(20):
+        task = TaskFactory(project=project)
+        expire_now = partial(Task.objects.filter(pk=task.pk).update, expires_at="2020-01-01T00:00:00Z")
+        outcomes = racing([partial(queue.lease, project=project, worker=worker), expire_now, fail_expired])
+        assert not errors(outcomes)
+        task.refresh_from_db()
+        if outcomes[0] is None:
+            fail_expired()
+            task.refresh_from_db()
+            assert task.status == Task.Status.FAILED
+        else:
+            assert (task.assignee, task.status) == (worker, Task.Status.NEW)
+        Task.objects.all().delete()
+
+
+def test_delayed_tasks_become_ready_once(racing):
+    project = ProjectFactory()
+    past = "2020-01-01T00:00:00Z"
+    for _ in range(5):
+        TaskFactory.create_batch(40, project=project, status=Task.Status.DELAYED, run_at=past, max_retries=99)
+        Project.objects.update(retry_backoff="fixed")
+        workers = [register().worker for _ in range(4)]
+
+        def fail(worker):
+            leased = queue.lease_many(worker=worker, project_id=project.pk, count=5).tasks
+            queue.release_many(worker=worker, reports=[queue.Report(one.id, queue.Result.FAIL) for one in leased])
+            return len(leased)
+
+        outcomes = racing([*(partial(fail, worker) for worker in workers), make_due_ready, make_due_ready])
+        assert not errors(outcomes)
+        assert sum(outcomes[-2:]) == 40
+        assert Task.objects.filter(status=Task.Status.DELAYED).count() == sum(outcomes[:-2])
+        assert sum(Task.objects.values_list("retries", flat=True)) == sum(outcomes[:-2])
+        Task.objects.all().delete()
+
+
+def test_the_last_votes_race(racing):
+    """Of votes that don't agree, the last allowed one ends the task, whichever that is."""
+    project = ProjectFactory(max_votes=3)
+    workers = [register().worker for _ in range(5)]
+    for _ in range(20):
+        task = TaskFactory(project=project, verification_count=2)
+
+        def vote(worker):
+            if (leased := queue.lease(project=project, worker=worker)) is not None:
+                queue.release(worker=worker, task_id=leased.id, result=queue.Result.OK, verification=worker.pk)
+
+        while Task.objects.filter(pk=task.pk, status=Task.Status.NEW).exists():
+            assert not errors(racing([partial(vote, worker) for worker in workers]))
+        task.refresh_from_db()
+        assert (task.status, len(task.votes)) == (Task.Status.FAILED, 3)
+        assert len(set(task.voters)) == 3
+        Task.objects.all().delete()
+
+
+def test_accepting_races_a_vote(racing):
+    """It closes once, by hand or by the vote."""
+    chained = ProjectFactory()
+    project = ProjectFactory(chain=chained)
+    worker = register().worker
+    for number in range(1, 21):
+        task = TaskFactory(project=project, verification_count=2, voters=[-1], votes=[7])
+
+        def vote():
+            if (leased := queue.lease(project=project, worker=worker)) is not None:
+                queue.release(worker=worker, task_id=leased.id, result=queue.Result.OK, verification=7)
+
+        def accept():
+            with contextlib.suppress(NoSuchVote):
+                accept_vote(project=project, task=task.pk, verification=7)  # noqa: B023
+
+        assert not errors(racing([vote, accept, accept]))
+        if Task.objects.filter(pk=task.pk).exists():
+            accept()
+        assert ClosedTask.objects.count() == ClosedEntry.objects.count() == chained.tasks.count() == number
+
+
+def test_ranking_races_the_queue(racing, monkeypatch):
+    """A change of the ageing, while tasks are submitted, leased and given back."""
+    monkeypatch.setattr(ageing, "PAUSE_SECONDS", 0)
+    monkeypatch.setattr(ageing, "BATCH", 7)
+    project = ProjectFactory()
+    registration = register()
+    grant(registration, project, submit=True)
+    TaskFactory.create_batch(30, project=project)
+    Project.objects.update(ageing_seconds=60)
+
+    def work():
+        for _ in range(10):
+            leased = queue.lease_many(worker=registration.worker, project_id=project.pk, count=3).tasks
+            reports = [queue.Report(one.id, queue.Result.SKIP) for one in leased]
+            queue.release_many(worker=registration.worker, reports=reports)
+            queue.submit(worker=registration.worker, project_id=project.pk, task=queue.NewTask("x"))
+
+    def rank():
+        for _ in range(50):
+            ageing.rank_by_age()
+
+    assert not errors(racing([work, work, rank, rank]))
+    rank()
+    assert not Task.objects.filter(head_start=None).exists()
+    assert Task.objects.filter(assignee=None).count() == 50

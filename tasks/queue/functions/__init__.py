@@ -22,8 +22,9 @@ import hashlib
 from typing import Any
 
 from tasks.queue.functions.accept import ACCEPT
-from tasks.queue.functions.attempts import END, FAIL_EXPIRED, FINGERPRINT, GIVE_BACK
+from tasks.queue.functions.attempts import END, FINGERPRINT, GIVE_BACK
 from tasks.queue.functions.bucket import CHARGE, WAIT
+from tasks.queue.functions.delays import FAIL_EXPIRED, MAKE_DUE
 from tasks.queue.functions.lease import FITTING, LEASE, LOCK_VERIFIED
 from tasks.queue.functions.release import AGREEING, CLOSE, COUNT_VOTES, EXCHANGE, KIN, RELEASE, RELEASE_MANY, SETTLE
 from tasks.queue.functions.submit import HEAD_START, STORE_MANY, SUBMIT, SUBMIT_MANY
@@ -39,6 +40,7 @@ ALL = {
     "queue_fingerprint": FINGERPRINT,
     "queue_give_back": GIVE_BACK,
     "queue_end": END,
+    "queue_make_due": MAKE_DUE,
     "queue_fail_expired": FAIL_EXPIRED,
     "queue_agreeing": AGREEING,
     "queue_head_start": HEAD_START,

@@ -165,26 +165,3 @@ BEGIN
 END
 $$
 """
-
-# Makes tasks FAILED that nobody holds and that have expired. The rows are locked by the caller.
-FAIL_EXPIRED = f"""
-CREATE OR REPLACE FUNCTION queue_fail_expired(_tasks bigint[]) RETURNS void
-{SETTINGS}
-AS $$
-DECLARE
-    _fingerprint bigint := queue_fingerprint({Outcome.FAILED}, {Reason.EXPIRED}, NULL);
-BEGIN
-    WITH attempt AS (
-        INSERT INTO tasks_attempt (task_id, project_id, outcome, reason, version, fingerprint)
-        SELECT task.id, task.project_id, {Outcome.FAILED}, {Reason.EXPIRED}, project.version, _fingerprint
-        FROM tasks_task AS task JOIN projects_project AS project ON project.id = task.project_id
-        WHERE task.id = ANY (_tasks)
-        RETURNING id, project_id
-    ), counted AS (
-        INSERT INTO tasks_outcomeentry (project_id, outcome, attempt)
-        SELECT attempt.project_id, {Outcome.FAILED}, attempt.id FROM attempt
-    )
-    UPDATE tasks_task AS task SET status = 2, run_at = NULL, failure = _fingerprint WHERE task.id = ANY (_tasks);
-END
-$$
-"""
