@@ -3,21 +3,40 @@
 from collections.abc import Container
 from typing import Any
 
-from rest_framework.fields import BooleanField, FloatField, IntegerField
+from rest_framework.fields import BooleanField, ChoiceField, FloatField, IntegerField
 
 from accounts.models import User
 from accounts.serializers import ManagerContent, manager_content
 from projects.lookup import ProjectFields
-from projects.models import HIGHEST_RATE, LONGEST_MOTD, LONGEST_RETENTION_DAYS, LOWEST_RATE, Project, Snapshot
+from projects.models import (
+    HIGHEST_RATE,
+    LONGEST_DELAY,
+    LONGEST_MOTD,
+    LONGEST_RETENTION_DAYS,
+    LOWEST_RATE,
+    Backoff,
+    Project,
+    Snapshot,
+)
 from projects.roles import ALL_ROLES, Role
 from tracker.api.description import Content
-from tracker.api.fields import INT16, INT32, INT64, Flag, Id, Rate, Text, WholeNumber
+from tracker.api.fields import INT16, INT32, INT64, Choice, Flag, Id, Rate, Text, WholeNumber
 from tracker.api.paging import PageQuery
 from tracker.api.serializers import RequestSerializer
 
 NAME_HELP = "Unique, whatever its case: see Names."
 MAX_LEASES_HELP = "How many tasks a worker may hold at once; 0: 1,000 if the project is public, else 10,000."
 MAX_EXPIRIES_HELP = "How many leases of a task may expire before it is FAILED; 0: any number."
+RETRY_BACKOFF_HELP = (
+    "How long a task waits after a FAIL that is not the last: `none`, it is ready at once; `fixed`, always "
+    "`retry_seconds`; `linear`, as many times that as it has failed; `exponential`, twice as long each time."
+)
+RETRY_MAX_HELP = "The longest wait in seconds, at most a week."
+RETRY_JITTER_HELP = "By up to how many percent a wait is shortened at random, so that not all come back at once."
+MAX_VOTES_HELP = "How many workers may verify a task without enough agreeing before it is FAILED; 0: any number."
+AGEING_HELP = (
+    "Each time that a task has waited so many seconds, it is leased as if its priority were one higher; 0: never."
+)
 RATE_HELP = f"Tasks per second, {LOWEST_RATE:f} or more; 0, or more than {HIGHEST_RATE:.0f}: unlimited, read back as 0."
 
 
@@ -57,6 +76,12 @@ class _Settings(RequestSerializer):
     )
     max_leases = WholeNumber(low=0, high=INT32[1], required=False, help_text=MAX_LEASES_HELP)
     max_expiries = WholeNumber(low=0, high=INT16[1], required=False, help_text=MAX_EXPIRIES_HELP)
+    retry_backoff = Choice(choices=Backoff.values, required=False, help_text=RETRY_BACKOFF_HELP)
+    retry_seconds = WholeNumber(low=1, high=LONGEST_DELAY, required=False, help_text="The wait after the first FAIL.")
+    retry_max_seconds = WholeNumber(low=1, high=LONGEST_DELAY, required=False, help_text=RETRY_MAX_HELP)
+    retry_jitter = WholeNumber(low=0, high=100, required=False, help_text=RETRY_JITTER_HELP)
+    max_votes = WholeNumber(low=0, high=INT16[1], required=False, help_text=MAX_VOTES_HELP)
+    ageing_seconds = WholeNumber(low=0, high=INT32[1], required=False, help_text=AGEING_HELP)
     retention_days = WholeNumber(
         low=0, high=LONGEST_RETENTION_DAYS, required=False, help_text="How many days closed tasks are kept."
     )
@@ -129,11 +154,18 @@ class ProjectContent(Content):
 class ProjectTwiceContent(ProjectContent):
     max_leases = IntegerField(help_text=MAX_LEASES_HELP)
     max_expiries = IntegerField(help_text=MAX_EXPIRIES_HELP)
+    retry_backoff = ChoiceField(Backoff.values, help_text=RETRY_BACKOFF_HELP)
+    retry_seconds = IntegerField(help_text="The wait after the first FAIL.")
+    retry_max_seconds = IntegerField(help_text=RETRY_MAX_HELP)
+    retry_jitter = IntegerField(help_text=RETRY_JITTER_HELP)
+    max_votes = IntegerField(help_text=MAX_VOTES_HELP)
+    ageing_seconds = IntegerField(help_text=AGEING_HELP)
     project = ProjectContent(help_text="The same fields again.")
 
 
 class SnapshotContent(Content):
-    new_task_count = IntegerField()
+    new_task_count = IntegerField(help_text="Neither failed nor closed; leased and delayed ones count.")
+    delayed_task_count = IntegerField(help_text="Of the new ones, those that wait for a time.")
     failed_task_count = IntegerField()
     closed_task_count = IntegerField(help_text="Closed since the project was created.")
     awaiting_verification_count = IntegerField(help_text="Tasks with too few agreeing results.")
@@ -169,10 +201,23 @@ def project_content(project: Project | ProjectFields, *, known: Container[int] |
     }
 
 
+# Settings of the queue that are told of a single project only: a leased task comes with its project.
+_LIMITS = (
+    *("max_leases", "max_expiries", "retry_backoff", "retry_seconds", "retry_max_seconds", "retry_jitter"),
+    *("max_votes", "ageing_seconds"),
+)
+
+
+def limits_content(project: Project) -> dict[str, Any]:
+    """The settings of the queue that `project_content` leaves out."""
+    return {name: getattr(project, name) for name in _LIMITS}
+
+
 def snapshot_content(snapshot: Snapshot) -> dict[str, Any]:
     """The snapshot object of the API."""
     return {
         "new_task_count": snapshot.new_task_count,
+        "delayed_task_count": snapshot.delayed_task_count,
         "failed_task_count": snapshot.failed_task_count,
         "closed_task_count": snapshot.closed_task_count,
         "awaiting_verification_count": snapshot.awaiting_verification_count,

@@ -26,6 +26,7 @@ from projects.serializers import (
     SnapshotContent,
     UpdateProjectRequest,
     WebhookSecretRequest,
+    limits_content,
     manager_role_content,
     project_content,
     snapshot_content,
@@ -46,8 +47,7 @@ class GetProjectView(ApiView):
     def get(self, request: Request, project_id: int) -> Envelope:
         project = visible_project(request, project_id)
         content = project_content(project, known=access.known_chains(viewer_of(request), [project]))
-        limits = {"max_leases": project.max_leases, "max_expiries": project.max_expiries}
-        return Envelope({**content, **limits, "project": content})
+        return Envelope({**content, **limits_content(project), "project": content})
 
 
 class ListProjectsView(ApiView):

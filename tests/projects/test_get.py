@@ -50,7 +50,17 @@ def test_it_works(api):
         "assign_rate": 2.0,
         "submit_rate": 0.5,
     }
-    assert answer.content == expected | {"project": expected, "max_leases": 0, "max_expiries": 0}
+    limits = {
+        "max_leases": 0,
+        "max_expiries": 0,
+        "retry_backoff": "none",
+        "retry_seconds": 60,
+        "retry_max_seconds": 3600,
+        "retry_jitter": 0,
+        "max_votes": 0,
+        "ageing_seconds": 0,
+    }
+    assert answer.content == expected | limits | {"project": expected}
 
 
 def test_api_prefix(api, project):

@@ -49,6 +49,7 @@ def test_counts_of_a_snapshot(api, project, worker, other_worker):
     assert content.pop("time_stamp") > 1_500_000_000
     assert content == {
         "new_task_count": 4,
+        "delayed_task_count": 0,
         "failed_task_count": 1,
         "closed_task_count": 1,
         "awaiting_verification_count": 2,

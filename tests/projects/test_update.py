@@ -170,3 +170,52 @@ def test_a_rate_beyond_all_bounds_is_unlimited(api, tracker_admin, rate):
     assert answer.status == 200
     content = api.get(f"/project/get/{project.pk}").content
     assert (content["assign_rate"], content["submit_rate"]) == (0, 0)
+
+
+QUEUE_SETTINGS = {
+    "retry_backoff": "exponential",
+    "retry_seconds": 5,
+    "retry_max_seconds": 604_800,
+    "retry_jitter": 100,
+    "max_votes": 9,
+    "ageing_seconds": 86_400,
+}
+
+
+@pytest.mark.parametrize("new", [True, False])
+def test_settings_of_the_queue(as_manager, mine, new):
+    if new:
+        answer = as_manager.post("/project/create", {"name": "waits"} | QUEUE_SETTINGS)
+        project = Project.objects.get(name="waits")
+    else:
+        answer, project = update(as_manager, mine, **QUEUE_SETTINGS), mine
+    assert answer.ok
+    assert stored(project).items() >= QUEUE_SETTINGS.items()
+    assert as_manager.get(f"/project/get/{project.pk}").content.items() >= QUEUE_SETTINGS.items()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("retry_backoff", "square"),
+        ("retry_backoff", ""),
+        ("retry_backoff", 1),
+        ("retry_seconds", 0),
+        ("retry_seconds", 604_801),
+        ("retry_max_seconds", 0),
+        ("retry_max_seconds", 604_801),
+        ("retry_jitter", -1),
+        ("retry_jitter", 101),
+        ("retry_jitter", 0.5),
+        ("max_votes", -1),
+        ("max_votes", 32_768),
+        ("ageing_seconds", -1),
+        ("ageing_seconds", 2**31),
+    ],
+)
+def test_settings_of_the_queue_have_limits(as_manager, mine, name, value):
+    before = stored(mine)
+    answer = update(as_manager, mine, **{name: value})
+    assert answer.status == 400
+    assert answer.message.startswith(f"{name}: ")
+    assert stored(mine) == before

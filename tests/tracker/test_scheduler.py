@@ -9,13 +9,14 @@ from datetime import timedelta
 import pytest
 from django.db import DatabaseError, OperationalError, connection
 from django.db.models.functions import Now
+from django.utils.module_loading import import_string
 
-from tests.clock import now
+from tests.clock import Clock, now
 from tests.processes import PATIENCE_SECONDS
 from tracker import db
 from tracker.models import Chore
 from tracker.serve import scheduler
-from tracker.serve.scheduler import JOBS, Job, do_batch, do_due, register, run
+from tracker.serve.scheduler import JOBS, Job, do_batch, do_due, do_prompt, register, run
 
 pytestmark = pytest.mark.django_db
 
@@ -53,6 +54,7 @@ def stop():
 @pytest.fixture
 def _quick(monkeypatch):
     monkeypatch.setattr(scheduler, "TICK_SECONDS", 0.01)
+    monkeypatch.setattr(scheduler, "PROMPT_SECONDS", 0.01)
 
 
 def seconds_until_due(job=CHORE):
@@ -361,3 +363,91 @@ def test_failing_job_is_postponed_and_the_others_are_done(given, stop, caplog, e
     (record,) = caplog.records
     assert CHORE.name in record.getMessage()
     assert record.exc_info[0] is error
+
+
+# What must be prompt
+
+
+def prompt_one():
+    """Replaced by each test."""
+
+
+def prompt_other():
+    """Replaced by each test."""
+
+
+PROMPT = (f"{__name__}.prompt_one", f"{__name__}.prompt_other")
+
+
+@pytest.fixture
+def prompt(monkeypatch):
+    """Replaces the two functions. A list holds the results of successive calls; then 0."""
+
+    def give(**functions):
+        for name, does in functions.items():
+            batches = iter(does) if isinstance(does, list) else None
+            monkeypatch.setattr(sys.modules[__name__], name, does if batches is None else lambda b=batches: next(b, 0))
+
+    return give
+
+
+def test_prompt_functions_are_called_until_they_find_nothing(prompt, stop):
+    calls = []
+    prompt(prompt_one=[5, 3], prompt_other=lambda: calls.append(1))
+    do_prompt(PROMPT, stop, {})
+    assert prompt_one() == 0
+    assert calls == [1]
+
+
+def test_a_prompt_function_that_fails_is_put_off(prompt, stop, caplog):
+    calls, clock, until = [], Clock(), {}
+
+    def fail():
+        calls.append(1)
+        raise ValueError
+
+    prompt(prompt_one=fail, prompt_other=[1])
+    for _ in range(3):
+        do_prompt(PROMPT, stop, until, clock)
+    assert prompt_other() == 0
+    assert calls == [1]
+    assert "trying again in 60 seconds" in caplog.text
+    clock.now += scheduler.FAILED_SECONDS
+    do_prompt(PROMPT, stop, until, clock)
+    assert calls == [1, 1]
+
+
+def test_prompt_functions_stop(prompt, stop):
+    stop.set()
+    prompt(prompt_one=lambda: 1, prompt_other=lambda: 1)
+    do_prompt(PROMPT, stop, {})
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("_quick")
+def test_prompt_functions_run_beside_a_long_batch(given, prompt, stop):
+    """And survive the loss of the database."""
+    done = threading.Event()
+    losses = [OperationalError("gone")]
+
+    def look():
+        if losses:
+            raise losses.pop()
+        done.set()
+        return 0
+
+    def long_batch():
+        assert done.wait(PATIENCE_SECONDS)
+        stop.set()
+        return 0
+
+    given(chore=long_batch)
+    prompt(prompt_one=look)
+    run(stop, jobs=(CHORE,), prompt=PROMPT[:1])
+    assert done.is_set()
+
+
+@pytest.mark.parametrize("path", scheduler.PROMPT)
+def test_prompt_names_a_function_that_writes_nothing_when_idle(path):
+    assert import_string(path)() == 0
+    assert db.one("SELECT pg_current_xact_id_if_assigned()") == (None,)

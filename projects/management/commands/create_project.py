@@ -3,7 +3,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from projects.lookup import project_named
-from projects.models import Project
+from projects.models import Backoff, Project
 from projects.services import create_project
 from tracker.commands import OperatorCommand
 from tracker.text import visible
@@ -29,6 +29,14 @@ class Command(OperatorCommand):
         parser.add_argument("--lease-seconds", type=int, default=3600, help=_help("lease_seconds") + _BATCH)
         parser.add_argument("--max-leases", type=int, default=0, help=_help("max_leases"))
         parser.add_argument("--max-expiries", type=int, default=0, help=_help("max_expiries"))
+        parser.add_argument(
+            "--retry-backoff", choices=Backoff.values, default=Backoff.NONE.value, help=_help("retry_backoff")
+        )
+        parser.add_argument("--retry-seconds", type=int, default=60, help=_help("retry_seconds"))
+        parser.add_argument("--retry-max-seconds", type=int, default=3600, help=_help("retry_max_seconds"))
+        parser.add_argument("--retry-jitter", type=int, default=0, metavar="PERCENT", help=_help("retry_jitter"))
+        parser.add_argument("--max-votes", type=int, default=0, help=_help("max_votes"))
+        parser.add_argument("--ageing-seconds", type=int, default=0, help=_help("ageing_seconds"))
         parser.add_argument("--retention-days", type=int, default=7, help=_help("retention_days"))
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -42,7 +50,8 @@ _BATCH = "; longer than a worker needs for all tasks that it leases at once (def
 
 _SAME_NAMES = (
     *("name", "public", "hidden", "paused", "priority", "clone_url", "git_repo", "motd", "assign_rate", "submit_rate"),
-    *("lease_seconds", "max_leases", "max_expiries", "retention_days"),
+    *("lease_seconds", "max_leases", "max_expiries", "retry_backoff", "retry_seconds", "retry_max_seconds"),
+    *("retry_jitter", "max_votes", "ageing_seconds", "retention_days"),
 )
 
 
