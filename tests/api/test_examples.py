@@ -14,6 +14,7 @@ import pytest
 
 from accounts.models import User
 from projects.models import Project
+from tasks.models import Task
 from tasks.queue.upkeep import take_snapshots
 from tests.client import Api
 from tests.contract import described, operation_for
@@ -89,7 +90,8 @@ def played() -> dict[str, Any]:
     get(f"/project/access_list/{project}")
     post(f"/project/accept_request/{project}/{registered['id']}")
     get(f"/project/secret/{project}", worker=worker)
-    post("/task/submit", {"project": project, "recipe": "seed=1", "max_retries": 3, "priority": 5}, worker=worker)
+    once = {"max_retries": 3, "priority": 5, "expires_in": 86400}
+    post("/task/submit", {"project": project, "recipe": "seed=1", **once}, worker=worker)
     bulk = [{"project": project, "recipe": f"seed={seed}", "unique_string": f"seed={seed}"} for seed in (2, 3, 3)]
     post("/task/bulk_submit", bulk, worker=worker)
     task = get(f"/task/get/{project}", worker=worker)["task"]
@@ -124,6 +126,9 @@ def played() -> dict[str, Any]:
     get("/worker/stats")
     get("/worker/figures", worker=worker)
     get(f"/project/workers/{project}?period=24h&sort=failed")
+    post(f"/project/set_operator/{project}", {"workers": [registered["id"]], "operator": "University of Ghent"})
+    disputed = Task.objects.create(project_id=project, recipe="seed=9", voters=[registered["id"]], votes=[7])
+    post(f"/project/accept_vote/{project}", {"task_id": disputed.pk, "verification": 7})
     post(f"/project/put_back_closed/{project}/{registered['id']}")
     post(f"/project/put_back_votes/{project}/{registered['id']}")
     push(calls, Project.objects.get(pk=project))

@@ -8,8 +8,9 @@ from django.urls import get_resolver
 from projects.access import set_roles
 from projects.roles import Role
 from tasks.fingerprints import text_of
+from tasks.models import Task
 from tests.client import Answer, Api
-from tests.factories import FailureGroupFactory, ProjectFactory, TaskFactory, UserFactory, grant, register
+from tests.factories import SOMEBODY, FailureGroupFactory, ProjectFactory, TaskFactory, UserFactory, grant, register
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("counters")]
 
@@ -44,7 +45,8 @@ INSIDERS = {
 GRANTED = {"worker ASSIGN", "worker SUBMIT"}
 
 # Address, method, body, and who is allowed: one set for every kind of project, or a set for each kind. P, W and M stand
-# for the ids of the project, of the worker with a pending request, and of another manager; F for a group of failures.
+# for the ids of the project, of the worker with a pending request, and of another manager; F for a group of
+# failures, and T for a task with a vote.
 TABLE = [
     ("", "GET", None, ANYBODY),
     ("worker/create", "POST", {"alias": "x"}, ANYBODY),
@@ -101,6 +103,8 @@ TABLE = [
     ("project/hard_reset/P", "POST", {}, with_role(Role.MAINTENANCE)),
     ("project/put_back_closed/P/W", "POST", {}, with_role(Role.MAINTENANCE)),
     ("project/put_back_votes/P/W", "POST", {}, with_role(Role.MAINTENANCE)),
+    ("project/accept_vote/P", "POST", {"task_id": "T", "verification": 7}, with_role(Role.MAINTENANCE)),
+    ("project/set_operator/P", "POST", {"workers": ["W"], "operator": "Ada"}, with_role(Role.MAINTENANCE)),
     ("project/failures/P", "GET", None, INSIDERS),
     ("project/failures/P/F", "GET", None, INSIDERS),
     ("project/failures/P/F", "POST", {"action": "retry"}, with_role(Role.MAINTENANCE)),
@@ -159,11 +163,14 @@ class Scene:
         access.wants_assign = True
         access.save()
         group = FailureGroupFactory(project=self.project)
+        # Not for the workers of the table to lease.
+        voted = TaskFactory(project=self.project, status=Task.Status.FAILED, voters=[SOMEBODY], votes=[7])
         self.ids = {
             "P": self.project.pk,
             "W": self.asking.worker.pk,
             "M": self.manager.pk,
             "F": text_of(group.fingerprint),
+            "T": voted.pk,
         }
 
     def fill(self, value):
