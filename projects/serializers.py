@@ -16,6 +16,7 @@ from tracker.api.paging import PageQuery
 from tracker.api.serializers import RequestSerializer
 
 NAME_HELP = "Unique, whatever its case: see Names."
+MAX_LEASE_SECONDS_HELP = "How many seconds from now a worker's heartbeat may extend a lease to at most."
 MAX_LEASES_HELP = "How many tasks a worker may hold at once; 0: 1,000 if the project is public, else 10,000."
 MAX_EXPIRIES_HELP = "How many leases of a task may expire before it is FAILED; 0: any number."
 RATE_HELP = f"Tasks per second, {LOWEST_RATE:f} or more; 0, or more than {HIGHEST_RATE:.0f}: unlimited, read back as 0."
@@ -55,6 +56,7 @@ class _Settings(RequestSerializer):
             "leased at once: longer than a worker needs for the whole batch."
         ),
     )
+    max_lease_seconds = WholeNumber(low=1, high=INT32[1], required=False, help_text=MAX_LEASE_SECONDS_HELP)
     max_leases = WholeNumber(low=0, high=INT32[1], required=False, help_text=MAX_LEASES_HELP)
     max_expiries = WholeNumber(low=0, high=INT16[1], required=False, help_text=MAX_EXPIRIES_HELP)
     retention_days = WholeNumber(
@@ -127,6 +129,7 @@ class ProjectContent(Content):
 
 
 class ProjectTwiceContent(ProjectContent):
+    max_lease_seconds = IntegerField(help_text=MAX_LEASE_SECONDS_HELP)
     max_leases = IntegerField(help_text=MAX_LEASES_HELP)
     max_expiries = IntegerField(help_text=MAX_EXPIRIES_HELP)
     project = ProjectContent(help_text="The same fields again.")

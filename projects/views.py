@@ -46,7 +46,7 @@ class GetProjectView(ApiView):
     def get(self, request: Request, project_id: int) -> Envelope:
         project = visible_project(request, project_id)
         content = project_content(project, known=access.known_chains(viewer_of(request), [project]))
-        limits = {"max_leases": project.max_leases, "max_expiries": project.max_expiries}
+        limits = {name: getattr(project, name) for name in ("max_lease_seconds", "max_leases", "max_expiries")}
         return Envelope({**content, **limits, "project": content})
 
 

@@ -50,7 +50,8 @@ def test_it_works(api):
         "assign_rate": 2.0,
         "submit_rate": 0.5,
     }
-    assert answer.content == expected | {"project": expected, "max_leases": 0, "max_expiries": 0}
+    limits = {"max_lease_seconds": 86_400, "max_leases": 0, "max_expiries": 0}
+    assert answer.content == expected | limits | {"project": expected}
 
 
 def test_api_prefix(api, project):
