@@ -6,6 +6,7 @@ from tasks import failure_views, maintenance, result_views, status_views, views
 worker_urlpatterns = [
     path("task/get/<id:project_id>", views.GetTaskView.as_view()),
     path("task/get", views.GetAnyTaskView.as_view()),
+    path("task/heartbeat", views.HeartbeatView.as_view()),
     path("task/exchange", views.ExchangeView.as_view()),
     path("task/release", views.ReleaseView.as_view()),
     path("task/bulk_release", views.BulkReleaseView.as_view()),

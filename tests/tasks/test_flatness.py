@@ -94,7 +94,7 @@ class Caller:
             released, pages[result.name] = visited(partial(self.release, task, result))
             assert released.held
         tasks, pages["lease 3"] = visited(partial(self.lease, 3))
-        (released, _), pages["exchange 3"] = visited(partial(self.exchange, tasks, 3))
+        (released, *_), pages["exchange 3"] = visited(partial(self.exchange, tasks, 3))
         assert [one.held for one in released] == [True] * len(tasks)
         return pages
 
