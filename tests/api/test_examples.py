@@ -101,6 +101,7 @@ def played() -> dict[str, Any]:
     # A stream, which is no JSON.
     calls.recorded["GET /project/results/{project_id}/lines"] = {}
     (task,) = get("/task/get?count=1", worker=worker)["tasks"]
+    post("/task/heartbeat", {"heartbeats": [{"task_id": task["id"], "lease": task["lease"]}]}, worker=worker)
     report = {"task_id": task["id"], "result": 1, "reason": "error", "message": "No space left.", "output": {"free": 0}}
     (task,) = post("/task/exchange", {"project": project, "count": 10, "releases": [report]}, worker=worker)["tasks"]
     post("/task/bulk_release", {"releases": [{"task_id": task["id"], "result": 2}]}, worker=worker)

@@ -58,7 +58,8 @@ TABLE = [
     ("task/get", "GET", None, {"public": ANY_WORKER - {"paused worker"}, "private": GRANTED, "hidden": GRANTED}),
     ("task/release", "POST", {"task_id": 1, "result": 0}, ANY_WORKER),
     ("task/bulk_release", "POST", [{"task_id": 1, "result": 0}], ANY_WORKER),
-    # A paused worker may still report.
+    # A paused worker may still report, and keep what it has.
+    ("task/heartbeat", "POST", [{"task_id": 1, "lease": "00000000-0000-0000-0000-000000000001"}], ANY_WORKER),
     (
         *("task/exchange", "POST", {"project": "P", "count": 1}),
         {"public": ANY_WORKER, "private": ANY_WORKER, "hidden": GRANTED},

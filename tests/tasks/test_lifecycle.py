@@ -1,5 +1,6 @@
 """docs/task-lifecycle.md: what each call does to a task in each state."""
 
+import uuid
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,16 @@ class Scene:
         answer = self.api.post("/task/release", body, worker=worker)
         return answer.content["updated"], answer.json.get("message")
 
+    def heartbeat(self, worker):
+        """What is answered to a heartbeat with the task's present lease, or with one that there never was."""
+        lease = Task.objects.filter(pk=self.task.pk).values_list("lease", flat=True).first() or uuid.uuid4()
+        beats = [{"task_id": self.task.pk, "lease": str(lease)}]
+        if self.many:
+            beats = [*beats, {"task_id": self.task.pk + 1, "lease": str(uuid.uuid4())}]
+        told, *others = self.api.post("/task/heartbeat", beats, worker=worker).content["heartbeats"]
+        assert [one["state"] for one in others] == ["lost"] * self.many
+        return told["state"]
+
     @property
     def state(self):
         task = Task.objects.filter(project=self.project).first()
@@ -83,6 +94,8 @@ class Scene:
                 body = {"project": self.project.pk, "recipe": "again", "hash64": HASH}
                 answer = self.api.post("/task/submit", body, worker=self.caller)
                 return "stored" if answer.ok else str(answer.status)
+            case "heartbeat":
+                return self.heartbeat(self.caller)
             case "the scheduler":
                 expire_leases()
                 return None
