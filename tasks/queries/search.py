@@ -44,7 +44,8 @@ class Criteria(NamedTuple):
     `everywhere` says that `projects` are all projects. A task has to be in all of the `states`. `ids` and `hash64` are
     looked up directly; with both, a task needs to match only one. `older` and `younger` are ages in seconds at
     `moment`, by default now. `text` is searched for in the recipe. `failure` is the fingerprint of a
-    FailureGroup: only failed tasks of that group match. Tasks with an id above `newest` are left out.
+    FailureGroup: only failed tasks of that group match. Tasks with an id above `newest` are left out. `submitter` is
+    the worker that submitted them; `least_priority` and `most_priority` bound the priority.
     """
 
     projects: list[int]
@@ -61,6 +62,9 @@ class Criteria(NamedTuple):
     failure: int | None = None
     moment: datetime | None = None
     newest: int = _LAST_ID
+    submitter: int | None = None
+    least_priority: int | None = None
+    most_priority: int | None = None
 
     @property
     def is_lookup(self) -> bool:
@@ -235,13 +239,21 @@ def _priority_in(text: str) -> int:
     return priority
 
 
+def _range_of(criteria: Criteria) -> tuple[int, int]:
+    """The lowest and the highest priority that may match."""
+    if criteria.priority is not None:
+        return criteria.priority, criteria.priority
+    lowest, highest = criteria.least_priority, criteria.most_priority
+    return _PRIORITIES[0] if lowest is None else lowest, _PRIORITIES[1] if highest is None else highest
+
+
 def _parts(name: str, criteria: Criteria, projects: list[int]) -> dict[str, Any]:
     """For each project, where the scan of its part of the index begins."""
     parts: dict[str, Any] = {"part": projects}
     if name == "leased":
         return parts | {"expires": ["-infinity"] * len(projects), "above": [0] * len(projects)}
     if name == "ready":
-        lowest, highest = _PRIORITIES if criteria.priority is None else (criteria.priority, criteria.priority)
+        lowest, highest = _range_of(criteria)
         return parts | {"highest": [highest] * len(projects), "lowest": lowest}
     return parts | {"below": [_LAST_ID] * len(projects)}
 
@@ -253,6 +265,9 @@ MATCHING = f"""
     AND ('failed' <> ALL (%(states)s::text[]) OR status = 2)
     AND ('awaiting' <> ALL (%(states)s::text[]) OR {AWAITING})
     AND (%(priority)s::int IS NULL OR priority = %(priority)s)
+    AND (%(least_priority)s::int IS NULL OR priority >= %(least_priority)s)
+    AND (%(most_priority)s::int IS NULL OR priority <= %(most_priority)s)
+    AND (%(submitter)s::bigint IS NULL OR submitter_id = %(submitter)s)
     AND (%(workers)s::bigint[] IS NULL OR assignee_id = ANY (%(workers)s::bigint[]))
     AND (%(older)s::float IS NULL
          OR created <= coalesce(%(moment)s::timestamptz, now()) - make_interval(secs => %(older)s))

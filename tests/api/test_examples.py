@@ -111,6 +111,7 @@ def played() -> dict[str, Any]:
     changed = {"action": "set_priority", "priority": 9}
     post(f"/project/failures/{project}/{failure['fingerprint']}", changed)
     get(f"/task/get/{project}", worker=worker)
+    post("/task/cancel", {"project": project, "unique_strings": ["seed=2", "seed=9"]}, worker=worker)
     for level in ("trace", "info", "warn", "error"):
         body = {"scope": "simulate", "message": "Out of memory.", "timestamp": 1_790_000_000, "task_id": task["id"]}
         post(f"/log/{level}", body, worker=worker)

@@ -69,6 +69,8 @@ TABLE = [
     # What somebody may not know of is unknown; tests/tasks/test_status.py tests whose tasks are told.
     ("task/status/1", "GET", None, ANY_WORKER | ANY_MANAGER),
     ("task/status", "POST", {"ids": [1]}, ANY_WORKER | ANY_MANAGER),
+    # As with the status: what somebody may not cancel is not found; tests/tasks/test_cancel.py tests whose tasks are.
+    ("task/cancel", "POST", {"ids": [1]}, (ANY_WORKER - {"paused worker"}) | ANY_MANAGER),
     ("project/results/P", "GET", None, with_role(Role.READ) | {"worker SUBMIT"}),
     ("project/results/P/lines", "GET", None, with_role(Role.READ) | {"worker SUBMIT"}),
     *(

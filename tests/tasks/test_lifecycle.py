@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 
-from tasks.models import ClosedTask, Task
+from tasks.models import Attempt, ClosedTask, Outcome, Task
 from tasks.queue.expiry import expire_leases
 from tests.factories import TaskFactory, expire, grant
 
@@ -70,10 +70,22 @@ class Scene:
         assert [one["state"] for one in others] == ["lost"] * self.many
         return told["state"]
 
+    def cancel(self, worker):
+        """What is answered to a cancel of the task, or whether one of all the project's tasks cancelled it."""
+        if self.many:
+            body = {"project": self.project.pk, "filter": {"state": "all"}}
+            content = self.api.post("/task/cancel", body, worker=worker).content
+            assert not content["more"]
+            return "cancelled" if content["cancelled"] else "not found"
+        (told,) = self.api.post("/task/cancel", {"ids": [self.task.pk]}, worker=worker).content["results"]
+        return told["state"].replace("_", " ")
+
     @property
     def state(self):
         task = Task.objects.filter(project=self.project).first()
         if task is None:
+            if Attempt.objects.filter(task_id=self.task.pk, outcome=Outcome.CANCELLED).exists():
+                return "cancelled"
             assert ClosedTask.objects.filter(pk=self.task.pk).exists()
             return "closed"
         if task.status == Task.Status.FAILED:
@@ -96,6 +108,8 @@ class Scene:
                 return "stored" if answer.ok else str(answer.status)
             case "heartbeat":
                 return self.heartbeat(self.caller)
+            case "cancel":
+                return self.cancel(self.caller)
             case "the scheduler":
                 expire_leases()
                 return None

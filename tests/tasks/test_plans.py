@@ -7,6 +7,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from tasks import queue
+from tasks.cancelling import CANCEL_HASHES, CANCEL_IDS
 from tasks.models import Task
 from tasks.queries import search
 from tasks.queries.lookups import RECENT
@@ -37,6 +38,9 @@ def values():
         "lease": None,
         "verification": 1,
         "hashes": [5],
+        "ids": [Task.objects.first().pk, 10**12],
+        "submitter": worker.pk,
+        "allowed": [project.pk],
         "limit": 100,
     }
 
@@ -70,8 +74,10 @@ def index_of(node):
     [
         (FIND_BY_HASH, {"task_hash_unique"}),
         (EXPIRE, {"task_leased", "tasks_task_pkey"}),
+        (CANCEL_IDS, {"tasks_task_pkey"}),
+        (CANCEL_HASHES, {"task_hash_unique", "tasks_task_pkey"}),
     ],
-    ids=["find by hash", "expire"],
+    ids=["find by hash", "expire", "cancel by id", "cancel by hash"],
 )
 def test_uses_indexes(values, statement, indexes, analysed):
     if analysed:
