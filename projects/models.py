@@ -32,6 +32,9 @@ def check_name(name: str) -> None:
 LOWEST_RATE, HIGHEST_RATE = 1e-6, 1e9
 LONGEST_RETENTION_DAYS = 36_500
 
+#: How far a project's workers may extend a lease unless it is set: a day.
+LONGEST_LEASE_SECONDS = 86_400
+
 
 #: The longest delay before a task is tried again, in seconds: a week.
 LONGEST_DELAY = 7 * 86_400
@@ -137,6 +140,12 @@ class Project(models.Model):
         validators=[MinValueValidator(1)],
         help_text="how long a lease lasts for tasks whose own max_assign_time is 0",
     )
+    max_lease_seconds = models.PositiveIntegerField(
+        default=LONGEST_LEASE_SECONDS,
+        db_default=LONGEST_LEASE_SECONDS,
+        validators=[MinValueValidator(1)],
+        help_text="how many seconds from now a worker's heartbeat may extend a lease to at most",
+    )
     max_leases = models.PositiveIntegerField(
         default=0,
         db_default=0,
@@ -213,6 +222,7 @@ class Project(models.Model):
                 name="project_rates_in_range",
             ),
             models.CheckConstraint(condition=Q(lease_seconds__gt=0), name="project_lease_not_empty"),
+            models.CheckConstraint(condition=Q(max_lease_seconds__gt=0), name="project_max_lease_not_empty"),
             models.CheckConstraint(
                 condition=Q(retention_days__lte=LONGEST_RETENTION_DAYS), name="project_retention_in_range"
             ),

@@ -25,6 +25,7 @@ from tracker.api.paging import PageQuery
 from tracker.api.serializers import RequestSerializer
 
 NAME_HELP = "Unique, whatever its case: see Names."
+MAX_LEASE_SECONDS_HELP = "How many seconds from now a worker's heartbeat may extend a lease to at most."
 MAX_LEASES_HELP = "How many tasks a worker may hold at once; 0: 1,000 if the project is public, else 10,000."
 MAX_EXPIRIES_HELP = "How many leases of a task may expire before it is FAILED; 0: any number."
 RETRY_BACKOFF_HELP = (
@@ -74,6 +75,7 @@ class _Settings(RequestSerializer):
             "leased at once: longer than a worker needs for the whole batch."
         ),
     )
+    max_lease_seconds = WholeNumber(low=1, high=INT32[1], required=False, help_text=MAX_LEASE_SECONDS_HELP)
     max_leases = WholeNumber(low=0, high=INT32[1], required=False, help_text=MAX_LEASES_HELP)
     max_expiries = WholeNumber(low=0, high=INT16[1], required=False, help_text=MAX_EXPIRIES_HELP)
     retry_backoff = Choice(choices=Backoff.values, required=False, help_text=RETRY_BACKOFF_HELP)
@@ -152,6 +154,7 @@ class ProjectContent(Content):
 
 
 class ProjectTwiceContent(ProjectContent):
+    max_lease_seconds = IntegerField(help_text=MAX_LEASE_SECONDS_HELP)
     max_leases = IntegerField(help_text=MAX_LEASES_HELP)
     max_expiries = IntegerField(help_text=MAX_EXPIRIES_HELP)
     retry_backoff = ChoiceField(Backoff.values, help_text=RETRY_BACKOFF_HELP)
@@ -203,7 +206,15 @@ def project_content(project: Project | ProjectFields, *, known: Container[int] |
 
 # Settings of the queue that are told of a single project only: a leased task comes with its project.
 _LIMITS = (
-    *("max_leases", "max_expiries", "retry_backoff", "retry_seconds", "retry_max_seconds", "retry_jitter"),
+    *(
+        "max_lease_seconds",
+        "max_leases",
+        "max_expiries",
+        "retry_backoff",
+        "retry_seconds",
+        "retry_max_seconds",
+        "retry_jitter",
+    ),
     *("max_votes", "ageing_seconds"),
 )
 

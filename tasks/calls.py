@@ -1,11 +1,14 @@
-"""The calls that workers make all day: lease, release, exchange, submit."""
+"""The calls that workers make all day: lease, heartbeat, release, exchange, submit."""
 
 import math
+from typing import Any
 
 from tasks import queue
+from tasks.heartbeats import heartbeats_content, parse_heartbeats
 from tasks.polling import idle_polls
 from tasks.reports import parse_bulk_release, parse_release
 from tasks.serializers import (
+    CANCELLED,
     LeaseQuery,
     parse_bulk_submit,
     parse_exchange,
@@ -72,7 +75,10 @@ def release(call: Call) -> Steps[Reply]:
     """POST /task/release."""
     report = parse_release(call.json())
     released = yield from queue.release.steps(worker=call.caller, **report._asdict())
-    return Reply({"updated": released.updated}, message=release_message(released))
+    content: dict[str, Any] = {"updated": released.updated}
+    if released.cancelled:
+        content["reason"] = CANCELLED
+    return Reply(content, message=release_message(released))
 
 
 def bulk_release(call: Call) -> Steps[Reply]:
@@ -82,11 +88,22 @@ def bulk_release(call: Call) -> Steps[Reply]:
     return Reply(released_content(reports, released))
 
 
+def heartbeat(call: Call) -> Steps[Reply]:
+    """POST /task/heartbeat."""
+    heartbeats = parse_heartbeats(call.json())
+    extended = yield from queue.heartbeat.steps(worker=call.caller, heartbeats=heartbeats)
+    return Reply({"heartbeats": heartbeats_content(heartbeats, extended)})
+
+
 def exchange(call: Call) -> Steps[Reply]:
     """POST /task/exchange."""
     asked = parse_exchange(call.json())
-    released, leased = yield from queue.exchange.steps(worker=call.caller, **asked)
+    heartbeats = asked.pop("heartbeats")
+    done = yield from queue.exchange.steps(worker=call.caller, heartbeats=heartbeats or (), **asked)
+    released, leased, extended = done
     content = released_content(asked["reports"], released) | {"tasks": tasks_content(leased)}
+    if heartbeats is not None:
+        content["heartbeats"] = heartbeats_content(heartbeats, extended)
     if leased.tasks:
         return Reply(content)
     content["reason"] = leased.reason

@@ -4,7 +4,9 @@ They may affect millions of rows, so they run in batches, each in its own transa
 Only tasks that existed at the start are affected, so an operation ends however fast others submit.
 """
 
-from typing import Any
+import time
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 from projects.models import Project
 from tasks.models import READY_TASKS, Outcome, Reason
@@ -73,6 +75,28 @@ def delete_matching(criteria: Criteria) -> int:
     return _to_matching(DELETE, criteria, leave_none=True)
 
 
+class Cancelled(NamedTuple):
+    """How many tasks were cancelled; `more`: the time was over, and there may be others."""
+
+    number: int
+    more: bool
+
+
+def cancel_matching(criteria: Criteria, *, seconds: float) -> Cancelled:
+    """Delete matching tasks, and write down of each that it was cancelled. Stops after so many seconds.
+
+    It goes on until it has found some, however long it has to look: whoever calls it again begins at the front.
+    """
+    until = time.monotonic() + seconds
+    total = 0
+    for affected in _batches(CANCEL, criteria, leave_none=True):
+        total += affected
+        if total and time.monotonic() >= until:
+            left = search.find(criteria, limit=1)
+            return Cancelled(total, more=bool(left.ids or left.following))
+    return Cancelled(total, more=False)
+
+
 def set_priority_of_matching(criteria: Criteria, *, priority: int) -> int:
     """Set the priority of matching tasks. Returns how many had a different one."""
     # If the search is by priority, updated tasks no longer match, but they are done.
@@ -80,19 +104,25 @@ def set_priority_of_matching(criteria: Criteria, *, priority: int) -> int:
 
 
 def _to_matching(statement: str, criteria: Criteria, *, leave_none: bool = False, **values: Any) -> int:
+    """Run the statement on all matching tasks. Returns how many rows it changed."""
+    return sum(_batches(statement, criteria, leave_none=leave_none, **values))
+
+
+def _batches(statement: str, criteria: Criteria, *, leave_none: bool, **values: Any) -> Iterator[int]:
     """Search, and run the statement on each batch of ids; it checks the criteria again under the row locks.
+
+    Yields how many rows each batch changed.
 
     With `leave_none`, repeat the search until no matching task is left: a task that was leased or released in the
     meantime may have moved to a position that the search had already passed. A search by id or hash misses none.
     """
     ((newest, began),) = db.rows("SELECT coalesce(max(id), 0), now() FROM tasks_task")
     criteria = criteria._replace(newest=newest, moment=began)
-    total = 0
     while True:
         for ids in search.find_all(criteria, limit=BATCH):
-            total += db.affected(statement, criteria.values() | values | {"found": ids, "began": began})
+            yield db.affected(statement, criteria.values() | values | {"found": ids, "began": began})
         if not leave_none or criteria.is_lookup or not _is_any_left(criteria, **values):
-            return total
+            return
 
 
 def _is_any_left(criteria: Criteria, *, new_priority: int | None = None) -> bool:
@@ -176,15 +206,20 @@ FROM (
 ) AS held, queue_end(held.ids, {Outcome.RECLAIMED})
 """
 
-# Goes on after a CTE `deleted` of tasks: writes down the leases that ended so. One row per task.
-_CANCELLED = f""", cancelled AS (
-    INSERT INTO tasks_attempt (task_id, project_id, worker_id, lease, began, outcome, version)
+# What a CTE `deleted` of tasks returns, and what goes on after it: writes down that they were cancelled, with the lease
+# that this ended, if any. One row per task.
+DELETED = "id, project_id, hash64, assignee_id, lease, assign_time, submitter_id"
+CANCELLED = f""", cancelled AS (
+    INSERT INTO tasks_attempt (task_id, project_id, worker_id, lease, began, outcome, version, submitter_id)
     SELECT deleted.id, deleted.project_id, deleted.assignee_id, deleted.lease, deleted.assign_time,
-           {Outcome.CANCELLED}, project.version
+           {Outcome.CANCELLED}, project.version, deleted.submitter_id
     FROM deleted JOIN projects_project AS project ON project.id = deleted.project_id
-    WHERE deleted.assignee_id IS NOT NULL
+    WHERE {{condition}}
 )
-SELECT id FROM deleted"""
+SELECT id, hash64 FROM deleted"""
+
+# A manager may delete millions: only leases that end so are written down.
+_ONLY_LEASED = CANCELLED.format(condition="deleted.assignee_id IS NOT NULL")
 
 # Uses all five partial indexes: together they contain every row, but none of them does alone. Waits for rows that are
 # just being leased or released. Locks in the order of ids, as releases do; leases skip the rows that it has locked.
@@ -221,8 +256,8 @@ WITH deleted AS (
         ORDER BY id
         FOR UPDATE
     ))
-    RETURNING id, project_id, assignee_id, lease, assign_time
-){_CANCELLED}
+    RETURNING {DELETED}
+){_ONLY_LEASED}
 """
 
 # Uses the index task_leased, project by project.
@@ -274,7 +309,7 @@ FROM (
 
 # Waits for rows that are just being leased or released, so that none is left behind; leases skip the rows that it has
 # locked.
-DELETE = f"""
+_DELETED = f"""
 WITH deleted AS (
     DELETE FROM tasks_task
     WHERE id = ANY (ARRAY(
@@ -283,9 +318,10 @@ WITH deleted AS (
         ORDER BY id
         FOR UPDATE
     ))
-    RETURNING id, project_id, assignee_id, lease, assign_time
-){_CANCELLED}
-"""
+    RETURNING {DELETED}
+)"""
+DELETE = _DELETED + _ONLY_LEASED
+CANCEL = _DELETED + CANCELLED.format(condition="true")
 
 # Waits for locked rows, as DELETE does.
 SET_PRIORITY = f"""

@@ -9,6 +9,7 @@ from rest_framework.fields import BooleanField, CharField, ChoiceField, FloatFie
 
 from projects.serializers import ProjectContent, project_content
 from tasks import marks, timing
+from tasks.heartbeats import HeartbeatContent, Heartbeats
 from tasks.queries.figures import Figures, Order, Period
 from tasks.queue import BATCH_LIMIT, BULK_LIMIT, LONGEST_WAIT, Leased, NewTask, Released, Report
 from tasks.reports import ReleaseRequest, Reports
@@ -129,12 +130,16 @@ class ExchangeRequest(RequestSerializer):
     project = Id()
     count = WholeNumber(low=1, high=BATCH_LIMIT, help_text=LEASE_COUNT + ".")
     releases = Reports(required=False, help_text="What to report before leasing.")
+    heartbeats = Heartbeats(required=False, help_text="Which other leases to extend; see /task/heartbeat.")
     wait = WAIT
 
 
 # Bulk bodies are described by schemas, since they may be arrays; see items_of.
 BULK_SUBMIT = array_or("requests", SubmitRequest, BULK_LIMIT)
 BULK_RELEASE = array_or("releases", ReleaseRequest, BATCH_LIMIT)
+
+# Why a lease can't be released any more.
+CANCELLED = "cancelled"
 
 # Why no task was leased.
 REASONS = ["empty", "leased", "delayed", "project_paused", "no_access", "verified_all", "too_many_leases"]
@@ -164,6 +169,7 @@ class ReportResultContent(Content):
     id = Id(help_text="The task's id.")
     updated = BooleanField()
     message = CharField(required=False)
+    reason = ChoiceField([CANCELLED], required=False, help_text="The task was cancelled under the `lease` sent.")
 
 
 class ReleasedContent(Content):
@@ -173,6 +179,7 @@ class ReleasedContent(Content):
 
 class ExchangedContent(ReleasedContent):
     tasks = TaskContent(many=True)
+    heartbeats = HeartbeatContent(many=True, required=False, help_text="If any were sent, in the order sent.")
     reason = ChoiceField([*REASONS, "worker_paused", "rate_limited"], required=False, help_text="Why `tasks` is empty.")
     rate_limit_delay = FloatField(required=False, help_text="Seconds until tasks can be leased again.")
 
@@ -286,6 +293,7 @@ def parse_exchange(body: Any) -> dict[str, Any]:
         "count": values["count"],
         "wait": values["wait"],
         "reports": values["releases"] or [],
+        "heartbeats": values["heartbeats"],
     }
 
 
@@ -332,9 +340,13 @@ def released_content(reports: Sequence[Report], released: Sequence[Released]) ->
     """The result of each report."""
     results = []
     for report, one in zip(reports, released, strict=True):
-        result = {"id": report.task_id, "updated": one.updated}
+        result: dict[str, Any] = {"id": report.task_id, "updated": one.updated}
         message = release_message(one)
-        results.append(result if message is None else {**result, "message": message})
+        if message is not None:
+            result["message"] = message
+        if one.cancelled:
+            result["reason"] = CANCELLED
+        results.append(result)
     return {"updated": sum(one.updated for one in released), "results": results}
 
 

@@ -1,7 +1,7 @@
 """The API of what became of tasks."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import orjson
 from rest_framework.fields import BooleanField, CharField, ChoiceField, FloatField, IntegerField, JSONField, ListField
@@ -13,7 +13,7 @@ from projects.models import Project
 from projects.roles import Role
 from tasks.models import Outcome, Reason
 from tasks.queries import status
-from tasks.queries.status import Attempt, Reader, State, Status
+from tasks.queries.status import Attempt, Cancelled, Reader, State, Status
 from tasks.serializers import hash_of
 from tracker.api.description import Content, describe
 from tracker.api.envelope import Envelope
@@ -31,6 +31,8 @@ class StatusRequest(RequestSerializer):
     """The tasks: `ids`, or `project` with `hashes` or `unique_strings`."""
 
     strict = True
+    # How the tasks may be named.
+    ways: ClassVar[tuple[str, ...]] = ("ids", "hashes", "unique_strings")
 
     ids = Each(Id(), most=MOST_TASKS, required=False, help_text="Their ids.")
     project = Id(required=False, help_text="The project of `hashes` or `unique_strings`.")
@@ -44,11 +46,14 @@ class StatusRequest(RequestSerializer):
 
     @classmethod
     def check(cls, values: dict[str, Any]) -> None:
-        given = [name for name in ("ids", "hashes", "unique_strings") if values[name] is not None]
+        given = [name for name in cls.ways if values[name] is not None]
+        *others, last = cls.ways
         if len(given) != 1:
-            raise BadInput("Send one of ids, hashes and unique_strings.")
+            raise BadInput(f"Send one of {', '.join(others)} and {last}.")
         if given == ["ids"] and values["project"] is not None:
-            raise InvalidField("project", "goes with hashes or unique_strings; ids are unique in all projects.")
+            others = [name for name in others if name != "ids"]
+            goes_with = f"goes with {', '.join(others)} or {last}"
+            raise InvalidField("project", f"{goes_with}; ids are unique in all projects.")
         if given != ["ids"] and values["project"] is None:
             raise InvalidField("project", f"is missing: {given[0]} are unique in a project only.")
 
@@ -91,6 +96,7 @@ class StatusContent(Content):
     assign_time = FloatField(required=False, allow_null=True)
     lease_expires = FloatField(required=False, allow_null=True)
     closed = FloatField(required=False, allow_null=True)
+    cancelled = FloatField(required=False, help_text="When it was cancelled.")
     verification = IntegerField(required=False, allow_null=True, help_text="The hash that closed it.")
     votes = VotesContent(required=False)
     attempts = AttemptContent(many=True, required=False, help_text=f"The newest {status.ATTEMPTS}, newest first.")
@@ -105,7 +111,8 @@ class StatusContent(Content):
 
 WHOSE = (
     "For the worker that submitted the task, workers with SUBMIT in its project, and managers with READ there. A task "
-    "that does not exist, was deleted, is no longer kept, or that you may not know of is `unknown`."
+    "that does not exist, was deleted, is no longer kept, or that you may not know of is `unknown`. By its id, one "
+    "that was cancelled, or deleted by a manager while leased, is `cancelled` for as long as attempts are kept."
 )
 
 
@@ -115,8 +122,7 @@ class StatusView(ReaderView):
     @describe("What became of a task", details=WHOSE, content={"task": StatusContent}, errors={401: None})
     def get(self, request: Request, task_id: int) -> Envelope:
         reader = reader_of(self.reader(request))
-        found = status.by_ids([task_id], reader)
-        (task,) = contents(found.values(), reader) or [{"id": task_id, "state": State.UNKNOWN}]
+        (task,) = told_of([task_id], reader)
         return Envelope({"task": task})
 
 
@@ -135,10 +141,7 @@ class StatusesView(ReaderView):
         values = self.parsed(StatusRequest)
         reader = reader_of(viewer)
         if values["ids"] is not None:
-            asked = values["ids"]
-            by_id = status.by_ids(asked, reader)
-            told = {task["id"]: task for task in contents(by_id.values(), reader)}
-            return Envelope({"tasks": [told.get(one, {"id": one, "state": State.UNKNOWN}) for one in asked]})
+            return Envelope({"tasks": told_of(values["ids"], reader)})
         check_project(viewer, values["project"])
         hashes = values["hashes"] or [hash_of(text) for text in values["unique_strings"]]
         by_hash = status.by_hashes(values["project"], hashes, reader)
@@ -168,15 +171,26 @@ def check_project(viewer: Worker | User, project_id: int) -> None:
         raise NoSuchProject(f"There is no project {project_id}.")
 
 
-def contents(tasks: Iterable[Status], reader: Reader) -> list[dict[str, Any]]:
+def told_of(ids: Sequence[int], reader: Reader) -> list[dict[str, Any]]:
+    """What the reader is told of the tasks with these ids."""
+    found: dict[int, Status | Cancelled] = {**status.by_ids(ids, reader)}
+    found |= status.cancelled([one for one in ids if one not in found], reader)
+    told = {task["id"]: task for task in contents(found.values(), reader)}
+    return [told.get(one, {"id": one, "state": State.UNKNOWN}) for one in ids]
+
+
+def contents(tasks: Iterable[Status | Cancelled], reader: Reader) -> list[dict[str, Any]]:
     """The objects of the API."""
     tasks = list(tasks)
     attempts = status.attempts(tasks, reader)
     return [_content(task, attempts.get(task.id, []), reader) for task in tasks]
 
 
-def _content(task: Status, attempts: Sequence[Attempt], reader: Reader) -> dict[str, Any]:
+def _content(task: Status | Cancelled, attempts: Sequence[Attempt], reader: Reader) -> dict[str, Any]:
     content = task._asdict()
+    content["attempts"] = [_attempt(one) for one in attempts]
+    if isinstance(task, Cancelled):
+        return content | {"state": State.CANCELLED}
     pairs = zip(content.pop("voters"), content.pop("votes"), strict=True)
     votes = [(voter, vote) for voter, vote in pairs if vote is not None]
     needed = content.pop("verification_count")
@@ -187,19 +201,18 @@ def _content(task: Status, attempts: Sequence[Attempt], reader: Reader) -> dict[
     }
     if reader.sees_votes or not task.is_open:
         content["votes"]["verifications"] = [vote for _, vote in votes]
-    content["attempts"] = [
-        one._asdict()
-        | {
-            "outcome": one.outcome.name.lower(),
-            "reason": None if one.reason is None else one.reason.name.lower(),
-            "output": _value(one.output),
-        }
-        for one in attempts
-    ]
     if content.pop("is_cut"):
         content["output_left_out"] = True
     content["output"] = _value(task.output)
     return content
+
+
+def _attempt(one: Attempt) -> dict[str, Any]:
+    return one._asdict() | {
+        "outcome": one.outcome.name.lower(),
+        "reason": None if one.reason is None else one.reason.name.lower(),
+        "output": _value(one.output),
+    }
 
 
 def _value(text: str | None) -> orjson.Fragment | None:

@@ -1,11 +1,12 @@
 from django.urls import path
 
-from tasks import failure_views, maintenance, result_views, status_views, views
+from tasks import cancel_views, failure_views, maintenance, result_views, status_views, views
 
 # Calls of workers, which need no session; see tracker.api.shortcut.
 worker_urlpatterns = [
     path("task/get/<id:project_id>", views.GetTaskView.as_view()),
     path("task/get", views.GetAnyTaskView.as_view()),
+    path("task/heartbeat", views.HeartbeatView.as_view()),
     path("task/exchange", views.ExchangeView.as_view()),
     path("task/release", views.ReleaseView.as_view()),
     path("task/bulk_release", views.BulkReleaseView.as_view()),
@@ -18,6 +19,7 @@ urlpatterns = [
     *worker_urlpatterns,
     path("task/status/<id:task_id>", status_views.StatusView.as_view()),
     path("task/status", status_views.StatusesView.as_view()),
+    path("task/cancel", cancel_views.CancelView.as_view()),
     path("project/results/<id:project_id>", result_views.ResultsView.as_view()),
     path("project/results/<id:project_id>/lines", result_views.ResultLinesView.as_view()),
     path("project/reset_failed_tasks/<id:project_id>", views.MaintenanceView.as_view()),

@@ -11,12 +11,14 @@ from projects.models import Project
 from projects.roles import Role
 from projects.views import visible_project
 from tasks import calls, maintenance, putting_back, queries
+from tasks.heartbeats import BULK_HEARTBEAT, HeartbeatContent
 from tasks.queries import figures
 from tasks.queries.figures import Order, Period
 from tasks.reports import ReleaseRequest
 from tasks.serializers import (
     BULK_RELEASE,
     BULK_SUBMIT,
+    CANCELLED,
     REASONS,
     AcceptRequest,
     AssigneeContent,
@@ -133,7 +135,10 @@ class ReleaseView(CallerView):
         "Report a leased task",
         details="`updated` is false when the worker does not hold the task, or when it needs more verifications.",
         body=ReleaseRequest,
-        content={"updated": BooleanField()},
+        content={
+            "updated": BooleanField(),
+            "reason": ChoiceField([CANCELLED], required=False, help_text="It was cancelled under the `lease` sent."),
+        },
     )
     def post(self, request: Request) -> Envelope:
         return self.answer()
@@ -156,6 +161,25 @@ class BulkReleaseView(CallerView):
         return self.answer()
 
 
+class HeartbeatView(CallerView):
+    """POST /task/heartbeat."""
+
+    handler = staticmethod(calls.heartbeat)
+
+    @describe(
+        "Extend leases",
+        details=(
+            "Each to the time that its task is leased for from now, or by `seconds`. A lease that is over can be "
+            "extended, too, as long as nobody else has the task. The answers are in the order sent; of several for one "
+            "lease, the last one counts."
+        ),
+        body=BULK_HEARTBEAT,
+        content={"heartbeats": HeartbeatContent(many=True)},
+    )
+    def post(self, request: Request) -> Envelope:
+        return self.answer()
+
+
 class ExchangeView(CallerView):
     """POST /task/exchange."""
 
@@ -168,7 +192,8 @@ class ExchangeView(CallerView):
         details=(
             "Like /task/bulk_release and then /task/get with `count`, in one transaction. When nothing can be leased, "
             "the reports still count; then `tasks` is empty, `reason` says why, and Retry-After when to ask again. "
-            "With `wait`, the reports are processed at once, and the answer comes when there is a task."
+            "With `wait`, the reports are processed at once, and the answer comes when there is a task. `heartbeats` "
+            "are processed after the reports, so that the lease of a reported task is lost."
         ),
         body=ExchangeRequest,
         content=ExchangedContent,

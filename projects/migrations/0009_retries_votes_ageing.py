@@ -3,7 +3,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    """Settings for retries, verification that ends, and ageing; count delayed tasks."""
+    """Settings for heartbeats, retries, verification that ends, and ageing; count delayed tasks."""
 
     dependencies = [
         ("projects", "0008_max_expiries"),
@@ -17,6 +17,16 @@ class Migration(migrations.Migration):
                 db_default=0,
                 default=0,
                 help_text="each time that a task has waited so long, its place is that of the next higher priority, 0 = never",
+            ),
+        ),
+        migrations.AddField(
+            model_name="project",
+            name="max_lease_seconds",
+            field=models.PositiveIntegerField(
+                db_default=86400,
+                default=86400,
+                help_text="how many seconds from now a worker's heartbeat may extend a lease to at most",
+                validators=[django.core.validators.MinValueValidator(1)],
             ),
         ),
         migrations.AddField(
@@ -84,5 +94,11 @@ class Migration(migrations.Migration):
             model_name="snapshot",
             name="new_task_count",
             field=models.BigIntegerField(help_text="neither failed nor closed; leased and delayed ones count"),
+        ),
+        migrations.AddConstraint(
+            model_name="project",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("max_lease_seconds__gt", 0)), name="project_max_lease_not_empty"
+            ),
         ),
     ]

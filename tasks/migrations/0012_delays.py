@@ -9,11 +9,11 @@ from django.db import migrations, models
 from tasks.queue import functions
 
 #: The state of tasks.queue.functions that this migration installs; a test holds the newest one against it.
-DIGEST = "339a8cbd691a5e58"
+DIGEST = "e7fec9a910cf5765"
 
 
 class Migration(migrations.Migration):
-    """Delay tasks, let them expire, rank them by their age, and end verification.
+    """Heartbeats, cancelling, delays, expiry, ranks by age, and verification that ends.
 
     The rank is a stored column, so the table is written anew: about a minute for ten million tasks.
     """
@@ -73,6 +73,19 @@ class Migration(migrations.Migration):
             name="task_awaiting",
         ),
         migrations.AddField(
+            model_name="attempt",
+            name="submitter",
+            field=models.ForeignKey(
+                db_constraint=False,
+                db_index=False,
+                help_text="of a cancelled task, which has no other row: Task.submitter",
+                null=True,
+                on_delete=django.db.models.deletion.DO_NOTHING,
+                related_name="+",
+                to="workers.worker",
+            ),
+        ),
+        migrations.AddField(
             model_name="task",
             name="expires_at",
             field=models.DateTimeField(
@@ -109,12 +122,12 @@ class Migration(migrations.Migration):
         migrations.AlterField(
             model_name="attempt",
             name="began",
-            field=models.DateTimeField(null=True),
+            field=models.DateTimeField(help_text="null with the worker", null=True),
         ),
         migrations.AlterField(
             model_name="attempt",
             name="lease",
-            field=models.UUIDField(help_text="opaque id of the lease", null=True),
+            field=models.UUIDField(help_text="opaque id of the lease; null with the worker", null=True),
         ),
         migrations.AlterField(
             model_name="attempt",
@@ -139,6 +152,7 @@ class Migration(migrations.Migration):
             field=models.ForeignKey(
                 db_constraint=False,
                 db_index=False,
+                help_text="null: nobody held the task when it ended",
                 null=True,
                 on_delete=django.db.models.deletion.DO_NOTHING,
                 related_name="+",
@@ -258,6 +272,22 @@ class Migration(migrations.Migration):
             ),
         ),
         migrations.AddConstraint(
+            model_name="attempt",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("began__isnull", False), ("lease__isnull", False), ("worker__isnull", False)),
+                    models.Q(
+                        ("began__isnull", True),
+                        ("lease__isnull", True),
+                        ("outcome__in", [1, 6]),
+                        ("worker__isnull", True),
+                    ),
+                    _connector="OR",
+                ),
+                name="attempt_of_a_worker",
+            ),
+        ),
+        migrations.AddConstraint(
             model_name="task",
             constraint=models.CheckConstraint(
                 condition=models.Q(
@@ -268,5 +298,9 @@ class Migration(migrations.Migration):
                 name="task_status_known",
             ),
         ),
+        # The way back begins here, and the older version has no place for these.
+        migrations.RunSQL(migrations.RunSQL.noop, "DELETE FROM tasks_attempt WHERE worker_id IS NULL"),
+        migrations.RunSQL(migrations.RunSQL.noop, "DELETE FROM tasks_outcomeentry WHERE worker_id IS NULL"),
+        migrations.RunSQL(migrations.RunSQL.noop, "UPDATE tasks_task SET status = 1, run_at = NULL WHERE status = 3"),
         migrations.RunPython(functions.install, migrations.RunPython.noop),
     ]

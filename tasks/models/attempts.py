@@ -36,13 +36,14 @@ class Reason(models.IntegerChoices):
 
 
 class Attempt(models.Model):
-    """A lease that ended without closing its task. Written once, never changed.
+    """A lease that ended without closing its task, or a task that was cancelled. Written once, never changed.
 
     A task that ends while nobody holds it has a row, too, without worker, lease and begin: it tells why.
 
     The lease that closes a task leaves no row here: it is told by the ClosedTask. Only when a manager puts that task
-    back (tasks.putting_back) does its closing become a row, without the id of the lease. Like closed tasks, attempts
-    have no foreign key constraints and are kept for the project's retention period.
+    back (tasks.putting_back) does its closing become a row, without the id of the lease. A task that is cancelled while
+    nobody holds it leaves a row without a worker (tasks.cancelling). Like closed tasks, attempts have no foreign key
+    constraints and are kept for the project's retention period.
     """
 
     # The id of a Task or, later, of a ClosedTask; also of a task that has been deleted.
@@ -51,10 +52,16 @@ class Attempt(models.Model):
         Project, on_delete=models.CASCADE, related_name="attempts", db_constraint=False, db_index=False
     )
     worker = models.ForeignKey(
-        Worker, on_delete=models.DO_NOTHING, null=True, related_name="+", db_constraint=False, db_index=False
+        Worker,
+        on_delete=models.DO_NOTHING,
+        null=True,
+        related_name="+",
+        db_constraint=False,
+        db_index=False,
+        help_text="null: nobody held the task when it ended",
     )
-    lease = models.UUIDField(null=True, help_text="opaque id of the lease")
-    began = models.DateTimeField(null=True)
+    lease = models.UUIDField(null=True, help_text="opaque id of the lease; null with the worker")
+    began = models.DateTimeField(null=True, help_text="null with the worker")
     ended = models.DateTimeField(db_default=Now())
     outcome = models.SmallIntegerField(choices=Outcome)
     reason = models.SmallIntegerField(choices=Reason, null=True, help_text="of a FAIL or SKIP, or of the task's end")
@@ -63,9 +70,30 @@ class Attempt(models.Model):
     seconds = models.FloatField(null=True, help_text="how long it took by the worker's own count")
     version = models.CharField(max_length=200, help_text="the project's version when the lease ended")
     fingerprint = models.BigIntegerField(null=True, help_text="what failed attempts of the same kind share")
+    submitter = models.ForeignKey(
+        Worker,
+        on_delete=models.DO_NOTHING,
+        null=True,
+        related_name="+",
+        db_constraint=False,
+        db_index=False,
+        help_text="of a cancelled task, which has no other row: Task.submitter",
+    )
 
     class Meta:
         default_permissions = ()
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(worker__isnull=False, lease__isnull=False, began__isnull=False)
+                | Q(
+                    worker__isnull=True,
+                    lease__isnull=True,
+                    began__isnull=True,
+                    outcome__in=[Outcome.FAILED, Outcome.CANCELLED],
+                ),
+                name="attempt_of_a_worker",
+            )
+        ]
         indexes = [
             models.Index(fields=["task_id"], name="attempt_by_task"),
             models.Index(fields=["project", "ended"], name="attempt_by_time"),

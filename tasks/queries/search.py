@@ -27,6 +27,7 @@ BOUND = 30_000
 COUNTED = 1_000_000
 
 _LAST_ID = 2**63 - 1
+_PRIORITIES = (-(2**15), 2**15 - 1)
 _RANKS = (-(2**63), 2**63 - 1)
 
 
@@ -46,7 +47,8 @@ class Criteria(NamedTuple):
     `everywhere` says that `projects` are all projects. A task has to be in all of the `states`. `ids` and `hash64` are
     looked up directly; with both, a task needs to match only one. `older` and `younger` are ages in seconds at
     `moment`, by default now. `text` is searched for in the recipe. `failure` is the fingerprint of a
-    FailureGroup: only failed tasks of that group match. Tasks with an id above `newest` are left out.
+    FailureGroup: only failed tasks of that group match. Tasks with an id above `newest` are left out. `submitter` is
+    the worker that submitted them; `least_priority` and `most_priority` bound the priority.
     """
 
     projects: list[int]
@@ -63,6 +65,9 @@ class Criteria(NamedTuple):
     failure: int | None = None
     moment: datetime | None = None
     newest: int = _LAST_ID
+    submitter: int | None = None
+    least_priority: int | None = None
+    most_priority: int | None = None
 
     @property
     def is_lookup(self) -> bool:
@@ -240,6 +245,14 @@ def _rank_in(text: str) -> int:
     return rank
 
 
+def _range_of(criteria: Criteria) -> tuple[int, int]:
+    """The lowest and the highest priority that may match."""
+    if criteria.priority is not None:
+        return criteria.priority, criteria.priority
+    lowest, highest = criteria.least_priority, criteria.most_priority
+    return _PRIORITIES[0] if lowest is None else lowest, _PRIORITIES[1] if highest is None else highest
+
+
 def _parts(name: str, criteria: Criteria, projects: list[int]) -> dict[str, Any]:
     """For each project, where the scan of its part of the index begins."""
     parts: dict[str, Any] = {"part": projects}
@@ -247,12 +260,13 @@ def _parts(name: str, criteria: Criteria, projects: list[int]) -> dict[str, Any]
         return parts | {"since": ["-infinity"] * len(projects), "above": [0] * len(projects)}
     if name == "ready":
         lowest, highest = [_RANKS[0]] * len(projects), [_RANKS[1]] * len(projects)
-        if criteria.priority is not None:
+        least, most = _range_of(criteria)
+        if (least, most) != _PRIORITIES:
             # Where tasks age, those of one priority are anywhere.
             everywhere = aged(projects)
             for place, project in enumerate(projects):
                 if project not in everywhere:
-                    lowest[place] = highest[place] = criteria.priority
+                    lowest[place], highest[place] = least, most
         return parts | {"highest": highest, "lowest": lowest}
     return parts | {"below": [_LAST_ID] * len(projects)}
 
@@ -265,6 +279,9 @@ MATCHING = f"""
     AND ('delayed' <> ALL (%(states)s::text[]) OR status = 3)
     AND ('awaiting' <> ALL (%(states)s::text[]) OR {AWAITING})
     AND (%(priority)s::int IS NULL OR priority = %(priority)s)
+    AND (%(least_priority)s::int IS NULL OR priority >= %(least_priority)s)
+    AND (%(most_priority)s::int IS NULL OR priority <= %(most_priority)s)
+    AND (%(submitter)s::bigint IS NULL OR submitter_id = %(submitter)s)
     AND (%(workers)s::bigint[] IS NULL OR assignee_id = ANY (%(workers)s::bigint[]))
     AND (%(older)s::float IS NULL
          OR created <= coalesce(%(moment)s::timestamptz, now()) - make_interval(secs => %(older)s))

@@ -22,6 +22,7 @@ class State(StrEnum):
     DELAYED = "delayed"
     FAILED = "failed"
     CLOSED = "closed"
+    CANCELLED = "cancelled"
     UNKNOWN = "unknown"
 
 
@@ -94,6 +95,22 @@ class Status(NamedTuple):
         return self.state != State.CLOSED
 
 
+class Cancelled(NamedTuple):
+    """A task that was deleted before it closed: cancelled, or deleted by a manager while it was leased.
+
+    `cancelled` is when, in Unix seconds.
+    """
+
+    id: int
+    project: int
+    cancelled: float
+    submitter: int | None
+
+    @property
+    def is_open(self) -> bool:
+        return False
+
+
 def by_ids(ids: Sequence[int], reader: Reader) -> dict[int, Status]:
     """The tasks with these ids that the reader may know of."""
     rows = db.rows(BY_IDS, {"ids": list(ids), **_values(reader)})
@@ -109,7 +126,14 @@ def by_hashes(project_id: int, hashes: Sequence[int], reader: Reader) -> dict[in
     return {status.hash64: status for status in (_status(row) for row in rows) if status.hash64 is not None}
 
 
-def attempts(tasks: Sequence[Status], reader: Reader) -> dict[int, list[Attempt]]:
+def cancelled(ids: Sequence[int], reader: Reader) -> dict[int, Cancelled]:
+    """Those of these tasks that were cancelled, as long as that is kept, and that the reader may know of."""
+    if not ids:
+        return {}
+    return {row[0]: Cancelled(*row) for row in db.rows(CANCELLED, {"ids": list(ids), **_values(reader)})}
+
+
+def attempts(tasks: Sequence[Status | Cancelled], reader: Reader) -> dict[int, list[Attempt]]:
     """The newest attempts at these tasks, by task, newest first."""
     rows = db.rows(LAST_ATTEMPTS, {"ids": [task.id for task in tasks], "limit": ATTEMPTS, "bytes": ATTEMPTS_BYTES})
     hidden = set() if reader.sees_votes else {task.id for task in tasks if task.is_open}
@@ -199,6 +223,16 @@ UNION ALL
 """)
 
 # Uses the index attempt_by_task.
+CANCELLED = f"""
+SELECT task.task_id, task.project_id, extract(epoch FROM task.ended)::float8, task.submitter_id
+FROM unnest(%(ids)s::bigint[]) AS asked (id)
+CROSS JOIN LATERAL (
+    SELECT * FROM tasks_attempt WHERE task_id = asked.id AND outcome = {Outcome.CANCELLED} LIMIT 1
+) AS task
+WHERE {_MAY}
+"""
+
+# Uses the index attempt_by_task. Rows without a worker are no attempts at the task: it was cancelled.
 LAST_ATTEMPTS = """
 SELECT task_id, worker_id, lease, began, ended, outcome, reason,
        CASE WHEN bytes <= %(bytes)s THEN message END, CASE WHEN bytes <= %(bytes)s THEN output END, seconds, version
@@ -209,7 +243,7 @@ FROM (
     CROSS JOIN LATERAL (
         SELECT id, task_id, worker_id, lease::text, extract(epoch FROM began)::float8 AS began,
                extract(epoch FROM ended)::float8 AS ended, outcome, reason, message, output, seconds, version
-        FROM tasks_attempt WHERE task_id = asked.id
+        FROM tasks_attempt WHERE task_id = asked.id AND worker_id IS NOT NULL
         ORDER BY id DESC LIMIT %(limit)s
     ) AS last
 ) AS told

@@ -1,4 +1,4 @@
-"""The queue: submitting, leasing and releasing tasks.
+"""The queue: submitting, leasing, extending and releasing tasks.
 
 This is its public interface. What a call does in the database is in `functions`; docs/task-lifecycle.md shows the
 states of a task.
@@ -7,6 +7,7 @@ A lease is held until it is released or expires.
 """
 
 from tasks.queue.exchanging import exchange
+from tasks.queue.heartbeating import heartbeat
 from tasks.queue.leasing import lease, lease_anywhere, lease_many
 from tasks.queue.releasing import release, release_many
 from tasks.queue.submitting import store_many, submit, submit_many
@@ -15,6 +16,9 @@ from tasks.queue.types import (
     BULK_LIMIT,
     LONGEST_WAIT,
     DuplicateTask,
+    Exchanged,
+    Extended,
+    Heartbeat,
     Leased,
     LeasedTask,
     NewTask,
@@ -30,6 +34,9 @@ __all__ = [
     "BULK_LIMIT",
     "LONGEST_WAIT",
     "DuplicateTask",
+    "Exchanged",
+    "Extended",
+    "Heartbeat",
     "Leased",
     "LeasedTask",
     "NewTask",
@@ -39,6 +46,7 @@ __all__ = [
     "Stored",
     "WorkerPaused",
     "exchange",
+    "heartbeat",
     "lease",
     "lease_anywhere",
     "lease_many",

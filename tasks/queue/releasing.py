@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from tasks.queue.calls import columns, identity
+from tasks.queue.heartbeating import with_cancelled
 from tasks.queue.types import Released, Report, Result
 from tracker.steps import Group, Query, Steps, stepwise
 from workers.identity import Caller, UnknownWorker
@@ -23,7 +24,10 @@ def release(
     ((outcome, missing),) = yield Query(RELEASE, {**identity(worker), **values}, group=RELEASES)
     if outcome == "unknown_worker":
         raise UnknownWorker
-    return Released(held=outcome == "released", missing=missing or 0)
+    one = Released(held=outcome == "released", missing=missing or 0)
+    if not one.held and lease is not None:
+        (one,) = yield from with_cancelled(worker, [Report(task_id, result, lease=lease)], [one])
+    return one
 
 
 @stepwise
@@ -36,7 +40,7 @@ def release_many(*, worker: Caller, reports: Sequence[Report]) -> Steps[list[Rel
     ((outcome, missing),) = yield Query(RELEASE_MANY, values, again=True)
     if outcome == "unknown_worker":
         raise UnknownWorker
-    return released(missing)
+    return (yield from with_cancelled(worker, reports, released(missing)))
 
 
 def released(missing: list[int | None] | None) -> list[Released]:

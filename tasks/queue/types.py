@@ -91,14 +91,44 @@ class Report(NamedTuple):
 
 
 class Released(NamedTuple):
-    """The result of a release. `missing` is the number of agreeing verifications that the task still needs."""
+    """The result of a release. `missing` is the number of agreeing verifications that the task still needs.
+
+    `cancelled`: the worker does not hold the lease that it named, since the task was cancelled meanwhile.
+    """
 
     held: bool
     missing: int = 0
+    cancelled: bool = False
 
     @property
     def updated(self) -> bool:
         return self.held and not self.missing
+
+
+class Heartbeat(NamedTuple):
+    """A worker's wish to keep a lease: for `seconds` from now, or as long as its task is leased for."""
+
+    task_id: int
+    lease: str
+    seconds: float | None = None
+
+
+class Extended(NamedTuple):
+    """The result of a heartbeat: when the lease ends, in Unix seconds, or None if the worker does not hold it.
+
+    `cancelled`: it does not, since the task was cancelled meanwhile.
+    """
+
+    expires: float | None
+    cancelled: bool = False
+
+
+class Exchanged(NamedTuple):
+    """The results of an exchange: of its reports, of its lease, and of its heartbeats."""
+
+    released: list[Released]
+    leased: Leased
+    extended: list[Extended]
 
 
 class DuplicateTask(Conflict):

@@ -103,6 +103,7 @@ def played() -> dict[str, Any]:
     # A stream, which is no JSON.
     calls.recorded["GET /project/results/{project_id}/lines"] = {}
     (task,) = get("/task/get?count=1", worker=worker)["tasks"]
+    post("/task/heartbeat", {"heartbeats": [{"task_id": task["id"], "lease": task["lease"]}]}, worker=worker)
     report = {"task_id": task["id"], "result": 1, "reason": "error", "message": "No space left.", "output": {"free": 0}}
     (task,) = post("/task/exchange", {"project": project, "count": 10, "releases": [report]}, worker=worker)["tasks"]
     post("/task/bulk_release", {"releases": [{"task_id": task["id"], "result": 2}]}, worker=worker)
@@ -112,6 +113,7 @@ def played() -> dict[str, Any]:
     changed = {"action": "set_priority", "priority": 9}
     post(f"/project/failures/{project}/{failure['fingerprint']}", changed)
     get(f"/task/get/{project}", worker=worker)
+    post("/task/cancel", {"project": project, "unique_strings": ["seed=2", "seed=9"]}, worker=worker)
     for level in ("trace", "info", "warn", "error"):
         body = {"scope": "simulate", "message": "Out of memory.", "timestamp": 1_790_000_000, "task_id": task["id"]}
         post(f"/log/{level}", body, worker=worker)

@@ -24,6 +24,7 @@ def test_it_works(api):
         ("/log/info", {"scope": "a", "message": "b", "timestamp": "now"}, "9223372036854775807 (Unix seconds), not"),
         ("/log/info", {"scope": "a", "message": "b", "timestamp": 0}, "(Unix seconds), not 0."),
         ("/task/bulk_release", [5], "Item 0: must be a JSON object, not 5."),
+        ("/task/heartbeat", {"heartbeats": [5]}, "Item 0: must be a JSON object, not 5."),
         ("/task/exchange", {"project": 1, "count": 1, "releases": [None]}, "Item 0: must be a JSON object, not null."),
     ],
 )

@@ -15,6 +15,7 @@ CALLS = [
     "/task/bulk_submit",
     "/task/release",
     "/task/bulk_release",
+    "/task/heartbeat",
     "/task/exchange",
     "/log/info",
     "/log/bulk",

@@ -88,6 +88,7 @@ CALLS_OF_THE_API = (
     ("GET", "/task/get", None),
     ("POST", "/task/release", {"task_id": 1, "result": 0}),
     ("POST", "/task/bulk_release", [{"task_id": 1, "result": 0}]),
+    ("POST", "/task/heartbeat", [{"task_id": 1, "lease": "00000000-0000-0000-0000-000000000001"}]),
     ("POST", "/log/info", {"scope": "a", "message": "b", "timestamp": 1}),
     ("POST", "/log/bulk", [{"level": "info", "scope": "a", "message": "b", "timestamp": 1}]),
     ("POST", "/login", {"username": "boss", "password": "correct horse"}),

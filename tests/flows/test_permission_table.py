@@ -60,7 +60,8 @@ TABLE = [
     ("task/get", "GET", None, {"public": ANY_WORKER - {"paused worker"}, "private": GRANTED, "hidden": GRANTED}),
     ("task/release", "POST", {"task_id": 1, "result": 0}, ANY_WORKER),
     ("task/bulk_release", "POST", [{"task_id": 1, "result": 0}], ANY_WORKER),
-    # A paused worker may still report.
+    # A paused worker may still report, and keep what it has.
+    ("task/heartbeat", "POST", [{"task_id": 1, "lease": "00000000-0000-0000-0000-000000000001"}], ANY_WORKER),
     (
         *("task/exchange", "POST", {"project": "P", "count": 1}),
         {"public": ANY_WORKER, "private": ANY_WORKER, "hidden": GRANTED},
@@ -70,6 +71,8 @@ TABLE = [
     # What somebody may not know of is unknown; tests/tasks/test_status.py tests whose tasks are told.
     ("task/status/1", "GET", None, ANY_WORKER | ANY_MANAGER),
     ("task/status", "POST", {"ids": [1]}, ANY_WORKER | ANY_MANAGER),
+    # As with the status: what somebody may not cancel is not found; tests/tasks/test_cancel.py tests whose tasks are.
+    ("task/cancel", "POST", {"ids": [1]}, (ANY_WORKER - {"paused worker"}) | ANY_MANAGER),
     ("project/results/P", "GET", None, with_role(Role.READ) | {"worker SUBMIT"}),
     ("project/results/P/lines", "GET", None, with_role(Role.READ) | {"worker SUBMIT"}),
     *(

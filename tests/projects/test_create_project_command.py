@@ -29,7 +29,7 @@ def test_it_works(create_project):
     assert output == f'Created project {project.pk} "first project".\n'
     assert (project.public, project.hidden, project.paused) == (False, False, False)
     assert (project.priority, project.assign_rate, project.submit_rate, project.chain) == (0, 0, 0, None)
-    assert (project.lease_seconds, project.retention_days) == (3600, 7)
+    assert (project.lease_seconds, project.max_lease_seconds, project.retention_days) == (3600, 86_400, 7)
     assert (project.clone_url, project.git_repo, project.version, project.motd) == ("", "", "", "")
     assert project.secret == "{}"
     assert len(project.webhook_secret) > 30
@@ -40,14 +40,14 @@ def test_all_options(create_project):
     create_project(
         *("whole", "--public", "--paused", "--priority", "5", "--clone-url", "https://x/y.git", "--git-repo", "x/y"),
         *("--code-version", "abc", "--motd", "Hello\nthere", "--chain", "next", "--assign-rate", "0.5"),
-        *("--submit-rate", "20", "--lease-seconds", "60", "--retention-days", "0"),
+        *("--submit-rate", "20", "--lease-seconds", "60", "--max-lease-seconds", "90", "--retention-days", "0"),
     )
     project = Project.objects.get(name="whole")
     assert (project.public, project.hidden, project.paused, project.priority) == (True, False, True, 5)
     assert (project.clone_url, project.git_repo, project.version) == ("https://x/y.git", "x/y", "abc")
     assert (project.motd, project.chain) == ("Hello\nthere", chain)
     assert (project.assign_rate, project.submit_rate) == (0.5, 20)
-    assert (project.lease_seconds, project.retention_days) == (60, 0)
+    assert (project.lease_seconds, project.max_lease_seconds, project.retention_days) == (60, 90, 0)
 
 
 def test_hidden(create_project):
@@ -110,6 +110,7 @@ def test_names(create_project, name):
         (["x", "--unknown"], "unrecognized arguments"),
         ([], "the following arguments are required: name"),
         (["x", "--lease-seconds", "0"], "lease_seconds: "),
+        (["x", "--max-lease-seconds", "0"], "max_lease_seconds: "),
     ],
 )
 def test_refuses(create_project, arguments, problem):

@@ -51,6 +51,7 @@ def test_it_works(api):
         "submit_rate": 0.5,
     }
     limits = {
+        "max_lease_seconds": 86_400,
         "max_leases": 0,
         "max_expiries": 0,
         "retry_backoff": "none",

@@ -75,6 +75,15 @@ def test_leases_of_a_worker(as_manager, mine):
     assert stored(mine)["max_leases"] == 7
 
 
+def test_longest_extension_of_a_lease(as_manager, mine):
+    assert update(as_manager, mine, max_lease_seconds=90).ok
+    assert as_manager.get(f"/project/get/{mine.pk}").content["max_lease_seconds"] == 90
+    for value in (0, -1, 2**31, "5", True, 1.5):
+        answer = update(as_manager, mine, max_lease_seconds=value)
+        assert (answer.status, answer.message.partition(":")[0]) == (400, "max_lease_seconds")
+    assert stored(mine)["max_lease_seconds"] == 90
+
+
 def test_fields_that_are_not_sent_stay(as_manager, mine):
     before = stored(mine)
     assert update(as_manager, mine, paused=True).ok

@@ -89,9 +89,16 @@ class Caller:
     def release(self, task, result=queue.Result.OK):
         return queue.release(worker=self.worker, task_id=task.id, result=result, verification=1)
 
-    def exchange(self, tasks, count):
+    def heartbeat(self, tasks):
+        beats = [queue.Heartbeat(task.id, task.lease, 5000.0) for task in tasks]
+        return queue.heartbeat(worker=self.worker, heartbeats=beats)
+
+    def exchange(self, tasks, count, kept=()):
         reports = [queue.Report(task.id, queue.Result.OK) for task in tasks]
-        return queue.exchange(worker=self.worker, project_id=self.project.pk, count=count, reports=reports)
+        beats = [queue.Heartbeat(task.id, task.lease, 9000.0) for task in kept]
+        return queue.exchange(
+            worker=self.worker, project_id=self.project.pk, count=count, reports=reports, heartbeats=beats
+        )
 
     def pages(self):
         """What each call visits, by its name."""
@@ -101,8 +108,17 @@ class Caller:
             released, pages[result.name] = visited(partial(self.release, task, result))
             assert released.held
         tasks, pages["lease 3"] = visited(partial(self.lease, 3))
-        (released, _), pages["exchange 3"] = visited(partial(self.exchange, tasks, 3))
+        extended, pages["heartbeat 3"] = visited(partial(self.heartbeat, tasks))
+        assert all(one.expires for one in extended)
+        assert len(extended) == len(tasks)
+        lost, pages["lost heartbeat"] = visited(partial(self.heartbeat, [task]))
+        assert [one.expires for one in lost] == [None]
+        (released, leased, _), pages["exchange 3"] = visited(partial(self.exchange, tasks, 3))
         assert [one.held for one in released] == [True] * len(tasks)
+        done, kept = leased.tasks[:1], leased.tasks[1:]
+        (_, _, extended), pages["exchange with heartbeats"] = visited(partial(self.exchange, done, 1, kept))
+        assert all(one.expires for one in extended)
+        assert len(extended) == len(kept)
         return pages
 
 
@@ -247,6 +263,46 @@ def test_releases_of_a_large_batch(caller, project):
     assert [one.missing for one in released] == [1] * 1000
     # Each task is looked up a few times and written to six indexes, and none is looked for among others.
     assert pages < 60 * 1000
+
+
+def test_heartbeats_of_a_large_batch(caller, project):
+    fill(project)
+    tasks = caller.lease(1000)
+    extended, pages = visited(partial(caller.heartbeat, tasks))
+    assert all(one.expires for one in extended)
+    # Each task is looked up a few times and written to four indexes, and none is looked for among others.
+    assert pages < 40 * 1000
+
+
+ATTEMPTS = """
+INSERT INTO tasks_attempt (task_id, project_id, worker_id, lease, began, outcome, version)
+SELECT n, %(project)s, %(worker)s, gen_random_uuid(), now(), 6, '' FROM generate_series(1, %(count)s) AS n
+RETURNING task_id, lease
+"""
+VISITED_ATTEMPTS = VISITED.replace("tasks_task", "tasks_attempt")
+
+
+def test_what_was_cancelled_is_found_among_many_attempts(caller, project):
+    """Also by a session that made its plan while there were none, with many attempts of this worker or of others."""
+    nothing = [queue.Heartbeat(1, "00000000-0000-0000-0000-000000000001")]
+    for _ in range(8):
+        queue.heartbeat(worker=caller.worker, heartbeats=nothing)
+    values = {"project": project.pk, "count": MANY}
+    db.rows(ATTEMPTS, values | {"worker": register().worker.pk})
+    gone = db.rows(ATTEMPTS, values | {"worker": caller.worker.pk})[-1]
+    beat = queue.Heartbeat(gone[0], str(gone[1]))
+    report = queue.Report(gone[0], queue.Result.OK, lease=str(gone[1]))
+    for call in (
+        partial(queue.heartbeat, worker=caller.worker, heartbeats=[beat]),
+        partial(queue.release_many, worker=caller.worker, reports=[report]),
+    ):
+        eventually(lambda: db.one(AUTOVACUUM) == (0,))
+        with transaction.atomic():
+            (before,) = db.one(VISITED_ATTEMPTS)
+            (told,) = call()
+            (after,) = db.one(VISITED_ATTEMPTS)
+        assert told.cancelled
+        assert 0 < after - before < 20
 
 
 class TestDeadEntries:

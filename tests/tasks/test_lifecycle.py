@@ -1,5 +1,6 @@
 """docs/task-lifecycle.md: what each call does to a task in each state."""
 
+import uuid
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ from django.conf import settings
 
 from projects.models import Project
 from tasks import maintenance
-from tasks.models import ClosedTask, Task
+from tasks.models import Attempt, ClosedTask, Outcome, Task
 from tasks.queue.delays import fail_expired, make_due_ready
 from tasks.queue.expiry import expire_leases
 from tests.factories import SOMEBODY, TaskFactory, expire, grant
@@ -73,10 +74,32 @@ class Scene:
         answer = self.api.post("/task/submit", body, worker=self.caller)
         return "stored" if answer.ok else str(answer.status)
 
+    def heartbeat(self, worker):
+        """What is answered to a heartbeat with the task's present lease, or with one that there never was."""
+        lease = Task.objects.filter(pk=self.task.pk).values_list("lease", flat=True).first() or uuid.uuid4()
+        beats = [{"task_id": self.task.pk, "lease": str(lease)}]
+        if self.many:
+            beats = [*beats, {"task_id": self.task.pk + 1, "lease": str(uuid.uuid4())}]
+        told, *others = self.api.post("/task/heartbeat", beats, worker=worker).content["heartbeats"]
+        assert [one["state"] for one in others] == ["lost"] * self.many
+        return told["state"]
+
+    def cancel(self, worker):
+        """What is answered to a cancel of the task, or whether one of all the project's tasks cancelled it."""
+        if self.many:
+            body = {"project": self.project.pk, "filter": {"state": "all"}}
+            content = self.api.post("/task/cancel", body, worker=worker).content
+            assert not content["more"]
+            return "cancelled" if content["cancelled"] else "not found"
+        (told,) = self.api.post("/task/cancel", {"ids": [self.task.pk]}, worker=worker).content["results"]
+        return told["state"].replace("_", " ")
+
     @property
     def state(self):
         task = Task.objects.filter(project=self.project).first()
         if task is None:
+            if Attempt.objects.filter(task_id=self.task.pk, outcome=Outcome.CANCELLED).exists():
+                return "cancelled"
             assert ClosedTask.objects.filter(pk=self.task.pk).exists()
             return "closed"
         if task.status == Task.Status.FAILED:
@@ -115,6 +138,10 @@ class Scene:
                 expire_leases()
                 fail_expired()
                 return None
+            case "heartbeat":
+                return self.heartbeat(self.caller)
+            case "cancel":
+                return self.cancel(self.caller)
             case "the scheduler":
                 expire_leases()
                 make_due_ready()

@@ -6,6 +6,8 @@ import pytest
 from django.db import connection, transaction
 from django.utils import timezone
 
+from tasks import queue
+from tasks.cancelling import CANCEL_HASHES, CANCEL_IDS
 from tasks.models import Task
 from tasks.queries import search
 from tasks.queries.lookups import RECENT
@@ -36,6 +38,9 @@ def values():
         "lease": None,
         "verification": 1,
         "hashes": [5],
+        "ids": [Task.objects.first().pk, 10**12],
+        "submitter": worker.pk,
+        "allowed": [project.pk],
         "limit": 100,
     }
 
@@ -69,8 +74,10 @@ def index_of(node):
     [
         (FIND_BY_HASH, {"task_hash_unique"}),
         (EXPIRE, {"task_leased", "tasks_task_pkey"}),
+        (CANCEL_IDS, {"tasks_task_pkey"}),
+        (CANCEL_HASHES, {"task_hash_unique", "tasks_task_pkey"}),
     ],
-    ids=["find by hash", "expire"],
+    ids=["find by hash", "expire", "cancel by id", "cancel by hash"],
 )
 def test_uses_indexes(values, statement, indexes, analysed):
     if analysed:
@@ -80,6 +87,33 @@ def test_uses_indexes(values, statement, indexes, analysed):
     assert {index for _, index in scans} <= indexes
     if analysed:  # Without statistics, the planner may as well choose a bitmap scan.
         assert {kind for kind, _ in scans} <= {"Index Scan", "Index Only Scan"}
+
+
+SCANNED = """
+SELECT relname, seq_scan FROM pg_stat_xact_user_tables
+WHERE relname IN ('tasks_task', 'tasks_attempt', 'projects_project')
+"""
+
+
+@pytest.mark.parametrize("analysed", [False, True])
+def test_heartbeats_scan_no_table(analysed):
+    """Neither to extend leases nor to find out which of the lost ones were cancelled."""
+    project, worker = ProjectFactory(), register().worker
+    with connection.cursor() as cursor:
+        cursor.execute(FILL, [project.pk, TASKS])
+        if analysed:
+            cursor.execute("ANALYZE tasks_task, tasks_attempt, projects_project")
+    tasks = queue.lease_many(worker=worker, project_id=project.pk, count=3).tasks
+    lost = "00000000-0000-0000-0000-000000000001"
+    beats = [queue.Heartbeat(task.id, lease) for task in tasks for lease in (task.lease, lost)]
+    with transaction.atomic():
+        before = dict(db.rows(SCANNED))
+        extended = queue.heartbeat(worker=worker, heartbeats=beats)
+        exchanged = queue.exchange(worker=worker, project_id=project.pk, count=1, reports=[], heartbeats=beats)
+        after = dict(db.rows(SCANNED))
+    assert [one.expires is None for one in extended] == [False, True] * 3
+    assert [one.expires is None for one in exchanged.extended] == [False, True] * 3
+    assert after == before | dict.fromkeys(after, 0)
 
 
 def test_jit_is_off_where_sorting_is_disabled():

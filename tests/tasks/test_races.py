@@ -225,7 +225,7 @@ def test_racing_exchanges(racing):
         for turn in range(200):
             reports = [queue.Report(task.id, queue.Result.OK if turn % 3 else queue.Result.SKIP) for task in held]
             project = projects[turn % 2]
-            released, leased = queue.exchange(worker=worker, project_id=project.pk, count=7, reports=reports[::-1])
+            released, leased, _ = queue.exchange(worker=worker, project_id=project.pk, count=7, reports=reports[::-1])
             assert all(one.updated for one in released)
             held = leased.tasks
             if turn > 5 and not held and not Task.objects.exclude(project=target).exists():

@@ -94,6 +94,16 @@ def test_expired_and_deleted(api, project, owner):
     told = one(api, task, owner)
     assert (told["expiries"], [attempt["outcome"] for attempt in told["attempts"]]) == (1, ["expired"])
     maintenance.delete_all(project=project)
+    told = one(api, task, owner)
+    assert (told["id"], told["state"], told["project"]) == (task, "cancelled", project.pk)
+    assert told["submitter"] == owner.worker.pk
+    assert [attempt["outcome"] for attempt in told["attempts"]] == ["cancelled", "expired"]
+    assert told["cancelled"] == told["attempts"][0]["ended"]
+
+
+def test_deleted_by_a_manager_while_nobody_held_it(api, project, owner):
+    task = submitted(api, project, owner)
+    maintenance.delete_all(project=project)
     assert one(api, task, owner) == {"id": task, "state": "unknown"}
 
 

@@ -127,7 +127,7 @@ def test_exchange(worker, project):
     queue.lease(worker=worker.worker, project=project)
     report = queue.Report(held.pk, queue.Result.OK)
     work = queue.exchange.steps(worker=worker.worker, project_id=project.pk, count=1, reports=[report], wait=LONG)
-    ((released, leased),) = meanwhile([work], lambda: TaskFactory(project=project))
+    ((released, leased, _),) = meanwhile([work], lambda: TaskFactory(project=project))
     assert [one.updated for one in released] == [True]
     assert [task.id for task in leased.tasks] == [Task.objects.get().pk]
 
@@ -147,7 +147,7 @@ def test_a_worker_that_is_paused_meanwhile(worker, project):
 
     assert [type(one) for one in meanwhile([waiting(worker, project)], change)] == [queue.WorkerPaused]
     exchange = queue.exchange.steps(worker=worker.worker, project_id=project.pk, count=1, reports=[], wait=LONG)
-    ((_, leased),) = meanwhile([exchange])
+    ((_, leased, _),) = meanwhile([exchange])
     assert leased.reason == "worker_paused"
 
 

@@ -246,7 +246,9 @@ def test_live_connection_is_kept_without_a_check(worker, racing):
     assert racing([call]) == [(True, 1)]
 
 
-@pytest.mark.parametrize("path", ["/task/submit", "/task/release", "/task/bulk_release", "/task/exchange"])
+@pytest.mark.parametrize(
+    "path", ["/task/submit", "/task/release", "/task/bulk_release", "/task/heartbeat", "/task/exchange"]
+)
 def test_only_registered_workers_learn_what_is_wrong(api, worker, path):
     for body in (b"{", [1], {"x": 1}, b"x" * 2_000_000):
         assert api.post(path, body, worker=worker).status in (400, 413)

@@ -83,7 +83,12 @@ class ProjectAdmin(TrackerModelAdmin):
         (_("Code"), {"fields": ("clone_url", "git_repo", "production_branch", "version")}),
         (
             _("Limits"),
-            {"fields": ("assign_rate", "submit_rate", "lease_seconds", "max_leases", "max_expiries", "retention_days")},
+            {
+                "fields": (
+                    *("assign_rate", "submit_rate", "lease_seconds", "max_lease_seconds", "max_leases"),
+                    *("max_expiries", "retention_days"),
+                )
+            },
         ),
     )
     change_form_template = "admin/projects/project/change_form.html"

@@ -3,7 +3,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from projects.lookup import project_named
-from projects.models import Backoff, Project
+from projects.models import LONGEST_LEASE_SECONDS, Backoff, Project
 from projects.services import create_project
 from tracker.commands import OperatorCommand
 from tracker.text import visible
@@ -27,6 +27,9 @@ class Command(OperatorCommand):
         parser.add_argument("--assign-rate", type=float, default=0, help=_help("assign_rate"))
         parser.add_argument("--submit-rate", type=float, default=0, help=_help("submit_rate"))
         parser.add_argument("--lease-seconds", type=int, default=3600, help=_help("lease_seconds") + _BATCH)
+        parser.add_argument(
+            "--max-lease-seconds", type=int, default=LONGEST_LEASE_SECONDS, help=_help("max_lease_seconds") + _DAY
+        )
         parser.add_argument("--max-leases", type=int, default=0, help=_help("max_leases"))
         parser.add_argument("--max-expiries", type=int, default=0, help=_help("max_expiries"))
         parser.add_argument(
@@ -48,9 +51,19 @@ class Command(OperatorCommand):
 
 _BATCH = "; longer than a worker needs for all tasks that it leases at once (default: 3600)"
 
+_DAY = f" (default: {LONGEST_LEASE_SECONDS})"
+
 _SAME_NAMES = (
     *("name", "public", "hidden", "paused", "priority", "clone_url", "git_repo", "motd", "assign_rate", "submit_rate"),
-    *("lease_seconds", "max_leases", "max_expiries", "retry_backoff", "retry_seconds", "retry_max_seconds"),
+    *(
+        "lease_seconds",
+        "max_lease_seconds",
+        "max_leases",
+        "max_expiries",
+        "retry_backoff",
+        "retry_seconds",
+        "retry_max_seconds",
+    ),
     *("retry_jitter", "max_votes", "ageing_seconds", "retention_days"),
 )
 

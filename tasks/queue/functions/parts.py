@@ -17,6 +17,13 @@ SET enable_sort = off"""
 SALT = "_salt bytea := uuid_send(gen_random_uuid());"
 IDENTIFIED = "worker.id = _worker AND sha256(worker.secret_digest || _salt) = sha256(_digest || _salt)"
 
+# Finds no row for a stranger; `_known` is whether the worker may know of the project.
+KNOWN = f"""SELECT NOT project.hidden OR access.assign OR access.submit INTO _known
+    FROM workers_worker AS worker
+    LEFT JOIN projects_project AS project ON project.id = _project
+    LEFT JOIN workers_workeraccess AS access ON access.project_id = _project AND access.worker_id = _worker
+    WHERE {IDENTIFIED};"""
+
 # A project's ready tasks are in one of two partial indexes: task_fresh has those that nobody has verified, task_voted
 # those that somebody has, in the same order. task_voters has the latter sorted by their voters. A worker must not get a
 # task that it has verified itself; with a single index, a worker that has verified the first 100,000 tasks would skip

@@ -3,7 +3,7 @@
 from tasks.durations import CLASSES, CLASSES_PER_E, SHORTEST_SECONDS
 from tasks.models import Outcome
 from tasks.queue.functions.lease import COLUMNS
-from tasks.queue.functions.parts import IDENTIFIED, SALT, SETTINGS
+from tasks.queue.functions.parts import IDENTIFIED, KNOWN, SALT, SETTINGS
 
 # The row must be found by its id. `assignee_id = …` would imply `assignee_id IS NOT NULL`, which lets the planner use
 # task_leased; that looks cheap as long as few tasks are leased. IS NOT DISTINCT FROM implies nothing.
@@ -384,11 +384,7 @@ DECLARE
     _known bool;
     _missing int[];
 BEGIN
-    SELECT NOT project.hidden OR access.assign OR access.submit INTO _known
-    FROM workers_worker AS worker
-    LEFT JOIN projects_project AS project ON project.id = _project
-    LEFT JOIN workers_workeraccess AS access ON access.project_id = _project AND access.worker_id = _worker
-    WHERE {IDENTIFIED};
+    {KNOWN}
     outcome := CASE WHEN NOT FOUND THEN 'unknown_worker' WHEN _known IS NOT TRUE THEN 'no_project' END;
     IF outcome IS NOT NULL THEN
         RETURN NEXT;

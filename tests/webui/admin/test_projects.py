@@ -23,14 +23,15 @@ def fields(project=None, **changes):
         "assign_rate": 0,
         "submit_rate": 0,
         "lease_seconds": 3600,
+        "max_lease_seconds": 86_400,
         "max_leases": 0,
         "max_expiries": 0,
         "retention_days": 7,
         "chain": "",
     }
     if project is not None:
-        kept = ("name", "priority", "lease_seconds", "max_leases", "max_expiries", "retention_days")
-        defaults |= {name: getattr(project, name) for name in kept}
+        kept = ("name", "priority", "lease_seconds", "max_lease_seconds", "max_leases", "max_expiries")
+        defaults |= {name: getattr(project, name) for name in (*kept, "retention_days")}
         defaults |= {"public": "on"} if project.public else {}
         initial = {f"initial-{name}": value for name, value in defaults.items()}
         initial["initial-public"] = "True" if project.public else "False"
@@ -188,6 +189,7 @@ def test_only_tracker_admins_create_public_projects(scoped, admin):
         ({"assign_rate": "nan"}, "assign_rate"),
         ({"lease_seconds": "0"}, "lease_seconds"),
         ({"retention_days": str(10**7)}, "retention_days"),
+        ({"max_lease_seconds": "0"}, "max_lease_seconds"),
         ({"max_leases": "-1"}, "max_leases"),
         ({"max_expiries": "-1"}, "max_expiries"),
         ({"motd": "x" * 10_001}, "motd"),

@@ -69,7 +69,8 @@ class ProjectForm(forms.ModelForm):
         model = Project
         fields = (
             *("name", "motd", "public", "hidden", "priority", "clone_url", "git_repo", "production_branch", "version"),
-            *("chain", "assign_rate", "submit_rate", "lease_seconds", "max_leases", "max_expiries", "retention_days"),
+            *("chain", "assign_rate", "submit_rate", "lease_seconds", "max_lease_seconds", "max_leases"),
+            *("max_expiries", "retention_days"),
         )
         labels = {
             "name": _("Name"),
@@ -85,6 +86,7 @@ class ProjectForm(forms.ModelForm):
             "assign_rate": _("Leases per second"),
             "submit_rate": _("Submissions per second"),
             "lease_seconds": _("Lease duration, in seconds"),
+            "max_lease_seconds": _("Longest extension of a lease, in seconds"),
             "max_leases": _("Leases that a worker may hold"),
             "max_expiries": _("Expired leases until a task is failed"),
             "retention_days": _("Retention of closed tasks, in days"),
@@ -105,6 +107,7 @@ class ProjectForm(forms.ModelForm):
                 "For tasks that don't set their own. It counts from the lease, for all tasks that are leased at once: "
                 "longer than a worker needs for the whole batch."
             ),
+            "max_lease_seconds": _("How far from now a worker's heartbeat may move the end of a lease."),
             "max_leases": _("At the same time. 0: 1,000 if the project is public, else 10,000."),
             "max_expiries": _("So that a task that kills its workers stops circling. 0: never."),
             "retention_days": _("0: not kept."),
