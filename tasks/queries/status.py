@@ -233,7 +233,7 @@ WHERE {_MAY}
 """
 
 # Uses the index attempt_by_task. Rows without a worker are no attempts at the task: it was cancelled.
-LAST_ATTEMPTS = """
+LAST_ATTEMPTS = f"""
 SELECT task_id, worker_id, lease, began, ended, outcome, reason,
        CASE WHEN bytes <= %(bytes)s THEN message END, CASE WHEN bytes <= %(bytes)s THEN output END, seconds, version
 FROM (
@@ -243,7 +243,8 @@ FROM (
     CROSS JOIN LATERAL (
         SELECT id, task_id, worker_id, lease::text, extract(epoch FROM began)::float8 AS began,
                extract(epoch FROM ended)::float8 AS ended, outcome, reason, message, output, seconds, version
-        FROM tasks_attempt WHERE task_id = asked.id AND worker_id IS NOT NULL
+        FROM tasks_attempt
+        WHERE task_id = asked.id AND (worker_id IS NOT NULL OR outcome = {Outcome.FAILED})
         ORDER BY id DESC LIMIT %(limit)s
     ) AS last
 ) AS told

@@ -31,7 +31,13 @@ def test_it_works(api, project, worker, manager, figures):
     assert "after" not in content
     first, *others = content["workers"]
     assert 0.9 < first.pop("median_seconds") / first.pop("p95_seconds") <= 1
-    assert first == figures | {"id": worker.worker.pk, "alias": "worker", "paused": False, "marks": ["fails"]}
+    assert first == figures | {
+        "id": worker.worker.pk,
+        "alias": "worker",
+        "paused": False,
+        "operator": None,
+        "marks": ["fails"],
+    }
     assert [one["marks"] for one in others] == [[], []]
     assert [one["failed"] for one in others] == [1, 0]
 
