@@ -15,6 +15,7 @@ from tasks.serializers import hash_of
 from tasks.status_views import check_project
 from tracker.api.description import describe
 from tracker.api.envelope import Envelope
+from workers.access import require_submit
 from workers.authentication import ReaderView
 from workers.models import Worker, WorkerAccess
 
@@ -28,8 +29,9 @@ class CancelView(ReaderView):
             "For the worker that submitted the task, workers with SUBMIT in its project, and managers with MAINTENANCE "
             "there. Any other task is `not_found`, as is one that is closed. A cancelled task is deleted, without "
             "counting as closed; a worker that holds it learns so from its heartbeat or release. `results` has one "
-            "entry for each task named, in the order sent. With `filter` there are none: the call works in batches for "
-            f"{cancelling.SECONDS:.0f} seconds, and if there is `more` then, it is to be repeated."
+            "entry for each task named, in the order sent. With `filter`, for which a worker needs SUBMIT, there are "
+            f"none: the call works in batches for {cancelling.SECONDS:.0f} seconds, and is to be repeated if there is "
+            "`more`."
         ),
         body=CancelRequest,
         content={
@@ -49,9 +51,8 @@ class CancelView(ReaderView):
             return Envelope({"cancelled": len(cancelled), "results": results})
         check_known(caller, values["project"], canceller)
         if values["filter"] is not None:
-            if isinstance(caller, User):
-                require(caller, values["project"], Role.MAINTENANCE)
-            done = cancelling.cancel_matching(criteria_of(values["project"], values["filter"]), canceller)
+            check_filter(caller, values["project"])
+            done = cancelling.cancel_matching(criteria_of(values["project"], values["filter"]))
             return Envelope({"cancelled": done.number, "more": done.more})
         hashes = values["hashes"] or [hash_of(text) for text in values["unique_strings"]]
         ids = cancelling.cancel_hashes(values["project"], hashes, canceller)
@@ -74,3 +75,15 @@ def check_known(caller: Worker | User, project_id: int, canceller: Canceller) ->
     """Raise NoSuchProject if there is no such project, or the caller may not know of it."""
     if project_id not in canceller.projects:
         check_project(caller, project_id)
+
+
+def check_filter(caller: Worker | User, project_id: int) -> None:
+    """Raise Forbidden unless the caller may cancel all tasks of the project.
+
+    A worker that has submitted some of them can name these. To look for them among all others may take long, and
+    anybody can register a worker.
+    """
+    if isinstance(caller, Worker):
+        require_submit(worker=caller, project_id=project_id)
+    else:
+        require(caller, project_id, Role.MAINTENANCE)

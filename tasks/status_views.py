@@ -190,7 +190,7 @@ def _content(task: Status | Cancelled, attempts: Sequence[Attempt], reader: Read
     content = task._asdict()
     content["attempts"] = [_attempt(one) for one in attempts]
     if isinstance(task, Cancelled):
-        return content | {"state": State.CANCELLED}
+        return content
     pairs = zip(content.pop("voters"), content.pop("votes"), strict=True)
     votes = [(voter, vote) for voter, vote in pairs if vote is not None]
     needed = content.pop("verification_count")

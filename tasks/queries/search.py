@@ -47,8 +47,8 @@ class Criteria(NamedTuple):
     `everywhere` says that `projects` are all projects. A task has to be in all of the `states`. `ids` and `hash64` are
     looked up directly; with both, a task needs to match only one. `older` and `younger` are ages in seconds at
     `moment`, by default now. `text` is searched for in the recipe. `failure` is the fingerprint of a
-    FailureGroup: only failed tasks of that group match. Tasks with an id above `newest` are left out. `submitter` is
-    the worker that submitted them; `least_priority` and `most_priority` bound the priority.
+    FailureGroup: only failed tasks of that group match. Tasks with an id above `newest` are left out.
+    `least_priority` and `most_priority` bound the priority.
     """
 
     projects: list[int]
@@ -65,7 +65,6 @@ class Criteria(NamedTuple):
     failure: int | None = None
     moment: datetime | None = None
     newest: int = _LAST_ID
-    submitter: int | None = None
     least_priority: int | None = None
     most_priority: int | None = None
 
@@ -281,7 +280,6 @@ MATCHING = f"""
     AND (%(priority)s::int IS NULL OR priority = %(priority)s)
     AND (%(least_priority)s::int IS NULL OR priority >= %(least_priority)s)
     AND (%(most_priority)s::int IS NULL OR priority <= %(most_priority)s)
-    AND (%(submitter)s::bigint IS NULL OR submitter_id = %(submitter)s)
     AND (%(workers)s::bigint[] IS NULL OR assignee_id = ANY (%(workers)s::bigint[]))
     AND (%(older)s::float IS NULL
          OR created <= coalesce(%(moment)s::timestamptz, now()) - make_interval(secs => %(older)s))

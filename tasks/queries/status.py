@@ -105,10 +105,7 @@ class Cancelled(NamedTuple):
     project: int
     cancelled: float
     submitter: int | None
-
-    @property
-    def is_open(self) -> bool:
-        return False
+    state: State = State.CANCELLED
 
 
 def by_ids(ids: Sequence[int], reader: Reader) -> dict[int, Status]:
@@ -136,7 +133,8 @@ def cancelled(ids: Sequence[int], reader: Reader) -> dict[int, Cancelled]:
 def attempts(tasks: Sequence[Status | Cancelled], reader: Reader) -> dict[int, list[Attempt]]:
     """The newest attempts at these tasks, by task, newest first."""
     rows = db.rows(LAST_ATTEMPTS, {"ids": [task.id for task in tasks], "limit": ATTEMPTS, "bytes": ATTEMPTS_BYTES})
-    hidden = set() if reader.sees_votes else {task.id for task in tasks if task.is_open}
+    # Also of a cancelled task: who has cancelled it might submit it again.
+    hidden = set() if reader.sees_votes else {task.id for task in tasks if task.state != State.CLOSED}
     found: dict[int, list[Attempt]] = {}
     for task_id, *columns in rows:
         one = Attempt(*columns)

@@ -101,6 +101,21 @@ def test_a_leased_task(api, cancel, project, owner):
     assert answer.content == {"updated": False, "reason": "cancelled"}
 
 
+def test_what_others_have_found_stays_hidden(api, cancel, project, owner, manager):
+    """Else a worker could cancel a task, submit it again and copy their vote."""
+    task = TaskFactory(project=project, verification_count=2)
+    voter = register("voter").worker
+    queue.lease(worker=voter, project=project)
+    told = '{"output": "[1]", "message": "found"}'
+    queue.release(worker=voter, task_id=task.pk, result=queue.Result.OK, verification=7, told=told)
+    cancel(ids=[task.pk])
+    (attempt,) = status_of(api, task.pk, owner)["attempts"]
+    assert (attempt["outcome"], attempt["output"], attempt["message"]) == ("voted", None, None)
+    set_roles(manager=manager, project=project, roles=Role.READ)
+    (attempt,) = status_of(api.login(manager), task.pk, None)["attempts"]
+    assert (attempt["output"], attempt["message"]) == ([1], "found")
+
+
 @pytest.mark.parametrize("state", ["ready", "leased", "expired", "failed", "awaiting"])
 def test_nothing_closes(cancel, owner, state):
     following = ProjectFactory()
@@ -194,7 +209,7 @@ class TestWho:
         assert self.cancelled(api, way, project, tasks, assigned) == [False, False]
         # The submitter, without SUBMIT by now.
         WorkerAccess.objects.filter(worker=owner.worker).update(submit=False, assign=True)
-        assert self.cancelled(api, way, project, tasks, owner) == [True, False]
+        assert self.cancelled(api, way, project, tasks, owner) == [way != "filter", False]
         colleague = register("colleague")
         grant(colleague, project, submit=True)
         assert self.cancelled(api, way, project, tasks, colleague) == [True, True]

@@ -6,9 +6,7 @@ import pytest
 from django.db.models.functions import Now
 
 from tasks import cancelling, maintenance, queue
-from tasks.cancelling import Canceller
 from tasks.models import Attempt, Outcome, Task
-from tasks.queries.search import Criteria
 from tests.factories import SOMEBODY, TaskFactory
 
 pytestmark = pytest.mark.django_db
@@ -137,14 +135,9 @@ def test_it_looks_on_until_it_has_found_some(cancel, project, monkeypatch):
     assert not Task.objects.filter(pk=last.pk).exists()
 
 
-def test_only_ones_own(cancel, project, worker):
-    """For a worker without SUBMIT: `all` is all that it has submitted itself."""
-    own, _other = TaskFactory(project=project, submitter=worker.worker), TaskFactory(project=project)
-    assert cancel(worker, project=project.pk, filter={"state": "all"})["cancelled"] == 1
-    assert not Task.objects.filter(pk=own.pk).exists()
-
-
-def test_a_canceller_of_nothing(project):
-    TaskFactory(project=project)
-    assert cancelling.cancel_matching(Criteria([project.pk]), Canceller()).number == 0
+def test_a_worker_needs_submit(api, project, worker):
+    """Also to cancel what it has submitted itself, which it can name."""
+    TaskFactory(project=project, submitter=worker.worker)
+    answer = api.post(URL, {"project": project.pk, "filter": {"state": "all"}}, worker=worker)
+    assert (answer.status, "SUBMIT" in answer.message) == (403, True)
     assert Task.objects.count() == 1

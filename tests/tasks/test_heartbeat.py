@@ -7,6 +7,7 @@ import pytest
 
 from tasks import maintenance, queue
 from tasks.models import Attempt, ClosedTask, Outcome, Task
+from tasks.queue.exchanging import EXCHANGE as EXCHANGE_STATEMENT
 from tasks.queue.expiry import expire_leases
 from tests.factories import ProjectFactory, TaskFactory, expire, register
 from tracker import db
@@ -356,6 +357,18 @@ class TestExchange:
         assert [task["id"] for task in answer.content["tasks"]] == [following.pk]
         assert list(map(seconds_left, (kept, due))) == [nearly(700), nearly(100)]
         assert ClosedTask.objects.count() == 1
+
+    def test_it_costs_others_nothing(self, worker, project, monkeypatch, django_assert_num_queries):
+        """Without heartbeats, it is one statement, the one that knows of none."""
+        sent = []
+        rows_again = db.rows_again
+        monkeypatch.setattr(db, "rows_again", lambda *query: sent.append(query[0]) or rows_again(*query))
+        task = leased(worker, project)
+        sent.clear()
+        report = queue.Report(task.id, queue.Result.OK, lease=task.lease)
+        with django_assert_num_queries(1):
+            queue.exchange(worker=worker.worker, project_id=project.pk, count=1, reports=[report])
+        assert sent == [EXCHANGE_STATEMENT]
 
     def test_heartbeats_stand_when_there_is_no_task(self, api, worker, project):
         task = leased(worker, project)

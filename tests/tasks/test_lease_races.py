@@ -149,7 +149,7 @@ def test_cancel_races_release(racing, holder, by_filter):
         task = held(project, holder)
         ends = cancel(project, [task.id])
         if by_filter:
-            ends = partial(cancel_matching, everything, Canceller(projects=[project.pk]))
+            ends = partial(cancel_matching, everything)
         release = partial(queue.release, worker=holder, task_id=task.id, result=queue.Result.OK, lease=task.lease)
         cancelled, released = outcomes = racing([ends, release])
         assert not errors(outcomes)
@@ -208,7 +208,7 @@ def test_racing_cancels(racing, project):
     """In opposite orders, by id and by filter: each task is cancelled once."""
     for _ in range(5):
         ids = [task.pk for task in TaskFactory.create_batch(100, project=project)]
-        everything = partial(cancel_matching, Criteria([project.pk]), Canceller(projects=[project.pk]))
+        everything = partial(cancel_matching, Criteria([project.pk]))
         outcomes = racing([cancel(project, ids), cancel(project, ids[::-1]), everything, everything])
         assert not errors(outcomes)
         assert len(outcomes[0]) + len(outcomes[1]) + outcomes[2].number + outcomes[3].number == 100
