@@ -4,6 +4,7 @@ import math
 
 from tasks import queue
 from tasks.polling import idle_polls
+from tasks.repeating import repeatable
 from tasks.reports import parse_bulk_release, parse_release
 from tasks.serializers import (
     LeaseQuery,
@@ -24,6 +25,7 @@ from workers.identity import identified
 NOTHING = "No task available"
 
 
+@repeatable
 def submit(call: Call) -> Steps[Reply]:
     """POST /task/submit."""
     project_id, task = parse_submit(call.json())
@@ -31,6 +33,7 @@ def submit(call: Call) -> Steps[Reply]:
     return Reply({"task": {"id": task_id}})
 
 
+@repeatable
 def bulk_submit(call: Call) -> Steps[Reply]:
     """POST /task/bulk_submit."""
     if call.is_large:
@@ -47,6 +50,7 @@ def bulk_submit(call: Call) -> Steps[Reply]:
     return Reply({"created": len(stored) - duplicates, "duplicates": duplicates, "results": results})
 
 
+@repeatable
 def get_task(call: Call, *, project_id: int) -> Steps[Reply]:
     """GET /task/get/:project."""
     count, wait = _asked(call)
@@ -54,11 +58,14 @@ def get_task(call: Call, *, project_id: int) -> Steps[Reply]:
     return lease_reply(call, leased, count)
 
 
+@repeatable
 def get_any_task(call: Call) -> Steps[Reply]:
     """GET /task/get."""
     worker = yield from identified.steps(call.caller)
     count, wait = _asked(call)
-    leased = yield from queue.lease_anywhere.steps(worker=worker, count=count or 1, wait=wait)
+    leased = yield from queue.lease_anywhere.steps(
+        worker=worker, count=count or 1, wait=wait, may_be_repeated=call.idempotency_key is not None
+    )
     return lease_reply(call, leased, count)
 
 
@@ -68,6 +75,7 @@ def _asked(call: Call) -> tuple[int | None, int]:
     return query["count"], query["wait"]
 
 
+@repeatable
 def release(call: Call) -> Steps[Reply]:
     """POST /task/release."""
     report = parse_release(call.json())
@@ -75,6 +83,7 @@ def release(call: Call) -> Steps[Reply]:
     return Reply({"updated": released.updated}, message=release_message(released))
 
 
+@repeatable
 def bulk_release(call: Call) -> Steps[Reply]:
     """POST /task/bulk_release."""
     reports = parse_bulk_release(call.json())
@@ -82,6 +91,7 @@ def bulk_release(call: Call) -> Steps[Reply]:
     return Reply(released_content(reports, released))
 
 
+@repeatable
 def exchange(call: Call) -> Steps[Reply]:
     """POST /task/exchange."""
     asked = parse_exchange(call.json())

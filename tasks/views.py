@@ -54,6 +54,7 @@ class SubmitView(CallerView):
         body=SubmitRequest,
         content={"task": SubmittedContent},
         errors={403: None, 404: None, 409: {"task": SubmittedContent}, 429: None},
+        repeatable=True,
     )
     def post(self, request: Request) -> Envelope:
         return self.answer()
@@ -78,6 +79,7 @@ class BulkSubmitView(CallerView):
             "results": BulkResultContent(many=True),
         },
         errors={403: None, 404: None, 429: None},
+        repeatable=True,
     )
     def post(self, request: Request) -> Envelope:
         return self.answer()
@@ -98,6 +100,7 @@ class GetTaskView(CallerView):
         content=LeasedContent,
         refusal={"reason": ChoiceField(REASONS)},
         errors={403: None, 429: None},
+        repeatable=True,
     )
     def get(self, request: Request, project_id: int) -> Envelope:
         return self.answer(project_id=project_id)
@@ -118,6 +121,7 @@ class GetAnyTaskView(CallerView):
         content=LeasedContent,
         refusal={"reason": ChoiceField(["empty", "leased", "too_many_leases"])},
         errors={403: None, 429: None},
+        repeatable=True,
     )
     def get(self, request: Request) -> Envelope:
         return self.answer()
@@ -133,6 +137,7 @@ class ReleaseView(CallerView):
         details="`updated` is false when the worker does not hold the task, or when it needs more verifications.",
         body=ReleaseRequest,
         content={"updated": BooleanField()},
+        repeatable=True,
     )
     def post(self, request: Request) -> Envelope:
         return self.answer()
@@ -150,6 +155,7 @@ class BulkReleaseView(CallerView):
         details="All in one transaction. `results` has one entry for each report, in the order sent.",
         body=BULK_RELEASE,
         content=ReleasedContent,
+        repeatable=True,
     )
     def post(self, request: Request) -> Envelope:
         return self.answer()
@@ -172,6 +178,7 @@ class ExchangeView(CallerView):
         body=ExchangeRequest,
         content=ExchangedContent,
         errors={404: None},
+        repeatable=True,
     )
     def post(self, request: Request) -> Envelope:
         return self.answer()
