@@ -136,6 +136,7 @@ class _Repeatable:
         self._place = 0
         # Answers since then, which are kept with the next one that is worth it, or at the end.
         self._passing: list[str] = []
+        self._has_asked = bool(kept)
         self._is_repeat = True
         self._is_cut = False
 
@@ -189,6 +190,9 @@ class _Repeatable:
         return _rows(answer, query.statement)
 
     def _read(self, query: Query) -> Steps[Rows]:
+        if not self._has_asked:
+            # Before it reads anew what has been read already.
+            yield from self._ask(None)
         if self._place < len(self._kept):
             return self._next(query.statement)
         self._is_repeat = False
@@ -225,8 +229,10 @@ class _Repeatable:
     def _ask(self, query: Query | None) -> Steps[tuple[str | None, bool]]:
         """Run the statement, if any, and keep what is worth it. Returns its answer, and whether that is kept.
 
-        The answer is None if the call turns out to be a repeated one. Raises _Overtaken, UnknownWorker, KeyReused.
+        The answer is None if the call turns out to be a repeated one, or if nothing was run. Raises _Overtaken,
+        UnknownWorker and KeyReused.
         """
+        self._has_asked = True
         caller = self._call.caller
         values = {
             "worker": caller.pk,
@@ -248,7 +254,7 @@ class _Repeatable:
             case "known":
                 self._kept = answers
                 return None, True
-        self._is_repeat = False
+        self._is_repeat = self._is_repeat and query is None
         return (answers[0] if answers else None), outcome == "kept"
 
 

@@ -7,7 +7,7 @@ KEY_SECONDS = 600
 
 # Runs `_call` and keeps its answer with the key, in one transaction. `_call` is a statement that the server has
 # written, parameters included: it returns its answer as text, and whether that is to be kept. Null: there is nothing to
-# run, and only `_before` is to be kept.
+# run, and only `_before` is to be kept, if anything.
 #
 # A call may be several statements. Their answers are kept in their order, and each is run only if all that was answered
 # before it is known to the caller: it knows `_known` of them, and sends in `_before` those that were not worth keeping
@@ -34,7 +34,7 @@ DECLARE
     _commit text := current_setting('synchronous_commit');
     _first bytea;
     _answer text;
-    _keep bool := true;
+    _keep bool := cardinality(_before) > 0;
 BEGIN
     PERFORM FROM workers_worker AS worker WHERE {IDENTIFIED};
     IF NOT FOUND THEN
