@@ -32,7 +32,7 @@ from tasks.queue.submitting import FIND_BY_HASH, SUBMIT, SUBMIT_MANY
 from tracker import db
 from tracker.api.envelope import Reply
 from tracker.api.errors import ApiError, BadInput
-from tracker.steps import Query, Rows, Steps, Wait
+from tracker.steps import Query, Rows, Steps, Supply, Wait
 from workers.calls import IDEMPOTENCY_KEY, Call, Handler
 from workers.identity import UnknownWorker
 
@@ -45,6 +45,8 @@ REPLAYED = "Idempotency-Replayed"
 
 # What is kept when a call has waited for a task to the end.
 _OVER = "null"
+# A call that waits for another one under its key waits in the database after so long.
+_PATIENCE_SECONDS = 1.0
 # A timer of the event loop may be so many seconds early.
 _EARLY = 0.05
 
@@ -243,7 +245,14 @@ class _Repeatable:
             "before": db.array(self._passing),
             "call": None if query is None else db.Written(_TEXTS[query.statement], query.values),
         }
-        ((outcome, answers),) = yield Query(ONCE, values, again=query is None or query.again)
+        is_patient = not self._call.waits
+        while True:
+            asked = Query(ONCE, {**values, "patient": is_patient}, again=query is None or query.again)
+            ((outcome, answers),) = yield asked
+            if outcome != "under_way":
+                break
+            # The event loop has few connections: a worker must not occupy all of them with calls that wait for one.
+            is_patient = not (yield Wait(UNDER_WAY, frozenset([caller.pk]), 1, _PATIENCE_SECONDS))
         match outcome:
             case "unknown_worker":
                 raise UnknownWorker
@@ -292,9 +301,12 @@ _TEXTS = {
 
 ONCE = """
 SELECT outcome, answers FROM queue_once(
-    %(worker)s, %(digest)s, %(key)s, %(request)s, %(known)s, %(before)s::text[], %(call)s
+    %(worker)s, %(digest)s, %(key)s, %(request)s, %(known)s, %(before)s::text[], %(call)s, %(patient)s
 )
 """
+
+# For calls whose key is locked: always there, so that each of them looks again with the room's next look.
+UNDER_WAY = Supply("SELECT key, amount, 0 FROM unnest(%(keys)s::bigint[], %(amounts)s::int[]) AS waiting (key, amount)")
 
 # Uses the index repeatable_by_time, and finds the rows again by their places.
 FORGET_KEYS = """

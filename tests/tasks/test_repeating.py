@@ -1,12 +1,14 @@
 """Calls with an Idempotency-Key that are cut off, that wait, and that race."""
 
 import threading
+from contextlib import closing
 from functools import partial
 from types import SimpleNamespace
 
 import orjson
+import psycopg2
 import pytest
-from django.db import OperationalError, transaction
+from django.db import OperationalError, connection, transaction
 
 from tasks import calls, repeating
 from tasks.models import ClosedTask, Repeatable, Task
@@ -433,6 +435,28 @@ class TestRaces:
         assert repeating.REPLAYED not in done.headers
         assert submitter.worker.leases.count() == 1
         assert Repeatable.objects.count() == 1
+
+    def test_on_the_event_loop_the_second_waits_without_a_connection(self, project):
+        client = Client(register())
+        client.registration.worker.refresh_from_db()
+        TaskFactory.create_batch(2, project=project)
+        with closing(psycopg2.connect(connection.connection.dsn)) as other:
+            with other.cursor() as cursor:
+                cursor.execute(
+                    "SELECT pg_advisory_xact_lock(hashtextextended('a1b2', %s))", [client.registration.worker.pk]
+                )
+            looks = []
+
+            def look():
+                looks.append(client.held)
+                if len(looks) == 3:
+                    other.rollback()
+                return True
+
+            client.call(calls.get_task, waits=[look] * 3, project_id=project.pk)
+        assert looks == [[], [], []]
+        assert len(client.held) == 1
+        assert db.rows(repeating.UNDER_WAY.statement, {"keys": "{7,8}", "amounts": "{2,1}"}) == [(7, 2, 0), (8, 1, 0)]
 
 
 WAITING = """

@@ -13,18 +13,19 @@ KEY_SECONDS = 600
 # before it is known to the caller: it knows `_known` of them, and sends in `_before` those that were not worth keeping
 # by themselves. If more are kept, another session was quicker, or the call is a repeated one.
 #
-# `outcome` is unknown_worker; other_request, if the key was used for another one; known, with all answers that are
-# kept; kept or passing, with the answer of `_call`, which was kept or not.
+# `outcome` is unknown_worker; under_way; other_request, if the key was used for another one; known, with all answers
+# that are kept; kept or passing, with the answer of `_call`, which was kept or not.
 #
-# The first lock is that of the key: who repeats a call that is under way waits here for its end, and then finds the
-# answer, since each statement of a function has a snapshot of its own. A transaction has only one key, and no other
-# lock while it waits for it, so keys add no deadlocks.
+# The first lock is that of the key: who repeats a call that is under way waits here for its end if it is `_patient`,
+# and then finds the answer, since each statement of a function has a snapshot of its own. A transaction has only one
+# key, and no other lock while it waits for it, so keys add no deadlocks.
 #
 # A lease doesn't wait for the disk when it commits. One with a key does: an answer that has been kept stays. So the
 # setting that queue_lease_bounded has changed until the end of the transaction gets back its value.
 ONCE = f"""
 CREATE OR REPLACE FUNCTION queue_once(
     _worker bigint, _digest bytea, _key text, _request bytea, _known int, _before text[], _call text,
+    _patient bool,
     OUT outcome text, OUT answers text[]
 )
 {SETTINGS}
@@ -41,7 +42,12 @@ BEGIN
         outcome := 'unknown_worker';
         RETURN;
     END IF;
-    PERFORM pg_advisory_xact_lock(hashtextextended(_key, _worker));
+    IF _patient THEN
+        PERFORM pg_advisory_xact_lock(hashtextextended(_key, _worker));
+    ELSIF NOT pg_try_advisory_xact_lock(hashtextextended(_key, _worker)) THEN
+        outcome := 'under_way';
+        RETURN;
+    END IF;
     SELECT kept.request, kept.answers INTO _first, answers FROM tasks_repeatable AS kept
     WHERE kept.worker_id = _worker AND kept.key = _key
       AND (_known > 0 OR kept.at > now() - make_interval(secs => {KEY_SECONDS}));
