@@ -14,7 +14,8 @@ What makes this right for calls of several statements, such as a lease from any 
 - An error of the database ends the call: the handler never sees it, and a repeated call goes on behind what is kept.
 
 While a call waits for a task, tries that find nothing are not kept; that it has waited to the end is. An answer that is
-cut short, since its client has hung up or the process stops, is not kept.
+cut short, since its client has hung up or the process stops, is not kept. If another session does the same call, the
+first to get an answer keeps it, and the other one sees that within a second or two.
 """
 
 import functools
@@ -213,9 +214,11 @@ class _Repeatable:
             self._passing.append(_OVER)
             return []
         until = time.monotonic() + wait.seconds - _EARLY
-        rows = yield wait
+        known = {"worker": self._call.caller.pk, "key": self._key, "known": len(self._kept), "seconds": KEY_SECONDS}
+        rows = yield wait._replace(signal=Query(IS_KEPT, known))
         if rows:
             self._passing.clear()
+            self._has_asked = False
         elif time.monotonic() >= until:
             self._passing.append(_OVER)
         else:
@@ -303,6 +306,13 @@ ONCE = """
 SELECT outcome, answers FROM queue_once(
     %(worker)s, %(digest)s, %(key)s, %(request)s, %(known)s, %(before)s::text[], %(call)s, %(patient)s
 )
+"""
+
+# Whether another session has kept more answers of a call that waits.
+IS_KEPT = """
+SELECT true FROM tasks_repeatable
+WHERE worker_id = %(worker)s AND key = %(key)s AND cardinality(answers) > %(known)s
+  AND (%(known)s > 0 OR at > now() - make_interval(secs => %(seconds)s))
 """
 
 # For calls whose key is locked: always there, so that each of them looks again with the room's next look.

@@ -160,6 +160,18 @@ def test_who_hangs_up_takes_no_task_and_may_go_on_waiting(worker):
     assert worker.state() == (1, 1, 0)
 
 
+def test_two_that_wait_at_the_same_moment(worker):
+    request = "GET", f"/task/get/{worker.project}?wait=20", None, "k"
+    with ThreadPoolExecutor(4) as pool:
+        waiting = [pool.submit(worker.send, *request) for _ in range(4)]
+        time.sleep(0.5)
+        worker.add(4)
+        answers = [one.result() for one in waiting]
+    assert len({body for _, _, body in answers}) == 1
+    assert json.loads(answers[0][2])["ok"] is True
+    assert worker.state() == (3, 1, 0)
+
+
 def test_an_empty_answer_at_the_end_of_the_wait(worker):
     request = "GET", f"/task/get/{worker.project}?wait=1", None, "k"
     first = worker.send(*request)
