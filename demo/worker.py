@@ -10,6 +10,7 @@ import os
 import random
 import signal
 import time
+import uuid
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -35,15 +36,16 @@ class Tracker:
     def call(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         """The JSON of the response. Waits as told when the tracker is busy, and retries while it is unreachable.
 
-        A request whose response was lost is sent again. That is safe: a second release finds the task no longer held,
-        and a lease that nobody works on expires.
+        A request whose response was lost is sent again under the same key, so it gets the first answer, and has no
+        second effect.
         """
+        headers = {**self.headers, "Idempotency-Key": str(uuid.uuid4())}
         deadline = time.monotonic() + PATIENCE_SECONDS
         while True:
             try:
                 if self._connection is None:
                     self._connection = http.client.HTTPConnection(self.host, timeout=30)
-                self._connection.request(method, path, body=json.dumps(body) if body else None, headers=self.headers)
+                self._connection.request(method, path, body=json.dumps(body) if body else None, headers=headers)
                 response = self._connection.getresponse()
                 answer: dict[str, Any] = json.loads(response.read())
             except (OSError, http.client.HTTPException, json.JSONDecodeError):

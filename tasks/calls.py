@@ -6,6 +6,7 @@ from typing import Any
 from tasks import queue
 from tasks.heartbeats import heartbeats_content, parse_heartbeats
 from tasks.polling import idle_polls
+from tasks.repeating import repeatable
 from tasks.reports import parse_bulk_release, parse_release
 from tasks.serializers import (
     CANCELLED,
@@ -27,6 +28,7 @@ from workers.identity import identified
 NOTHING = "No task available"
 
 
+@repeatable
 def submit(call: Call) -> Steps[Reply]:
     """POST /task/submit."""
     project_id, task = parse_submit(call.json())
@@ -34,6 +36,7 @@ def submit(call: Call) -> Steps[Reply]:
     return Reply({"task": {"id": task_id}})
 
 
+@repeatable
 def bulk_submit(call: Call) -> Steps[Reply]:
     """POST /task/bulk_submit."""
     if call.is_large:
@@ -50,6 +53,7 @@ def bulk_submit(call: Call) -> Steps[Reply]:
     return Reply({"created": len(stored) - duplicates, "duplicates": duplicates, "results": results})
 
 
+@repeatable
 def get_task(call: Call, *, project_id: int) -> Steps[Reply]:
     """GET /task/get/:project."""
     count, wait = _asked(call)
@@ -57,11 +61,14 @@ def get_task(call: Call, *, project_id: int) -> Steps[Reply]:
     return lease_reply(call, leased, count)
 
 
+@repeatable
 def get_any_task(call: Call) -> Steps[Reply]:
     """GET /task/get."""
     worker = yield from identified.steps(call.caller)
     count, wait = _asked(call)
-    leased = yield from queue.lease_anywhere.steps(worker=worker, count=count or 1, wait=wait)
+    leased = yield from queue.lease_anywhere.steps(
+        worker=worker, count=count or 1, wait=wait, may_be_repeated=call.idempotency_key is not None
+    )
     return lease_reply(call, leased, count)
 
 
@@ -71,6 +78,7 @@ def _asked(call: Call) -> tuple[int | None, int]:
     return query["count"], query["wait"]
 
 
+@repeatable
 def release(call: Call) -> Steps[Reply]:
     """POST /task/release."""
     report = parse_release(call.json())
@@ -81,6 +89,7 @@ def release(call: Call) -> Steps[Reply]:
     return Reply(content, message=release_message(released))
 
 
+@repeatable
 def bulk_release(call: Call) -> Steps[Reply]:
     """POST /task/bulk_release."""
     reports = parse_bulk_release(call.json())
@@ -95,6 +104,7 @@ def heartbeat(call: Call) -> Steps[Reply]:
     return Reply({"heartbeats": heartbeats_content(heartbeats, extended)})
 
 
+@repeatable
 def exchange(call: Call) -> Steps[Reply]:
     """POST /task/exchange."""
     asked = parse_exchange(call.json())

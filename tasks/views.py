@@ -57,6 +57,7 @@ class SubmitView(CallerView):
         body=SubmitRequest,
         content={"task": SubmittedContent},
         errors={403: None, 404: None, 409: {"task": SubmittedContent}, 429: None},
+        repeatable=True,
     )
     def post(self, request: Request) -> Envelope:
         return self.answer()
@@ -81,6 +82,7 @@ class BulkSubmitView(CallerView):
             "results": BulkResultContent(many=True),
         },
         errors={403: None, 404: None, 429: None},
+        repeatable=True,
     )
     def post(self, request: Request) -> Envelope:
         return self.answer()
@@ -101,6 +103,7 @@ class GetTaskView(CallerView):
         content=LeasedContent,
         refusal={"reason": ChoiceField(REASONS)},
         errors={403: None, 429: None},
+        repeatable=True,
     )
     def get(self, request: Request, project_id: int) -> Envelope:
         return self.answer(project_id=project_id)
@@ -121,6 +124,7 @@ class GetAnyTaskView(CallerView):
         content=LeasedContent,
         refusal={"reason": ChoiceField(["empty", "leased", "delayed", "too_many_leases"])},
         errors={403: None, 429: None},
+        repeatable=True,
     )
     def get(self, request: Request) -> Envelope:
         return self.answer()
@@ -139,6 +143,7 @@ class ReleaseView(CallerView):
             "updated": BooleanField(),
             "reason": ChoiceField([CANCELLED], required=False, help_text="It was cancelled under the `lease` sent."),
         },
+        repeatable=True,
     )
     def post(self, request: Request) -> Envelope:
         return self.answer()
@@ -156,6 +161,7 @@ class BulkReleaseView(CallerView):
         details="All in one transaction. `results` has one entry for each report, in the order sent.",
         body=BULK_RELEASE,
         content=ReleasedContent,
+        repeatable=True,
     )
     def post(self, request: Request) -> Envelope:
         return self.answer()
@@ -198,6 +204,7 @@ class ExchangeView(CallerView):
         body=ExchangeRequest,
         content=ExchangedContent,
         errors={404: None},
+        repeatable=True,
     )
     def post(self, request: Request) -> Envelope:
         return self.answer()

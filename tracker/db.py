@@ -7,6 +7,7 @@ from typing import Any
 
 import psycopg2
 from django.db import DatabaseError, InterfaceError, OperationalError, connection, transaction
+from psycopg2 import extensions
 from psycopg2.errors import DeadlockDetected
 
 Values = dict[str, Any]
@@ -48,6 +49,32 @@ def ensure_alive() -> None:
         return
     if watch.poll(0):
         connection.close()
+
+
+class Written:
+    """A statement with its parameters as text, as the parameter of a function that runs it.
+
+    The driver quotes twice: each parameter in the text, and the text.
+    """
+
+    def __init__(self, statement: str, values: Values) -> None:
+        self._statement, self._values = statement, values
+        self._quoted: Any = None
+
+    def __conform__(self, protocol: Any) -> "Written | None":
+        return self if protocol is extensions.ISQLQuote else None
+
+    def prepare(self, connection: Any) -> None:
+        """Called by the driver, with its connection."""
+        with connection.cursor() as cursor:
+            text = cursor.mogrify(self._statement, self._values)
+        self._quoted = extensions.adapt(text.decode(extensions.encodings[connection.encoding]))
+        self._quoted.prepare(connection)
+
+    def getquoted(self) -> bytes:
+        """Called by the driver."""
+        quoted: bytes = self._quoted.getquoted()
+        return quoted
 
 
 def array(values: Iterable[int | str | bytes | memoryview | None]) -> str:

@@ -63,7 +63,8 @@ class Wait(NamedTuple):
 
     `amount` is how much is wanted. What only some can have counts after `particular` seconds, and nothing counts for
     `rest` seconds. The step gets a row when it is worth a try, and none when the time is over; at once where nothing
-    can wait, as in a thread.
+    can wait, as in a thread. With a `signal`, it is also worth a try when this query, which is run every second,
+    returns a row.
     """
 
     supply: Supply
@@ -72,6 +73,7 @@ class Wait(NamedTuple):
     seconds: float
     particular: float = 0.0
     rest: float = 0.0
+    signal: Query | None = None
 
 
 Steps = Generator[Query | Wait, Rows, T]

@@ -49,6 +49,7 @@ FOR_PROGRAMS = (
     "after: is not or no longer in the list; begin again without it.",
     "The request body ended before its announced length, came too slowly or was not properly chunked.",
     "The request body is too large.",
+    "This Idempotency-Key was used for another request within the last ten minutes; use a new key for each request.",
     "This worker is paused; a tracker admin can resume it.",
     "This worker may not submit to this project; ask for SUBMIT with /project/request_access.",
     "The signature is missing; give the git host the project's webhook secret.",

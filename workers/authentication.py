@@ -79,5 +79,8 @@ class CallerView(ApiView):
             read=lambda most: read_bytes(request, max_bytes=most),
             is_large=request.method == "POST" and is_large(request),
             max_body_bytes=self.max_body_bytes,
+            waits=False,
+            idempotency_key=request.META.get("HTTP_IDEMPOTENCY_KEY"),
+            target=f"{request.method} {request.path_info}?{request.META.get('QUERY_STRING', '')}",
         )
         return Envelope(reply=run(answer(self.handler, call, **arguments)))

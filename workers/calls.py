@@ -4,6 +4,7 @@ A call is written once, as steps. Its view hands it a Call made of Django's requ
 has received.
 """
 
+import hashlib
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any
@@ -15,12 +16,16 @@ from tracker.api.serializers import RequestSerializer
 from tracker.steps import Steps
 from workers.identity import Credentials, credentials, identified
 
+#: The header of a call that may be repeated.
+IDEMPOTENCY_KEY = "Idempotency-Key"
+
 
 class Call:
     """A worker's call: who it says it is, and what it sent.
 
     `read` gives the body, of which it takes no more than so many bytes; it raises TooLarge, UnsupportedMedia, BadInput.
-    `is_large` says that the body may be larger than what ordinary calls send.
+    `is_large` says that the body may be larger than what ordinary calls send; `waits`, that the call can wait where it
+    comes in. `idempotency_key` is the header of this name, unchecked; with one, `target` is the method and the address.
     """
 
     def __init__(
@@ -32,10 +37,16 @@ class Call:
         read: Callable[[int], bytes],
         is_large: bool,
         max_body_bytes: int,
+        waits: bool = True,
+        idempotency_key: str | None = None,
+        target: str = "",
     ) -> None:
         self._worker_id, self._secret, self._query, self._read = worker_id, secret, query, read
         self._max_body_bytes = max_body_bytes
         self.is_large = is_large
+        self.waits = waits
+        self.idempotency_key, self._target = idempotency_key, target
+        self._body: bytes | None = None
         self.caller: Credentials
 
     def identify(self) -> None:
@@ -47,7 +58,15 @@ class Call:
 
     def json(self) -> Any:
         """The body, parsed. Raises BadInput, TooLarge, UnsupportedMedia."""
-        return parse_body(self._read(self._max_body_bytes))
+        if self.idempotency_key is None:
+            return parse_body(self._read(self._max_body_bytes))
+        if self._body is None:
+            self._body = self._read(self._max_body_bytes)
+        return parse_body(self._body)
+
+    def fingerprint(self) -> bytes:
+        """What tells requests with the same key apart: a hash of method, address and the body that was read."""
+        return hashlib.sha256(b"%s\n%s" % (self._target.encode(), self._body or b"")).digest()
 
     def query(self, serializer: type[RequestSerializer]) -> dict[str, Any]:
         """The query string, checked against a declaration of whole numbers; not to be changed. Raises BadInput."""

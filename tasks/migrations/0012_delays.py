@@ -9,11 +9,19 @@ from django.db import migrations, models
 from tasks.queue import functions
 
 #: The state of tasks.queue.functions that this migration installs; a test holds the newest one against it.
-DIGEST = "e7fec9a910cf5765"
+DIGEST = "f68ef448b301daf9"
+
+# Each row is deleted after ten minutes.
+AUTOVACUUM = """
+ALTER TABLE tasks_repeatable SET (
+    autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_threshold = 5000,
+    autovacuum_vacuum_insert_scale_factor = 0.5, autovacuum_vacuum_cost_delay = 0
+)
+"""
 
 
 class Migration(migrations.Migration):
-    """Heartbeats, cancelling, delays, expiry, ranks by age, and verification that ends.
+    """Keys of calls that may be repeated, heartbeats, cancelling, delays, expiry, ranks by age, and verification that ends.
 
     The rank is a stored column, so the table is written anew: about a minute for ten million tasks.
     """
@@ -45,6 +53,38 @@ class Migration(migrations.Migration):
                     models.DateTimeField(
                         db_default=django.db.models.functions.datetime.Now(),
                         help_text="when the setting was seen to have changed",
+                    ),
+                ),
+            ],
+            options={
+                "default_permissions": (),
+            },
+        ),
+        migrations.CreateModel(
+            name="Repeatable",
+            fields=[
+                (
+                    "pk",
+                    models.CompositePrimaryKey(
+                        "worker_id", "key", blank=True, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("worker_id", models.BigIntegerField()),
+                ("key", models.CharField(db_collation="C", max_length=64)),
+                ("request", models.BinaryField(help_text="the SHA-256 of method, address and body")),
+                (
+                    "answers",
+                    django.contrib.postgres.fields.ArrayField(
+                        base_field=models.TextField(),
+                        help_text="the rows of each of its statements, as JSON",
+                        size=None,
+                    ),
+                ),
+                (
+                    "at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(),
+                        help_text="when the last of them was added",
                     ),
                 ),
             ],
@@ -298,9 +338,14 @@ class Migration(migrations.Migration):
                 name="task_status_known",
             ),
         ),
+        migrations.AddIndex(
+            model_name="repeatable",
+            index=models.Index(fields=["at"], name="repeatable_by_time"),
+        ),
         # The way back begins here, and the older version has no place for these.
         migrations.RunSQL(migrations.RunSQL.noop, "DELETE FROM tasks_attempt WHERE worker_id IS NULL"),
         migrations.RunSQL(migrations.RunSQL.noop, "DELETE FROM tasks_outcomeentry WHERE worker_id IS NULL"),
         migrations.RunSQL(migrations.RunSQL.noop, "UPDATE tasks_task SET status = 1, run_at = NULL WHERE status = 3"),
+        migrations.RunSQL(AUTOVACUUM, migrations.RunSQL.noop),
         migrations.RunPython(functions.install, migrations.RunPython.noop),
     ]

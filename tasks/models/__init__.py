@@ -7,6 +7,7 @@ tasks.maintenance.
 from tasks.models.ageing import Ageing
 from tasks.models.attempts import Attempt, FailureGroup, Outcome, Reason
 from tasks.models.closed import ClosedEntry, ClosedTask, ClosedTotal, Settled
+from tasks.models.repeatable import Repeatable
 from tasks.models.tallies import OutcomeEntry, ProjectTally, WorkerTally
 from tasks.models.task import AWAITING, READY_TASKS, Task
 
@@ -23,6 +24,7 @@ __all__ = [
     "OutcomeEntry",
     "ProjectTally",
     "Reason",
+    "Repeatable",
     "Settled",
     "Task",
     "WorkerTally",

@@ -60,17 +60,20 @@ def lease_many(
 
 
 @stepwise
-def lease_anywhere(*, worker: Worker, count: int, wait: float = 0.0) -> Steps[Leased]:
+def lease_anywhere(*, worker: Worker, count: int, wait: float = 0.0, may_be_repeated: bool = False) -> Steps[Leased]:
     """Lease up to `count` tasks from all projects that the worker may lease from, highest project priority first.
 
     Projects with the same priority come in random order. If there is none, wait for one, for at most so many seconds.
-    Raises WorkerPaused, and RateLimited if no task was leased and at least one project was rate limited.
+    Raises WorkerPaused, and RateLimited if no task was leased and at least one project was rate limited. A call that
+    may be repeated may have got its tasks before the worker was paused.
     """
 
     def attempt() -> Steps[Leased]:
         return _lease_anywhere(worker, count)
 
     if worker.paused:
+        if may_be_repeated and (leased := (yield from attempt())).tasks:
+            return leased
         raise WorkerPaused
     if wait:
         return (yield from waited(attempt, worker=worker, project_id=None, count=count, seconds=wait))

@@ -19,10 +19,11 @@ from tests.factories import ProjectFactory, TaskFactory, register
 from tests.front.loops import on_loop, outcome
 from tests.processes import PATIENCE_SECONDS
 from tracker import db
+from tracker.front import database as front
 from tracker.front.collector import LANES
 from tracker.front.connection import opened
 from tracker.front.database import Database
-from tracker.steps import Group, Query
+from tracker.steps import Group, Query, Supply, Wait
 from workers.identity import Credentials, UnknownWorker
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -295,3 +296,41 @@ def test_a_server_that_dies_while_a_statement_is_under_way(monkeypatch, new_loop
 
     with ThreadPoolExecutor(1) as other, pytest.raises(psycopg2.OperationalError, match="unexpectedly"):
         other.submit(run_it).result()
+
+
+def test_a_signal_ends_a_wait(project, monkeypatch):
+    """What is waited for never comes; but another session gives the signal."""
+    monkeypatch.setattr(front, "SIGNAL_SECONDS", 0.01)
+    signal = Query("SELECT true FROM tasks_task WHERE project_id = %(project)s", {"project": project.pk})
+    looks = []
+
+    def waiting(seconds, signal):
+        return (yield Wait(Supply("SELECT 1, 0, 0 WHERE false"), frozenset([1]), 1, seconds, signal=signal))
+
+    async def scenario(database):
+        def query(query, done):
+            looks.append(query)
+            ask(query, done)
+
+        ask, database.query = database.query, query
+        woken = asyncio.ensure_future(outcome(database.run, waiting(1_000, signal)))
+        over = outcome(database.run, waiting(0.05, signal))
+        assert await over == []
+        while len(looks) < 10:
+            await asyncio.sleep(0.01)
+        hurried = asyncio.get_running_loop().create_future()
+        run_ = database.run(waiting(1_000, signal), lambda rows, error: hurried.set_result(rows))
+        run_.hurry()
+        assert await hurried == []
+        assert not woken.done()
+        await outcome(database.query, Query(ADD_TASK, {"project": project.pk}))
+        assert await woken == [(True,)]
+        count = len(looks)
+        await asyncio.sleep(0.1)
+        # Nobody looks for those that wait no more.
+        assert len(looks) == count
+
+    run(scenario)
+
+
+ADD_TASK = "INSERT INTO tasks_task (project_id, recipe) VALUES (%(project)s, 'x')"

@@ -12,10 +12,11 @@ import pytest
 from django.db import connection, transaction
 
 from projects.models import Project
-from tasks import queue
+from tasks import queue, repeating
 from tasks.models import Task
 from tasks.queue import frontier, holding
 from tasks.queue.delays import fail_expired, make_due_ready
+from tests.client import Api
 from tests.clock import Clock
 from tests.factories import SOMEBODY, ProjectFactory, expire, grant, register
 from tests.processes import eventually
@@ -76,9 +77,9 @@ class Caller:
     """A worker that may do everything in a project, and the calls it makes."""
 
     def __init__(self, project):
-        self.project, registration = project, register()
-        grant(registration, project, submit=True)
-        self.worker = registration.worker
+        self.project, self.registration = project, register()
+        grant(self.registration, project, submit=True)
+        self.worker = self.registration.worker
 
     def submit(self, **columns):
         return queue.submit(worker=self.worker, project_id=self.project.pk, task=queue.NewTask("x", **columns))
@@ -368,6 +369,83 @@ class TestDeadEntries:
         caller.submit()
         assert len(caller.lease()) == 1
 
+
+class TestKeys:
+    """A million calls with an Idempotency-Key within ten minutes."""
+
+    @pytest.fixture
+    def keys(self, caller):
+        """The session has made its plans while there were none."""
+        for number in range(8):
+            self.pages(caller, f"before {number}")
+        db.affected("TRUNCATE tasks_repeatable")
+        with connection.cursor() as cursor:
+            cursor.execute("ALTER TABLE tasks_repeatable SET (autovacuum_enabled = off)")
+            cursor.execute(FILL_KEYS, {"count": MANY_KEYS, "worker": caller.worker.pk})
+            cursor.execute("VACUUM tasks_repeatable")
+        yield
+        with connection.cursor() as cursor:
+            cursor.execute("ALTER TABLE tasks_repeatable RESET (autovacuum_enabled)")
+
+    def pages(self, caller, name):
+        """What each call visits of the keys, by its name: the first time, and repeated."""
+        for _ in range(8):
+            caller.submit()
+        project = caller.project.pk
+        task = {"project": project, "recipe": "x"}
+        held = [{"task_id": one.id, "result": 0} for one in [*caller.lease(), *caller.lease()]]
+        pages = {}
+        for path, body in {
+            "/task/submit": task,
+            "/task/bulk_submit": [task, task],
+            f"/task/get/{project}": None,
+            "/task/get": None,
+            "/task/release": held[0],
+            "/task/bulk_release": held[1:],
+            "/task/exchange": {"project": project, "count": 1},
+        }.items():
+            for turn in ("first", "again"):
+                headers = {"Idempotency-Key": f"{name} {path}"}
+                send = partial(Api().get, path) if body is None else partial(Api().post, path, body)
+                answer, count = self.visited(partial(send, worker=caller.registration, headers=headers))
+                assert answer.ok, answer
+                assert ("Idempotency-Replayed" in answer.headers) is (turn == "again")
+                pages[f"{path} {turn}"] = count
+        return pages
+
+    @pytest.mark.usefixtures("keys")
+    def test_few_of_them_are_visited(self, caller):
+        pages = self.pages(caller, "after")
+        assert max(pages.values()) < FEW_KEYS, pages
+        assert min(pages.values()) > 0, pages
+        # By a call without a key, none.
+        assert self.visited(caller.pages)[1] == 0
+        assert self.visited(repeating.forget_keys)[1] < 10
+        db.affected("UPDATE tasks_repeatable SET at = now() - interval '1 hour' WHERE key IN ('5', '500000')")
+        assert self.visited(repeating.forget_keys)[1] < 30
+        assert db.one("SELECT count(*) FROM tasks_repeatable WHERE key IN ('5', '500000')") == (0,)
+
+    def visited(self, call):
+        with transaction.atomic():
+            (before,) = db.one(KEY_PAGES)
+            result = call()
+            (after,) = db.one(KEY_PAGES)
+        return result, after - before
+
+
+MANY_KEYS, FEW_KEYS = 1_000_000, 40
+
+FILL_KEYS = """
+INSERT INTO tasks_repeatable (worker_id, key, request, answers)
+SELECT %(worker)s + mod(n, 2), n::text, '\\x00'::bytea, ARRAY['[{"outcome":"stored","id":1}]']
+FROM generate_series(1, %(count)s) AS n
+"""
+
+KEY_PAGES = """
+SELECT sum(pg_stat_get_xact_blocks_fetched(oid))::bigint FROM pg_class
+WHERE oid = 'tasks_repeatable'::regclass
+   OR oid IN (SELECT indexrelid FROM pg_index WHERE indrelid = 'tasks_repeatable'::regclass)
+"""
 
 LEASE_MOST = """
 UPDATE tasks_task

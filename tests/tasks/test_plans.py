@@ -15,6 +15,7 @@ from tasks.queries.overview import OVERVIEWS
 from tasks.queries.rates import RATES, SERIES
 from tasks.queue.expiry import EXPIRE
 from tasks.queue.submitting import FIND_BY_HASH
+from tasks.repeating import FORGET_KEYS
 from tests.factories import ProjectFactory, register
 from tracker import db
 
@@ -114,6 +115,24 @@ def test_heartbeats_scan_no_table(analysed):
     assert [one.expires is None for one in extended] == [False, True] * 3
     assert [one.expires is None for one in exchanged.extended] == [False, True] * 3
     assert after == before | dict.fromkeys(after, 0)
+
+
+@pytest.mark.parametrize("analysed", [False, True])
+@pytest.mark.parametrize("old", [0, 3, 20_000])
+def test_old_keys_are_found_by_their_time(values, analysed, old):
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO tasks_repeatable (worker_id, key, request, answers, at) "
+            "SELECT 1, n::text, '', '{x}', now() - make_interval(mins => CASE WHEN n <= %s THEN 60 ELSE 1 END) "
+            "FROM generate_series(1, 20000) AS n",
+            [old],
+        )
+        if analysed:
+            cursor.execute("ANALYZE tasks_repeatable")
+    asked = {"seconds": 660, "limit": 5_000}
+    scans = scans_of_tasks(FORGET_KEYS, asked, table="tasks_repeatable")
+    assert {kind for kind, _ in scans} <= {"Index Scan", "Bitmap Heap Scan", "Tid Scan"}
+    assert {index for _, index in scans} <= {"repeatable_by_time", None}
 
 
 def test_jit_is_off_where_sorting_is_disabled():

@@ -1,5 +1,6 @@
 """Running SQL statements."""
 
+import json
 from types import SimpleNamespace
 
 import pytest
@@ -71,3 +72,19 @@ TEXTS = [
 )
 def test_array_arrives_unchanged(kind, values):
     assert db.one(f"SELECT %(values)s::{kind}[]", {"values": db.array(values)}) == (values,)
+
+
+@pytest.mark.django_db
+def test_a_statement_as_a_parameter():
+    texts = ["it's", "\\", "100% %s %(x)s", "$1 $$", "Ünï 😀", "a\nb", "', '", None]
+    values = {f"p{number}": text for number, text in enumerate(texts)} | {"raw": b"\x00\xff'", "number": -(2**63)}
+    names = ", ".join(f"%({name})s" for name in values)
+    db.affected(
+        "CREATE FUNCTION pg_temp.run(_call text, OUT answer text) LANGUAGE plpgsql "
+        "AS 'BEGIN EXECUTE _call INTO answer; END'"
+    )
+    ((answer,),) = db.rows(
+        "SELECT pg_temp.run(%(call)s)",
+        {"call": db.Written(f"SELECT row_to_json(r) FROM (SELECT * FROM (VALUES ({names})) AS v) AS r", values)},
+    )
+    assert list(json.loads(answer).values()) == [*texts, "\\x00ff27", -(2**63)]

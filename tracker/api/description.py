@@ -26,6 +26,7 @@ class Description(NamedTuple):
     refusal: Declaration | None
     errors: Mapping[int, Declaration | None]
     status: int
+    repeatable: bool
 
 
 def describe(
@@ -38,6 +39,7 @@ def describe(
     refusal: Declaration | None = None,
     errors: Mapping[int, Declaration | None] | None = None,
     status: int = 200,
+    repeatable: bool = False,
 ) -> Callable[[Handler], Handler]:
     """Describe a view's method.
 
@@ -46,12 +48,12 @@ def describe(
     envelope's `content` in a successful response, as a serializer or by key; `refusal` describes it in a response with
     status 200 and `ok` false. `errors` adds status codes, with their content if they have any, to those that follow
     from the view: always 400, 413 and 415 for a body, 401 and 403 for authentication and permissions, 404 for an id in
-    the path.
+    the path. `repeatable`: it takes the header Idempotency-Key.
     """
 
     def decorate(handler: Handler) -> Handler:
         handler.description = Description(  # type: ignore[attr-defined]
-            summary, details, body, query, content, refusal, errors or {}, status
+            summary, details, body, query, content, refusal, errors or {}, status, repeatable
         )
         return handler
 

@@ -12,6 +12,7 @@ import orjson
 from drf_spectacular.extensions import OpenApiAuthenticationExtension, OpenApiSerializerExtension
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.plumbing import ResolvedComponent, build_parameter_type
+from drf_spectacular.utils import OpenApiParameter
 from rest_framework import serializers
 
 from tracker.api.description import Content, Declaration, Description
@@ -34,8 +35,19 @@ _ERRORS = {
     409: "The request conflicts with existing data.",
     413: "The body is too large.",
     415: "The body is compressed.",
+    422: "The Idempotency-Key was used for another request within the last ten minutes.",
     429: "Too many requests; `rate_limit_delay` and Retry-After say how many seconds to wait.",
 }
+
+_IDEMPOTENCY_KEY = OpenApiParameter(
+    "Idempotency-Key",
+    {"type": "string", "minLength": 1, "maxLength": 64, "pattern": "^[ -~]+$"},
+    OpenApiParameter.HEADER,
+    description=(
+        "Makes the call safe to repeat: for ten minutes, the same request with the same key of the same worker gets "
+        "the first answer, and has no second effect."
+    ),
+)
 
 
 class EnvelopeSchema(AutoSchema):
@@ -73,7 +85,9 @@ class EnvelopeSchema(AutoSchema):
         return [build_parameter_type(name=name, location="path", schema=other.get(name, number)) for name in variables]
 
     def get_override_parameters(self) -> list[Any]:
-        return [] if self.described.query is None else [self.described.query]
+        described = self.described
+        declared: list[Any] = [] if described.query is None else [described.query]
+        return [*declared, _IDEMPOTENCY_KEY] if described.repeatable else declared
 
     def _get_request_body(self, direction: str = "request") -> dict[str, Any] | None:
         body = self.described.body
@@ -125,6 +139,8 @@ class EnvelopeSchema(AutoSchema):
             statuses |= {413, 415}
         if "{" in self.path:
             statuses.add(404)
+        if described.repeatable:
+            statuses.add(422)
         for part in (*view.authentication_classes, *view.permission_classes):
             statuses |= getattr(part, "refuses", {}).get(self.method, set())
         return dict.fromkeys(statuses) | dict(described.errors)

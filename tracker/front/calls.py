@@ -16,7 +16,7 @@ from tracker.api.errors import reply_for
 from tracker.front.database import Ended, Run
 from tracker.steps import Steps
 from workers.authentication import CallerView
-from workers.calls import Call, answer
+from workers.calls import IDEMPOTENCY_KEY, Call, answer
 
 _ADDRESSES = "tracker.worker_urls"
 
@@ -27,6 +27,8 @@ LONGEST_HOST = 255
 REMEMBERED_BYTES = 2048
 
 Headers = list[tuple[bytes, bytes]]
+
+_KEY = IDEMPOTENCY_KEY.lower().encode()
 
 
 class Route(NamedTuple):
@@ -53,6 +55,7 @@ class Found(NamedTuple):
     address: bytes
     route: Route
     heads: Heads
+    idempotency_key: str | None = None
 
 
 class WorkerCalls:
@@ -65,14 +68,20 @@ class WorkerCalls:
         """The call that a request is; None for all that Django answers. `size` is that of the headers in bytes."""
         if len(address) > LONGEST_ADDRESS:
             return None
+        key = None
+        for name, value in headers:
+            if name == _KEY:
+                # Apart from the others: it is another one with each request.
+                key = value.decode("latin-1") if key is None else f"{key},{value.decode('latin-1')}"
+        kept = headers if key is None else [one for one in headers if one[0] != _KEY]
         # A worker sends the same heads over and over. Larger ones are not remembered: they might fill the memory.
-        found = (_remembered if size <= REMEMBERED_BYTES else _found)(method, address, tuple(headers))
+        found = (_remembered if size <= REMEMBERED_BYTES else _found)(method, address, tuple(kept))
         if found is None or len(found.heads.host) > LONGEST_HOST or not is_ours(found.heads.host):
             return None
         length = found.heads.length
         if length and length > min(LARGEST_BODY, settings.MAX_BODY_BYTES, found.route.view.max_body_bytes):
             return None
-        return found
+        return found if key is None else found._replace(idempotency_key=key)
 
     def answer(self, found: Found, body: bytes, done: Callable[[Reply], None]) -> Run | None:
         """Answer a call whose body is there; `done` is called once, perhaps before this returns."""
@@ -84,6 +93,8 @@ class WorkerCalls:
             read=lambda most: body,
             is_large=False,
             max_body_bytes=view.max_body_bytes,
+            idempotency_key=found.idempotency_key,
+            target="" if found.idempotency_key is None else target(found.method, found.address),
         )
 
         def ended(reply: Reply | None, error: Exception | None) -> None:
@@ -101,6 +112,13 @@ def _found(method: bytes, address: bytes, headers: tuple[tuple[bytes, bytes], ..
 
 
 _remembered = lru_cache(maxsize=2048)(_found)
+
+
+def target(method: bytes, address: bytes) -> str:
+    """Method and address as `CallerView` writes them."""
+    url = httptools.parse_url(address)
+    path, query = unquote(url.path.decode("ascii")), (url.query or b"").decode("latin-1")
+    return f"{method.decode()} {path}?{query}"
 
 
 @lru_cache(maxsize=4096)

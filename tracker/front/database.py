@@ -14,6 +14,9 @@ from tracker.front.connection import Connection, Done, opened
 from tracker.front.waiting import Waiter, WaitingRoom
 from tracker.steps import Group, Query, Rows, Steps, Supply, Wait
 
+#: Seconds between two looks for the signal of a step that waits.
+SIGNAL_SECONDS = 1.0
+
 #: Is called with what the steps returned, or with None and the error that they raised.
 Ended = Callable[[Any, Exception | None], None]
 
@@ -158,6 +161,25 @@ class Run:
         waiter = room.wait(wait, self)
         if waiter is not None:
             self._waiter = room, waiter
+            if wait.signal is not None:
+                self._look_later(wait.signal, waiter)
+
+    def _look_later(self, signal: Query, waiter: Waiter) -> None:
+        asyncio.get_running_loop().call_later(SIGNAL_SECONDS, self._look, signal, waiter)
+
+    def _look(self, signal: Query, waiter: Waiter) -> None:
+        """Look for the signal that a waiting step may get, unless it waits no more."""
+
+        def seen(rows: Rows | None, error: Exception | None) -> None:
+            if self._waiter is None or self._waiter[1] is not waiter:
+                return
+            if rows:
+                self._waiter[0].wake(waiter)
+            else:
+                self._look_later(signal, waiter)
+
+        if self._waiter is not None and self._waiter[1] is waiter:
+            self._database.query(signal, seen)
 
     def hurry(self) -> None:
         """Wait no more: whoever waited for the outcome has gone, or the process stops."""

@@ -74,6 +74,11 @@ class WaitingRoom:
         if self._remove(waiter):
             waiter.done([], None)
 
+    def wake(self, waiter: Waiter) -> None:
+        """It is worth a try for this one, whatever there is."""
+        if self._remove(waiter):
+            waiter.done([(True,)], None)
+
     def look(self) -> None:
         """Ask what there is, and wake those for whom it is enough."""
         if not self._waiters:

@@ -56,6 +56,7 @@ JOBS = (
     Job("tasks.rank_by_age", 10, "tasks.queue.ageing.rank_by_age"),
     Job("tasks.forget_attempts", 60, "tasks.queue.tallying.forget_attempts"),
     Job("tasks.forget_failures", 3600, "tasks.queue.tallying.forget_failures"),
+    Job("tasks.forget_keys", 10, "tasks.repeating.forget_keys"),
     Job("tasks.drop_tallies", 600, "tasks.queue.tallying.drop_tallies"),
     Job("tasks.chores.take_snapshots", settings.SNAPSHOT_SECONDS, "tasks.queue.upkeep.take_snapshots"),
     Job("tasks.chores.drop_snapshots", 3600, "tasks.queue.upkeep.drop_snapshots"),

@@ -9,10 +9,11 @@ All functions have these in common:
 - The isolation level is READ COMMITTED. If another session changed a row between our snapshot and our lock, the newest
   version of the row is checked again, so every condition that guards a transition is on the row itself.
 - `now()` is the time at the start of the call.
-- Locks are taken in this order: the token bucket for submits, released and extended tasks (by id), hashes of stored
-  tasks (by hash), the token bucket for leases, the worker's leases of the project (an advisory lock). A lease never
-  waits for a task: it skips locked ones. One deadlock is still possible, since an INSERT also waits for the transaction
-  that is deleting the task with the same hash. So a bulk call may have to be repeated; see tracker.db.rows_again.
+- Locks are taken in this order: the key of a call that may be repeated (an advisory lock), the token bucket for
+  submits, released and extended tasks (by id), hashes of stored tasks (by hash), the token bucket for leases, the
+  worker's leases of the project (an advisory lock). A lease never waits for a task: it skips locked ones. One deadlock
+  is still possible, since an INSERT also waits for the transaction that is deleting the task with the same hash. So a
+  bulk call may have to be repeated; see tracker.db.rows_again.
 - Names that begin with _ are parameters and variables, others are columns.
 
 A change needs a migration that installs the functions again and contains the new DIGEST.
@@ -27,6 +28,7 @@ from tasks.queue.functions.bucket import CHARGE, WAIT
 from tasks.queue.functions.delays import FAIL_EXPIRED, MAKE_DUE
 from tasks.queue.functions.heartbeat import CANCELLED, EXCHANGE_EXTENDING, EXTEND, HEARTBEAT
 from tasks.queue.functions.lease import FITTING, LEASE, LOCK_VERIFIED
+from tasks.queue.functions.once import ONCE
 from tasks.queue.functions.release import AGREEING, CLOSE, COUNT_VOTES, EXCHANGE, KIN, RELEASE, RELEASE_MANY, SETTLE
 from tasks.queue.functions.submit import HEAD_START, STORE_MANY, SUBMIT, SUBMIT_MANY
 from tasks.queue.functions.tallies import ADDED, SPREAD
@@ -59,6 +61,7 @@ ALL = {
     "queue_submit": SUBMIT,
     "queue_store_many": STORE_MANY,
     "queue_submit_many": SUBMIT_MANY,
+    "queue_once": ONCE,
     "queue_spread": SPREAD,
     "queue_added": ADDED,
 }
