@@ -122,8 +122,8 @@ class TestCutOff:
             db.affected("DELETE FROM projects_ratebucket")
             cut += 1
         assert cut >= 4
-        # A project has more than two.
-        assert seen > 0 or (count == 2 and not is_done)
+        # Two may come from the first project, with the last statement.
+        assert seen > 0 or count == 2
 
     @pytest.mark.usefixtures("projects")
     def test_who_is_paused_meanwhile_is_told_what_it_holds(self, client):
