@@ -14,7 +14,7 @@ from tracker import db
 
 # How many tasks each batch looks at, and how many the preview.
 BATCH = 5_000
-PREVIEWED = 50_000
+PREVIEWED = 10_000
 
 
 class PutBack(NamedTuple):
