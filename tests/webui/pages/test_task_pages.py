@@ -6,7 +6,7 @@ import pytest
 
 from logs.models import LogEntry
 from projects.roles import Role
-from tasks import queue
+from tasks import putting_back, queue
 from tasks.fingerprints import text_of
 from tasks.models import Attempt, ClosedTask, FailureGroup, Task
 from tasks.queue.tallying import fold_outcomes
@@ -237,8 +237,8 @@ def test_the_life_of_a_task(maintainer, project):
         assert part in page
     assert "Reclaim the lease" in page
     assert "Retry" not in page
-    kinds = [event.kind for event, _ in maintainer.get(f"/tasks/{task.pk}/").context["events"]]
-    assert kinds == ["submitted", "failed", "skipped", "expired", "leased"]
+    labels = [event.label for event, _ in maintainer.get(f"/tasks/{task.pk}/").context["events"]]
+    assert labels == ["submitted", "failed", "skipped", "lease expired", "leased"]
 
 
 def test_the_page_of_a_closed_task(reader, project):
@@ -251,8 +251,20 @@ def test_the_page_of_a_closed_task(reader, project):
     assert "outvoted" in page
     assert 'name="do"' not in page
     events = reader.get(f"/tasks/{number}/").context["events"]
-    assert [event.kind for event, _ in events] == ["submitted", "voted", "voted", "closed"]
+    assert [event.label for event, _ in events] == ["submitted", "verified", "verified", "closed"]
     assert events[-1][0].seconds == 3
+
+
+def test_a_closed_task_that_was_put_back(maintainer, project):
+    TaskFactory(project=project)
+    worker = register("attic")
+    number = report(project, OK, worker=worker, message="all is well")
+    putting_back.put_back_closed(project=project, worker=worker.worker.pk)
+    for address in (f"/tasks/{number}/", f"/workers/{worker.worker.pk}/"):
+        page = text(maintainer.get(address))
+        assert '<span class="mark warn">closed, put back</span>' in page
+        assert "all is well" in page
+        assert "00000000-0000" not in page
 
 
 def test_an_unknown_task(reader):
