@@ -1,8 +1,10 @@
 """The pages of a project's tasks and results, and of one task."""
 
 import json
+from datetime import timedelta
 
 import pytest
+from django.db.models import F
 
 from logs.models import LogEntry
 from projects.roles import Role
@@ -253,6 +255,16 @@ def test_the_page_of_a_closed_task(reader, project):
     events = reader.get(f"/tasks/{number}/").context["events"]
     assert [event.label for event, _ in events] == ["submitted", "verified", "verified", "closed"]
     assert events[-1][0].seconds == 3
+
+
+def test_results_tell_how_long_the_lease_was_where_the_worker_does_not(reader, project):
+    TaskFactory.create_batch(2, project=project)
+    report(project, OK, seconds=75)
+    number = report(project, OK)
+    ClosedTask.objects.filter(pk=number).update(assign_time=F("closed") - timedelta(milliseconds=250))
+    page = text(reader.get(f"/projects/{project.pk}/results/"))
+    assert '<td class="number">75 s</td>' in page or '<td class="number">1 min</td>' in page
+    assert '<td class="number">250 ms</td>' in page
 
 
 def test_a_closed_task_that_was_put_back(maintainer, project):
