@@ -85,7 +85,7 @@ class Found(NamedTuple):
 
 
 class Counted(NamedTuple):
-    """How many tasks match, by project. `complete` is False if counting stopped after COUNTED tasks."""
+    """How many tasks match, by project. `complete` is False if counting stopped at its bound."""
 
     by_project: dict[int, int]
     complete: bool
@@ -139,16 +139,15 @@ def find_all(criteria: Criteria, *, limit: int) -> Iterator[list[int]]:
         after = found.following
 
 
-def count(criteria: Criteria) -> Counted:
-    """How many tasks match."""
+def count(criteria: Criteria, *, bound: int | None = None) -> Counted:
+    """How many tasks match, among the first `bound` examined ones, by default COUNTED."""
     with transaction.atomic():
         db.rows(WALK_ALONG)
-        return _count(criteria)
+        return _count(criteria, COUNTED if bound is None else bound)
 
 
-def _count(criteria: Criteria) -> Counted:
+def _count(criteria: Criteria, left: int) -> Counted:
     by_project: dict[int, int] = {}
-    left = COUNTED
     for step in _steps(criteria, None):
         values = criteria.values(step.walked) | step.values | {"bound": left}
         for project_id, matching, seen in db.rows(_COUNT[step.name], values):
