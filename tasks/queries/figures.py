@@ -23,7 +23,7 @@ MOST_WORKERS = 20_000
 MOST_COMPARED = 5
 
 # How many hours of other workers, the newest of the period, tell what is usual in a project where a worker is compared.
-MOST_HOURS = 50_000
+MOST_HOURS = 20_000
 
 
 class Period(StrEnum):
