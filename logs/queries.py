@@ -106,17 +106,16 @@ def find(
         "after": received,
         "after_id": entry,
         "bound": bound,
-        "skip": 0,
         "limit": limit + 1,
     }
-    rows = db.rows(FIND, values)
+    seen = db.rows(FIND, values)
+    rows = [row[:3] for row in seen if row[3]]
     kept = len(rows[:limit]) if most_bytes is None else _fitting(rows[:limit], most_bytes)
     ids = [row[1] for row in rows[:kept]]
     if len(rows) > kept:
         return FoundEntries(ids, list(rows[kept - 1][:2]))
-    anything = {"level": None, "scope": None, "workers": None, "text": None, "told_since": None}
-    last = db.one(FIND, values | anything | {"skip": bound - 1, "limit": 1})
-    return FoundEntries(ids, list(last[:2]), bound) if last else FoundEntries(ids)
+    is_bounded = bool(seen) and seen[-1][4] == bound
+    return FoundEntries(ids, list(seen[-1][:2]), bound) if is_bounded else FoundEntries(ids)
 
 
 def entries(found: FoundEntries) -> list[LogEntry]:
@@ -136,27 +135,32 @@ def _fitting(rows: Rows, most_bytes: int) -> int:
 
 # Uses the index logentry_of_task where a task is asked for, else logentry_of_worker where a single worker is, else
 # logentry_by_receipt; all that is beyond it is looked for among the entries that these bounds leave. The driver writes
-# the parameters into the statement, so the planner drops the conditions of those that are NULL.
+# the parameters into the statement, so the planner drops the conditions of those that are NULL. The last one examined
+# comes, too, whether it matches or not.
 FIND = """
-SELECT received, id, bytes
+SELECT received, id, bytes, matches, place
 FROM (
-    SELECT received, id, level, scope, message, worker_id, timestamp,
-           octet_length(scope) + octet_length(message) AS bytes
-    FROM logs_logentry
-    WHERE (received, id) < (coalesce(%(after)s::timestamptz, 'infinity'), %(after_id)s::bigint)
-      AND received >= to_timestamp(coalesce(%(since)s::bigint, 0))
-      AND received <= coalesce(to_timestamp(%(until)s::bigint), 'infinity')
-      AND (%(task)s::bigint IS NULL OR task_id = %(task)s::bigint)
-      AND (%(worker)s::bigint IS NULL OR worker_id = %(worker)s::bigint)
-    ORDER BY received DESC, id DESC
-    LIMIT %(bound)s
-) AS looked
-WHERE (%(level)s::int IS NULL OR level <= %(level)s)
-  AND (%(workers)s::bigint[] IS NULL OR worker_id = ANY (%(workers)s::bigint[]))
-  AND (%(scope)s::text IS NULL OR scope ILIKE %(scope)s)
-  AND (%(text)s::text IS NULL OR message ILIKE %(text)s OR scope ILIKE %(text)s)
-  AND (%(told_since)s::bigint IS NULL OR timestamp >= %(told_since)s)
-OFFSET %(skip)s LIMIT %(limit)s
+    SELECT received, id, bytes, row_number() OVER () AS place,
+           ((%(level)s::int IS NULL OR level <= %(level)s)
+            AND (%(workers)s::bigint[] IS NULL OR worker_id = ANY (%(workers)s::bigint[]))
+            AND (%(scope)s::text IS NULL OR scope ILIKE %(scope)s)
+            AND (%(text)s::text IS NULL OR message ILIKE %(text)s OR scope ILIKE %(text)s)
+            AND (%(told_since)s::bigint IS NULL OR timestamp >= %(told_since)s)) IS TRUE AS matches
+    FROM (
+        SELECT received, id, level, scope, message, worker_id, timestamp,
+               octet_length(scope) + octet_length(message) AS bytes
+        FROM logs_logentry
+        WHERE (received, id) < (coalesce(%(after)s::timestamptz, 'infinity'), %(after_id)s::bigint)
+          AND received >= to_timestamp(coalesce(%(since)s::bigint, 0))
+          AND received <= coalesce(to_timestamp(%(until)s::bigint), 'infinity')
+          AND (%(task)s::bigint IS NULL OR task_id = %(task)s::bigint)
+          AND (%(worker)s::bigint IS NULL OR worker_id = %(worker)s::bigint)
+        ORDER BY received DESC, id DESC
+        LIMIT %(bound)s
+    ) AS looked
+) AS placed
+WHERE matches OR place = %(bound)s
+LIMIT %(limit)s
 """
 
 # When an entry was received; of one that has been deleted, the one before it.

@@ -51,16 +51,20 @@ def outliers(found: Mapping[int, tuple[int, int]]) -> set[int]:
     """The workers to mark. `found` has for each worker its number of bad cases and of all cases."""
     enough = {worker: numbers for worker, numbers in found.items() if numbers[1] >= LEAST}
     shares = sorted(bad / cases for bad, cases in enough.values())
-    marked = set()
-    for worker, (bad, cases) in enough.items():
-        if not may_stand_out(bad, cases) or len(shares) < 2:
-            continue
-        place = bisect_left(shares, bad / cases)
-        usual = _median_without(shares, place)
-        lowest = lowest_share(bad, cases)
-        if lowest > TIMES * usual and lowest >= usual + POINTS:
-            marked.add(worker)
-    return marked
+    if len(shares) < 2:
+        return set()
+    return {
+        worker
+        for worker, (bad, cases) in enough.items()
+        if may_stand_out(bad, cases)
+        and stands_out(bad, cases, usual=_median_without(shares, bisect_left(shares, bad / cases)))
+    }
+
+
+def stands_out(bad: int, cases: int, *, usual: float) -> bool:
+    """Whether to mark a worker; `usual` is the median of the shares of the others that have at least LEAST cases."""
+    lowest = lowest_share(bad, cases)
+    return cases >= LEAST and lowest > TIMES * usual and lowest >= usual + POINTS
 
 
 def _median_without(shares: list[float], place: int) -> float:

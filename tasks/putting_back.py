@@ -10,11 +10,12 @@ from typing import NamedTuple
 from projects.models import Project
 from tasks.durations import CLASSES, CLASSES_PER_E, SHORTEST_SECONDS
 from tasks.models import AWAITING, Outcome
+from tasks.models.attempts import NO_LEASE
 from tracker import db
 
 # How many tasks each batch looks at, and how many the preview.
 BATCH = 5_000
-PREVIEWED = 50_000
+PREVIEWED = 10_000
 
 
 class PutBack(NamedTuple):
@@ -89,9 +90,6 @@ _CLASS = f"""least(floor({CLASSES_PER_E} * ln(greatest(
                coalesce(opened.seconds, extract(epoch FROM opened.closed - opened.assign_time)), {SHORTEST_SECONDS}
            ) / {SHORTEST_SECONDS})), {CLASSES - 1})::smallint"""
 
-# No lease has this id.
-_NO_LEASE = "'00000000-0000-0000-0000-000000000000'::uuid"
-
 LAST_CLOSED = "SELECT max(closed) FROM tasks_closedtask WHERE project_id = %(project)s"
 
 # One batch of closed tasks, in the order of closing, by the index closedtask_by_time. Answers how many of them could be
@@ -128,7 +126,7 @@ WITH looked AS MATERIALIZED (
 ), attempt AS (
     INSERT INTO tasks_attempt
         (task_id, project_id, worker_id, lease, began, ended, outcome, message, output, seconds, version)
-    SELECT id, project_id, worker_id, {_NO_LEASE}, assign_time, closed, {Outcome.CLOSED}, message, output, seconds,
+    SELECT id, project_id, worker_id, {NO_LEASE}, assign_time, closed, {Outcome.CLOSED}, message, output, seconds,
            version
     FROM opened
 ), uncounted AS (

@@ -60,10 +60,13 @@ class StatusRequest(RequestSerializer):
 
 class AttemptContent(Content):
     worker = Id(allow_null=True, help_text="null: nobody held the task.")
-    lease = Text(allow_null=True)
+    lease = Text(allow_null=True, help_text="null: nobody held the task, or its outcome is `closed`.")
     began = FloatField(allow_null=True, help_text="Unix seconds.")
     ended = FloatField()
-    outcome = ChoiceField([one.name.lower() for one in Outcome if one not in (Outcome.CLOSED, 7, 8)])
+    outcome = ChoiceField(
+        [one.name.lower() for one in Outcome if one not in (Outcome.AGREED, Outcome.OUTVOTED)],
+        help_text="`closed`: it had closed the task, which a manager has put back since.",
+    )
     reason = ChoiceField([one.name.lower() for one in Reason], allow_null=True)
     message = CharField(allow_null=True)
     output = JSONField()

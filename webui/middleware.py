@@ -59,16 +59,23 @@ def content_security_policy(get_response: GetResponse) -> GetResponse:
 
 
 class PageLocaleMiddleware(LocaleMiddleware):
-    """Pages use the visitor's language. The API, whose paths have no trailing slash, always uses LANGUAGE_CODE."""
+    """Pages use the visitor's language. The API, whose paths have no trailing slash, always uses LANGUAGE_CODE.
+
+    Its description, /api/docs, is in the frame of the pages.
+    """
 
     def process_request(self, request: HttpRequest) -> None:
-        if request.path.endswith("/"):
+        if self._is_page(request):
             super().process_request(request)
         else:
             translation.activate(settings.LANGUAGE_CODE)
 
     def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
-        return super().process_response(request, response) if request.path.endswith("/") else response
+        return super().process_response(request, response) if self._is_page(request) else response
+
+    @staticmethod
+    def _is_page(request: HttpRequest) -> bool:
+        return request.path.endswith("/") or request.path == "/api/docs"
 
 
 def limited_forms(get_response: GetResponse) -> GetResponse:

@@ -8,6 +8,9 @@ from django.db.models.functions import Now
 from projects.models import Project
 from workers.models import Worker
 
+# Of an attempt whose lease is not known any more, as an SQL expression. No lease has this id.
+NO_LEASE = "'00000000-0000-0000-0000-000000000000'::uuid"
+
 
 class Outcome(models.IntegerChoices):
     """How a lease ended, and how a vote turned out when the task closed."""

@@ -55,6 +55,11 @@ class ClosedTask(models.Model):
     def __str__(self) -> str:
         return f"closed task {self.pk}"
 
+    @property
+    def took(self) -> float:
+        """Its seconds by the worker's own count, or else those of the lease."""
+        return (self.closed - self.assign_time).total_seconds() if self.seconds is None else self.seconds
+
 
 class ClosedTotal(models.Model):
     """How many tasks of a project a worker has closed, up to the last folding of ClosedEntry rows."""

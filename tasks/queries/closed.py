@@ -7,7 +7,7 @@ from tracker import db, keyset
 from tracker.keyset import Cursor
 
 # How many closed tasks a page examines at most when it searches for a text.
-BOUND = 30_000
+BOUND = 10_000
 
 
 class ClosedCriteria(NamedTuple):
@@ -38,40 +38,57 @@ def find(criteria: ClosedCriteria, *, after: Cursor | None, limit: int, bound: i
     if criteria.task is not None:
         rows = db.rows(BY_ID, {"task": criteria.task, "projects": criteria.projects})
         return FoundClosed([row[0] for row in rows])
-    values: dict[str, Any] = criteria._asdict() | {
-        "text": db.containing(criteria.text),
-        "after": moment,
-        "after_id": task,
-        "each": limit + 1 if criteria.text is None else bound,
-        "skip": 0,
-        "limit": limit + 1,
-    }
+    values: dict[str, Any] = criteria._asdict() | {"after": moment, "after_id": task, "limit": limit + 1}
+    if criteria.text is not None:
+        return _search(values | {"text": db.containing(criteria.text), "bound": bound}, limit)
     rows = db.rows(FIND, values)
+    return FoundClosed([row[0] for row in rows[:limit]], list(rows[limit - 1]) if len(rows) > limit else None)
+
+
+def _search(values: dict[str, Any], limit: int) -> FoundClosed:
+    seen = db.rows(SEARCH, values)
+    rows = [row[:2] for row in seen if row[2]]
+    ids = [row[0] for row in rows[:limit]]
     if len(rows) > limit:
-        return FoundClosed([row[0] for row in rows[:limit]], list(rows[limit - 1]))
-    ids = [row[0] for row in rows]
-    if criteria.text is None:
-        return FoundClosed(ids)
-    last = db.one(FIND, values | {"text": None, "skip": bound - 1, "limit": 1})
-    return FoundClosed(ids, list(last), bound) if last else FoundClosed(ids)
+        return FoundClosed(ids, list(rows[limit - 1]))
+    is_bounded = bool(seen) and seen[-1][3] == values["bound"]
+    return FoundClosed(ids, list(seen[-1][:2]), values["bound"]) if is_bounded else FoundClosed(ids)
 
 
-# Merges the newest `each` tasks of each project.
-FIND = """
-SELECT task.id, task.closed::text
-FROM unnest(%(projects)s::bigint[]) AS part (project)
-CROSS JOIN LATERAL (
+_NEWEST = """
     SELECT id, closed, recipe FROM tasks_closedtask
     WHERE project_id = part.project
       AND closed >= coalesce(%(since)s::timestamptz, '-infinity')
       AND closed <= coalesce(%(until)s::timestamptz, 'infinity')
       AND (closed, id) < (%(after)s::timestamptz, %(after_id)s)
     ORDER BY closed DESC, id DESC
-    LIMIT %(each)s
+""".strip()
+
+# Merges the newest `limit` tasks of each project.
+FIND = f"""
+SELECT task.id, task.closed::text
+FROM unnest(%(projects)s::bigint[]) AS part (project)
+CROSS JOIN LATERAL (
+    {_NEWEST} LIMIT %(limit)s
 ) AS task
-WHERE %(text)s::text IS NULL OR task.recipe ILIKE %(text)s
 ORDER BY task.closed DESC, task.id DESC
-OFFSET %(skip)s LIMIT %(limit)s
+LIMIT %(limit)s
+"""
+
+# The matching ones of the newest `bound` tasks, and the last of these, whether it matches or not.
+SEARCH = f"""
+SELECT id, closed::text, matches, place FROM (
+    SELECT id, closed, recipe ILIKE %(text)s AS matches, row_number() OVER () AS place
+    FROM (
+        SELECT task.* FROM unnest(%(projects)s::bigint[]) AS part (project)
+        CROSS JOIN LATERAL (
+            {_NEWEST} LIMIT %(bound)s
+        ) AS task
+        LIMIT %(bound)s
+    ) AS looked
+) AS placed
+WHERE matches OR place = %(bound)s
+LIMIT %(limit)s
 """
 
 BY_ID = "SELECT id FROM tasks_closedtask WHERE id = %(task)s AND project_id = ANY (%(projects)s)"

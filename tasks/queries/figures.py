@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from django.utils import timezone
 
 from tasks.durations import CLASSES, quantile
-from tasks.marks import Mark, lowest_share, may_stand_out, outliers
+from tasks.marks import LEAST, Mark, lowest_share, may_stand_out, outliers, stands_out
 from tasks.models import Outcome
 from tracker import db
 from tracker.api.paging import NotInTheList
@@ -21,6 +21,9 @@ MOST_WORKERS = 20_000
 
 # In how many projects a worker is compared with the others, those with the most ended leases first.
 MOST_COMPARED = 5
+
+# How many hours of other workers, the newest of the period, tell what is usual in a project where a worker is compared.
+MOST_HOURS = 20_000
 
 
 class Period(StrEnum):
@@ -133,12 +136,9 @@ def of_worker(worker: int, projects: Iterable[int], period: Period, *, compare: 
     """
     found = _counted(WORKER_COUNTS, period, projects=db.array(projects), worker=worker)
     found.sort(key=lambda one: (-one.ended, one.project))
-    suspect = [one.project for one in found if one.may_stand_out] if compare else []
-    marks = {
-        project: next((one.marks for one in compared(project, period) if one.worker == worker), ())
-        for project in suspect[:MOST_COMPARED]
-    }
-    return _with_times([one._replace(marks=marks.get(one.project, ())) for one in found], period)
+    suspect = [one.project for one in found if one.may_stand_out][:MOST_COMPARED] if compare else []
+    usual = {project: _usual(project, worker, period) for project in suspect}
+    return _with_times([_marked(one, *usual.get(one.project, (None, None))) for one in found], period)
 
 
 def compared(project: int, period: Period) -> list[Figures]:
@@ -151,6 +151,25 @@ def compared(project: int, period: Period) -> list[Figures]:
             kinds = ((Mark.FAILS, failing), (Mark.DISAGREES, disagreeing))
             found[place] = one._replace(marks=tuple(mark for mark, marked in kinds if one.worker in marked))
     return found
+
+
+def _usual(project: int, worker: int, period: Period) -> tuple[float | None, float | None]:
+    """The medians of what the other workers lose and of how often they are outvoted; None: no others.
+
+    As `compared` takes them, unless the project has more than MOST_HOURS.
+    """
+    since = period.since()
+    values = {"project": project, "worker": worker, "since": since, "most": MOST_HOURS}
+    ((lost, outvoted),) = db.rows(USUAL.ever if since is None else USUAL.since, values)
+    return lost, outvoted
+
+
+def _marked(one: Figures, usual_lost: float | None, usual_outvoted: float | None) -> Figures:
+    """With marks where the worker stands out from what is usual, if there is anybody to compare it with."""
+    fails = usual_lost is not None and stands_out(one.lost, one.ended, usual=usual_lost)
+    disagrees = usual_outvoted is not None and stands_out(one.outvoted, one.voted, usual=usual_outvoted)
+    marks = ((Mark.FAILS, fails), (Mark.DISAGREES, disagrees))
+    return one._replace(marks=tuple(mark for mark, is_marked in marks if is_marked))
 
 
 # Of shares, those that are surely the highest come first: 1 of 1 says less than 90 of 100.
@@ -197,8 +216,9 @@ def _with_times(found: list[Figures], period: Period) -> list[Figures]:
 
 # What is not folded is little. The rest uses the unique indexes on project and worker (and hour).
 _COUNTS = f"""
-SELECT project_id, worker_id, sum(closed)::bigint, sum(failed)::bigint, sum(skipped)::bigint, sum(expired)::bigint,
-       sum(agreed)::bigint, sum(outvoted)::bigint, max(seen)
+SELECT project_id, worker_id, sum(closed{{narrow}})::bigint, sum(failed{{narrow}})::bigint,
+       sum(skipped{{narrow}})::bigint, sum(expired{{narrow}})::bigint, sum(agreed{{narrow}})::bigint,
+       sum(outvoted{{narrow}})::bigint, max(seen)
 FROM (
     {{tallies}}
     UNION ALL
@@ -213,11 +233,11 @@ FROM (
 GROUP BY project_id, worker_id
 """
 # For a whole project, reads nothing but the index workertally_figures. Grouped here, where the planner knows how many
-# groups there are.
-_SINCE = """SELECT project_id, worker_id, sum(closed)::bigint AS closed, sum(failed)::bigint AS failed,
-           sum(skipped)::bigint AS skipped, sum(expired)::bigint AS expired, sum(agreed)::bigint AS agreed,
-           sum(outvoted)::bigint AS outvoted, max(seen) AS seen
-    FROM tasks_workertally WHERE {which} AND hour >= %(since)s GROUP BY project_id, worker_id"""
+# groups there are. What a worker does in the hours that are kept fits in an int, and adding ints takes half the time.
+_SINCE = """SELECT project_id, worker_id, sum(closed::int) AS closed, sum(failed::int) AS failed,
+           sum(skipped::int) AS skipped, sum(expired::int) AS expired, sum(agreed::int) AS agreed,
+           sum(outvoted::int) AS outvoted, max(seen) AS seen
+    FROM {source} WHERE {which} AND hour >= %(since)s GROUP BY project_id, worker_id"""
 # The closed tasks of all time are counted since before there were tallies.
 _EVER = """SELECT project_id, worker_id, 0 AS closed, failed, skipped, expired, agreed, outvoted, seen
     FROM tasks_workertally WHERE {which} AND hour IS NULL
@@ -225,15 +245,37 @@ _EVER = """SELECT project_id, worker_id, 0 AS closed, failed, skipped, expired, 
     SELECT project_id, worker_id, count, 0, 0, 0, 0, 0, NULL FROM tasks_closedtotal WHERE {which}"""
 
 
-def _counts(which: str, last: str = "") -> Statements:
+def _counts(which: str, last: str = "", source: str = "tasks_workertally") -> Statements:
+    tallies = _SINCE.format(which=which, source=source)
+    ever = _EVER.format(which=which)
     return Statements(
-        since=_COUNTS.format(tallies=_SINCE.format(which=which), which=which, since="%(since)s") + last,
-        ever=_COUNTS.format(tallies=_EVER.format(which=which), which=which, since="'-infinity'") + last,
+        since=_COUNTS.format(tallies=tallies, which=which, since="%(since)s", narrow="::int") + last,
+        ever=_COUNTS.format(tallies=ever, which=which, since="'-infinity'", narrow="") + last,
     )
 
 
 PROJECT_COUNTS = _counts("project_id = %(project)s", "ORDER BY max(seen) DESC NULLS LAST, worker_id LIMIT %(most)s")
 WORKER_COUNTS = _counts("project_id = ANY (%(projects)s::bigint[]) AND worker_id = %(worker)s")
+
+# Computes as Figures.lost, ended and voted do.
+_USUAL = f"""
+SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY lost::float8 / ended) FILTER (WHERE ended >= {LEAST}),
+       percentile_cont(0.5) WITHIN GROUP (ORDER BY outvoted::float8 / voted) FILTER (WHERE voted >= {LEAST})
+FROM (
+    SELECT lost, greatest(closed, agreed) + outvoted + lost AS ended, outvoted, agreed + outvoted AS voted
+    FROM (
+        SELECT worker_id, closed, agreed, outvoted, failed + expired AS lost
+        FROM ({{counts}}) AS one (project_id, worker_id, closed, failed, skipped, expired, agreed, outvoted, seen)
+    ) AS summed
+    WHERE worker_id <> %(worker)s
+) AS others
+"""
+_NEWEST_HOURS = """(
+        SELECT * FROM tasks_workertally WHERE project_id = %(project)s AND hour >= %(since)s
+        ORDER BY hour DESC LIMIT %(most)s
+    ) AS newest"""
+_OTHERS = _counts("project_id = %(project)s", source=_NEWEST_HOURS)
+USUAL = Statements(*(_USUAL.format(counts=counts) for counts in _OTHERS))
 
 # How many closed tasks took how long, in classes from 0 on.
 _DURATIONS = """

@@ -1,6 +1,5 @@
 """The current numbers of tasks in projects, for pages that must open fast however many tasks there are."""
 
-import itertools
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -73,15 +72,16 @@ def overview(project: Project) -> Overview:
 
 
 def sparklines(projects: Iterable[Project]) -> dict[int, list[int]]:
-    """How many tasks each project closed in each of the last SPARKLINE_HOURS, oldest first."""
+    """How many tasks each project closed in each of the last SPARKLINE_HOURS, oldest first.
+
+    Of those projects of which a lease has ended in that time. A minute counts in the hour in which it began.
+    """
     values = {"projects": [project.pk for project in projects], "hours": SPARKLINE_HOURS}
     lines: dict[int, list[int]] = {}
-    for project_id, closed in db.rows(SPARKLINES, values):
-        lines.setdefault(project_id, []).append(closed)
-    return {
-        project_id: [max(later - earlier, 0) for earlier, later in itertools.pairwise(line)]
-        for project_id, line in lines.items()
-    }
+    for project_id, hours_ago, closed in db.rows(SPARKLINES, values):
+        # What was put back is taken off the minute in which it had closed, which may not be counted any more.
+        lines.setdefault(project_id, [0] * SPARKLINE_HOURS)[-1 - hours_ago] = max(closed, 0)
+    return lines
 
 
 # Each count scans one partial index and stops at `counted`; so does the search for the oldest task. The ORDER BY makes
@@ -159,20 +159,16 @@ LEFT JOIN LATERAL (
 WHERE project.id = ANY (%(projects)s)
 """
 
-# The closed count at each full hour before now: that of the last snapshot before it or, if there was none yet, of the
-# first snapshot.
+# Reads the tallies of each project by their unique index on project and minute, and once for all projects what is not
+# folded into them yet.
 SPARKLINES = """
-SELECT project.id, coalesce(before.closed_task_count, first.closed_task_count)
-FROM projects_project AS project
-CROSS JOIN generate_series(%(hours)s, 0, -1) AS hours
-LEFT JOIN LATERAL (
-    SELECT closed_task_count FROM projects_snapshot
-    WHERE project_id = project.id AND taken <= now() - make_interval(hours => hours)
-    ORDER BY taken DESC LIMIT 1
-) AS before ON true
-CROSS JOIN LATERAL (
-    SELECT closed_task_count FROM projects_snapshot WHERE project_id = project.id ORDER BY taken LIMIT 1
-) AS first
-WHERE project.id = ANY (%(projects)s)
-ORDER BY project.id, hours DESC
+SELECT project_id, greatest(floor(extract(epoch FROM now() - at)::float8 / 3600), 0)::int, sum(closed::int)
+FROM (
+    SELECT project_id, minute AS at, closed FROM tasks_projecttally
+    WHERE project_id = ANY (%(projects)s) AND minute > now() - make_interval(hours => %(hours)s)
+    UNION ALL
+    SELECT project_id, at, count FROM tasks_closedentry
+    WHERE project_id = ANY (%(projects)s) AND at > now() - make_interval(hours => %(hours)s)
+) AS ended
+GROUP BY 1, 2
 """

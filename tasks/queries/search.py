@@ -22,9 +22,9 @@ from tasks.queue.ageing import aged
 from tracker import db, keyset
 from tracker.keyset import Cursor
 
-# How many tasks a page examines at most, and a count in each scan.
-BOUND = 30_000
-COUNTED = 1_000_000
+# How many tasks a page examines at most in each scan, and a count in all of them.
+BOUND = 10_000
+COUNTED = 20_000
 
 _LAST_ID = 2**63 - 1
 _PRIORITIES = (-(2**15), 2**15 - 1)
@@ -91,7 +91,7 @@ class Found(NamedTuple):
 
 
 class Counted(NamedTuple):
-    """How many tasks match, by project. `complete` is False if a scan stopped after COUNTED tasks."""
+    """How many tasks match, by project. `complete` is False if counting stopped at its bound."""
 
     by_project: dict[int, int]
     complete: bool
@@ -123,16 +123,13 @@ def find(criteria: Criteria, *, after: Cursor | None = None, limit: int, bound: 
 def _find(criteria: Criteria, after: Cursor | None, limit: int, bound: int) -> Found:
     rows: list[tuple[Any, ...]] = []
     for step in _steps(criteria, after):
-        values = (
-            criteria.values(step.walked) | step.values | {"bound": bound, "skip": 0, "limit": limit + 1 - len(rows)}
-        )
-        rows += [(step.name, *row) for row in db.rows(_FIND[step.name], values)]
+        values = criteria.values(step.walked) | step.values | {"bound": bound, "limit": limit + 1 - len(rows)}
+        seen = [(step.name, *row) for row in db.rows(_FIND[step.name], values)]
+        rows += [row[:-2] for row in seen if row[-2]]
         if len(rows) > limit:
             return Found([row[1] for row in rows[:limit]], list(rows[limit - 1]), None)
-        anything = Criteria(criteria.projects, newest=criteria.newest).values()
-        last = db.one(_FIND[step.name], values | anything | {"skip": bound - 1, "limit": 1})
-        if last is not None:
-            return Found([row[1] for row in rows], [step.name, *last], bound)
+        if seen and seen[-1][-1] == bound:
+            return Found([row[1] for row in rows], list(seen[-1][:-2]), bound)
     return Found([row[1] for row in rows], None, None)
 
 
@@ -148,25 +145,24 @@ def find_all(criteria: Criteria, *, limit: int) -> Iterator[list[int]]:
         after = found.following
 
 
-def count(criteria: Criteria) -> Counted:
-    """How many tasks match."""
+def count(criteria: Criteria, *, bound: int | None = None) -> Counted:
+    """How many tasks match, among the first `bound` examined ones, by default COUNTED."""
     with transaction.atomic():
         db.rows(WALK_ALONG)
-        return _count(criteria)
+        return _count(criteria, COUNTED if bound is None else bound)
 
 
-def _count(criteria: Criteria) -> Counted:
+def _count(criteria: Criteria, left: int) -> Counted:
     by_project: dict[int, int] = {}
-    complete = True
     for step in _steps(criteria, None):
-        looked = 0
-        values = criteria.values(step.walked) | step.values | {"bound": COUNTED}
+        values = criteria.values(step.walked) | step.values | {"bound": left}
         for project_id, matching, seen in db.rows(_COUNT[step.name], values):
-            looked += seen
+            left -= seen
             if matching:
                 by_project[project_id] = by_project.get(project_id, 0) + matching
-        complete = complete and looked < COUNTED
-    return Counted(by_project, complete)
+        if left <= 0:
+            break
+    return Counted(by_project, left > 0)
 
 
 def _steps(criteria: Criteria, after: Cursor | None) -> list[_Step]:
@@ -395,11 +391,15 @@ _WALK = {
     "same_rank": _in_order("project_id = %(project)s AND rank = %(at_rank)s AND id > %(above)s", "id"),
 }
 
+# The matching ones of the first `bound` tasks, and the last of these, whether it matches or not.
 _FIND = {
     name: f"""
-SELECT id, project_id, key FROM ({walk} LIMIT %(bound)s) AS looked
-WHERE {MATCHING}
-OFFSET %(skip)s LIMIT %(limit)s
+SELECT id, project_id, key, matches, place FROM (
+    SELECT id, project_id, key, ({MATCHING}) IS TRUE AS matches, row_number() OVER () AS place
+    FROM ({walk} LIMIT %(bound)s) AS looked
+) AS placed
+WHERE matches OR place = %(bound)s
+LIMIT %(limit)s
 """
     for name, walk in _WALK.items()
 }

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from django.conf import settings
 
 from tasks.models import Outcome, Reason
+from tasks.models.attempts import NO_LEASE
 from tracker import db
 
 # How many attempts of a task are told, the newest, and how many bytes the messages and outputs of all may have.
@@ -38,7 +39,8 @@ class Reader(NamedTuple):
 class Attempt(NamedTuple):
     """A lease that ended; times in Unix seconds. `output` is JSON text.
 
-    A task that ended while nobody held it has an attempt without worker, lease and begin.
+    `lease` is None if it closed the task, which has been put back since. A task that ended while nobody held it has an
+    attempt without worker, lease and begin.
     """
 
     worker: int | None
@@ -239,8 +241,9 @@ FROM (
                OVER (ORDER BY last.task_id, last.id DESC ROWS UNBOUNDED PRECEDING) AS bytes
     FROM unnest(%(ids)s::bigint[]) AS asked (id)
     CROSS JOIN LATERAL (
-        SELECT id, task_id, worker_id, lease::text, extract(epoch FROM began)::float8 AS began,
-               extract(epoch FROM ended)::float8 AS ended, outcome, reason, message, output, seconds, version
+        SELECT id, task_id, worker_id, nullif(lease, {NO_LEASE})::text AS lease,
+               extract(epoch FROM began)::float8 AS began, extract(epoch FROM ended)::float8 AS ended,
+               outcome, reason, message, output, seconds, version
         FROM tasks_attempt
         WHERE task_id = asked.id AND (worker_id IS NOT NULL OR outcome = {Outcome.FAILED})
         ORDER BY id DESC LIMIT %(limit)s

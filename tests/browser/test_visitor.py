@@ -178,6 +178,50 @@ def test_the_api_is_described_and_can_be_tried(window, scene):
     page.locator(".live-responses-table").get_by_text("submitter").first.wait_for()
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_the_description_of_the_api_is_in_the_frame(window, scene, width, scheme):
+    browser = window(viewport={"width": width, "height": 800}, color_scheme=scheme).sign_in()
+    page = browser.open("/api/docs")
+    page.get_by_text("Report a leased task", exact=True).wait_for()
+    assert browser.overflow() <= 0
+    assert page.locator("html.dark-mode").count() == (scheme == "dark")
+    if width == 390:
+        page.get_by_role("button", name="Menu").click()
+    page.get_by_label("Theme").select_option("light")
+    assert page.locator("html.dark-mode").count() == 0
+    page.get_by_role("link", name="Failures", exact=True).click()
+    page.wait_for_url("**/failures/")
+
+
+def test_a_long_name_widens_no_page(site, window, worker):
+    ada = Manager(site)
+    project = ada.post("/project/create", {"name": "N" * 120, "public": True})["id"]
+    long, other = worker("X" * 120), worker("other")
+    other.post("/project/request_access", {"project": project, "submit": True})
+    ada.post(f"/project/accept_request/{project}/{other.id}")
+    tasks = [{"project": project, "recipe": "R" * 500, "unique_string": str(n)} for n in range(3)]
+    other.post("/task/bulk_submit", tasks)
+    leased = [long.get(f"/task/get/{project}")["content"]["task"]["id"] for _ in range(3)]
+    long.post("/task/release", {"task_id": leased[0], "result": 1, "message": "M" * 500})
+    long.post("/task/release", {"task_id": leased[1], "result": 0, "output": "O" * 500})
+    long.post("/log/error", {"scope": "S" * 90, "message": "L" * 500, "timestamp": 1_790_000_000})
+    (failure,) = ada.get(f"/project/failures/{project}")["failures"]
+    home = f"/projects/{project}/"
+    paths = [home, *(f"{home}{part}/" for part in ("tasks", "results", "failures", "workers"))]
+    paths += [f"{home}failures/{failure['fingerprint']}/", *(f"/tasks/{task}/" for task in leased)]
+    paths += [f"/workers/{long.id}/", "/logs/", "/admin/", f"/admin/tasks/task/{leased[2]}/change/"]
+    for width in (1280, 390):
+        browser = window(viewport={"width": width, "height": 800}).sign_in()
+        for path in paths:
+            page = browser.open(path)
+            if path == home:
+                browser.drawn()
+            assert browser.overflow() <= 0, (path, width)
+        page.goto("/admin/")
+        assert page.get_by_role("link", name="LLLLL").bounding_box()["x"] < width - 100
+
+
 def test_without_scripts(window, scene):
     browser = window(java_script_enabled=False)
     page = browser.open(f"/projects/{scene['public']}/")

@@ -286,8 +286,8 @@ def test_not_public_by_default(settings):
 def test_number_of_queries_does_not_depend_on_the_entries(reader, worker, entry, django_assert_num_queries):
     entry()
     reader.post(URL, {})
-    with django_assert_num_queries(5):
+    with django_assert_num_queries(4):
         reader.post(URL, {})
     fill(worker, 20)
-    with django_assert_num_queries(5):
+    with django_assert_num_queries(4):
         assert len(messages(reader.post(URL, {}))) == 21

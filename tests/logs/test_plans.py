@@ -33,7 +33,7 @@ def test_it_works(criteria, index, analysed):
         if analysed:
             cursor.execute("ANALYZE logs_logentry")
         alone = criteria.workers[0] if criteria.workers and criteria.task is None else None
-        page = {"after": None, "after_id": 0, "bound": 100_000, "skip": 0, "limit": 101}
+        page = {"after": None, "after_id": 0, "bound": 100_000, "limit": 101}
         cursor.execute(f"EXPLAIN (FORMAT JSON) {FIND}", criteria._asdict() | page | {"worker": alone})
         assert set(indexes(cursor.fetchone()[0][0]["Plan"])) == {index}
 

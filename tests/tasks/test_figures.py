@@ -183,6 +183,28 @@ def test_a_worker_is_compared_in_each_of_its_projects(worker, other_worker):
     assert [one.project for one in figures.of_worker(worker.worker.pk, [bad.pk], Period.ALL)] == [bad.pk]
 
 
+@pytest.mark.parametrize("period", Period)
+def test_alone_and_among_all_it_has_the_same_marks(project, period):
+    numbers = [(20, 20, 0), (20, 1, 0), (19, 0, 0), (30, 12, 0), (40, 2, 30), (25, 1, 1), (0, 30, 0), (3, 1, 0)]
+    for number, (closed, failed, outvoted) in enumerate(numbers):
+        hour = None if period is Period.ALL else timezone.now()
+        tally(register(f"worker {number}"), project, hour, closed=closed, failed=failed, agreed=20, outvoted=outvoted)
+    found, _ = figures.of_project(project.pk, period, limit=100)
+    assert len({one.marks for one in found}) == 3
+    for one in found:
+        assert figures.of_worker(one.worker, [project.pk], period) == [one]
+
+
+def test_a_worker_is_compared_with_the_newest_hours(project, worker, other_worker, monkeypatch):
+    now = timezone.now()
+    tally(worker, project, now, closed=50, failed=50)
+    tally(other_worker, project, now - timedelta(hours=1), closed=50, failed=50)
+    tally(other_worker, project, now, closed=50)
+    monkeypatch.setattr(figures, "MOST_HOURS", 2)
+    (own,) = figures.of_worker(worker.worker.pk, [project.pk], Period.DAY)
+    assert own.marks == (Mark.FAILS,)
+
+
 def test_an_expiry_counts_as_a_failure(project, worker, other_worker):
     tally(worker, project, closed=20, expired=20)
     tally(other_worker, project, closed=20)
@@ -229,12 +251,12 @@ def test_plans(period):
             cursor.execute(FILL, {"project": project.pk, "workers": 100})
             cursor.execute(FILL_EVER, {"project": project.pk, "workers": 100})
         cursor.execute("VACUUM ANALYZE tasks_workertally")
-        for statements in (figures.PROJECT_COUNTS, figures.WORKER_COUNTS, figures.DURATIONS):
+        for statements in (figures.PROJECT_COUNTS, figures.WORKER_COUNTS, figures.DURATIONS, figures.USUAL):
             statement = statements.ever if period is Period.ALL else statements.since
             cursor.execute(f"EXPLAIN (FORMAT JSON) {statement}", values)
             plan = cursor.fetchone()[0][0]["Plan"]
             scans = [node for node in nodes(plan) if node.get("Relation Name") == "tasks_workertally"]
             assert scans
             assert {node["Node Type"] for node in scans} <= {"Index Scan", "Index Only Scan", "Bitmap Heap Scan"}
-            if statements is figures.PROJECT_COUNTS and period is not Period.ALL:
+            if statements in (figures.PROJECT_COUNTS, figures.USUAL) and period is not Period.ALL:
                 assert [node["Index Name"] for node in scans] == ["workertally_figures"]

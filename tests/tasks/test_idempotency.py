@@ -36,6 +36,8 @@ class Call:
         return self.api.post(path, body, worker=worker, headers=headers)
 
 
+LEASED = {"lease": "00000000-0000-4000-8000-000000000000", "assign_time": Now(), "lease_expires": Now()}
+
 CALLS = {
     "submit": ("POST", "/task/submit", {"project": "P", "recipe": "x", "hash64": -(2**63)}),
     "submit of a hash that is there": ("POST", "/task/submit", {"project": "P", "recipe": "x", "hash64": 7}),
@@ -56,6 +58,19 @@ CALLS = {
         "POST",
         "/task/bulk_release",
         [{"task_id": "T", "result": 0}, {"task_id": "T", "result": 0}, {"task_id": "O", "result": 1}],
+    ),
+    "exchange with heartbeats": (
+        "POST",
+        "/task/exchange",
+        {
+            "project": "P",
+            "count": 2,
+            "releases": [{"task_id": "O", "result": 0, "lease": LEASED["lease"]}],
+            "heartbeats": [
+                {"task_id": "T", "lease": "L", "seconds": 600},
+                {"task_id": "O", "lease": LEASED["lease"]},
+            ],
+        },
     ),
     "exchange": (
         "POST",
@@ -83,9 +98,6 @@ def others(worker, other_worker):
     TaskFactory(project=project, assignee=other_worker.worker, **LEASED)
 
 
-LEASED = {"lease": "00000000-0000-4000-8000-000000000000", "assign_time": Now(), "lease_expires": Now()}
-
-
 @pytest.fixture
 def caller(project, worker):
     grant(worker, project, submit=True)
@@ -94,8 +106,13 @@ def caller(project, worker):
 
 @pytest.fixture(params=CALLS)
 def call(request, api, project, caller, others):
-    held = api.get(f"/task/get/{project.pk}", worker=caller).content["task"]["id"]
-    ids = {"P": project.pk, "T": held, "O": Task.objects.exclude(assignee=caller.worker).last().pk}
+    held = api.get(f"/task/get/{project.pk}", worker=caller).content["task"]
+    ids = {
+        "P": project.pk,
+        "T": held["id"],
+        "L": held["lease"],
+        "O": Task.objects.exclude(assignee=caller.worker).last().pk,
+    }
     method, path, body = CALLS[request.param]
     # The token that this took is there again.
     RateBucket.objects.update(next_at=Now() - timedelta(seconds=1))

@@ -9,7 +9,7 @@ from django.utils import timezone
 from tasks import queue
 from tasks.cancelling import CANCEL_HASHES, CANCEL_IDS
 from tasks.models import Task
-from tasks.queries import search
+from tasks.queries import closed, search
 from tasks.queries.lookups import RECENT
 from tasks.queries.overview import OVERVIEWS
 from tasks.queries.rates import RATES, SERIES
@@ -157,11 +157,41 @@ def test_a_page_of_ready_tasks_reads_few_of_them(values, priority):
     with transaction.atomic():
         db.rows(search.WALK_ALONG)
         for step in search._steps(criteria._replace(states=(search.State.READY,)), None):
-            bounds = criteria.values(step.walked) | step.values | {"bound": 30_000, "skip": 0, "limit": 101}
+            bounds = criteria.values(step.walked) | step.values | {"bound": 30_000, "limit": 101}
             ((plan,),) = db.rows(f"EXPLAIN (FORMAT JSON, ANALYZE) {search._FIND[step.name]}", bounds)
             scans = [node for node in nodes(plan[0]["Plan"]) if node.get("Relation Name") == "tasks_task"]
             assert scans
             assert sum(node["Actual Rows"] for node in scans) < 300, step
+
+
+def test_a_search_without_a_hit_reads_each_task_once(values, django_assert_num_queries):
+    """With one statement for each scan, which also answers where the next page begins."""
+    criteria = search.Criteria([values["project"]], text="nothing has this")
+    with django_assert_num_queries(6):  # That of WALK_ALONG, three scans, and the transaction's two.
+        found = search.find(criteria, limit=100, bound=1000)
+    assert (found.ids, found.looked) == ([], 1000)
+    with transaction.atomic():
+        db.rows(search.WALK_ALONG)
+        (step,) = search._steps(criteria._replace(states=(search.State.READY,)), None)
+        bounds = criteria.values(step.walked) | step.values | {"bound": 1000, "limit": 101}
+        ((plan,),) = db.rows(f"EXPLAIN (FORMAT JSON, ANALYZE) {search._FIND[step.name]}", bounds)
+    scans = [node for node in nodes(plan[0]["Plan"]) if node.get("Relation Name") == "tasks_task"]
+    assert sum(node["Actual Rows"] for node in scans) <= 1000
+
+
+def test_a_search_in_results_reads_each_once(values, django_assert_num_queries):
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO tasks_closedtask "
+            "(id, project_id, worker_id, recipe, priority, retries, verification, voters, votes, created, assign_time) "
+            "SELECT n, %s, 1, 'x', 0, 0, 0, '{}', '{}', now(), now() FROM generate_series(1, 3000) AS n",
+            [values["project"]],
+        )
+        cursor.execute("VACUUM ANALYZE tasks_closedtask")
+    criteria = closed.ClosedCriteria([values["project"]], text="nothing has this")
+    with django_assert_num_queries(1):
+        found = closed.find(criteria, after=None, limit=100, bound=1000)
+    assert (found.ids, found.looked) == ([], 1000)
 
 
 @pytest.mark.parametrize("analysed", [False, True])

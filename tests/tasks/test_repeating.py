@@ -9,7 +9,8 @@ from django.db import OperationalError
 
 from tasks import calls, repeating
 from tasks.models import Repeatable, Task
-from tasks.queue.exchanging import EXCHANGE
+from tasks.queue.exchanging import EXCHANGE, EXCHANGE_EXTENDING
+from tasks.queue.heartbeating import CANCELLED
 from tasks.queue.leasing import LEASE, NOT_YET, PROJECTS_WITH_WORK
 from tasks.queue.releasing import RELEASE, RELEASE_MANY
 from tasks.queue.submitting import FIND_BY_HASH, SUBMIT, SUBMIT_MANY
@@ -156,6 +157,7 @@ class TestCutOff:
     def test_a_call_without_a_key_runs_the_same_statements_as_ever(self, client, project):
         grant(client.registration, project, submit=True)
         body = {"project": project.pk, "recipe": "x", "hash64": 7}
+        beat = {"task_id": 1, "lease": "00000000-0000-4000-8000-000000000000"}
         for handler, expected, sent in (
             (calls.submit, [SUBMIT], body),
             (calls.bulk_submit, [SUBMIT_MANY], [body | {"hash64": 8}]),
@@ -163,6 +165,8 @@ class TestCutOff:
             (calls.release, [RELEASE], {"task_id": 1, "result": 0}),
             (calls.bulk_release, [RELEASE_MANY], [{"task_id": 1, "result": 0}]),
             (calls.exchange, [EXCHANGE], {"project": project.pk, "count": 1}),
+            (calls.exchange, [EXCHANGE_EXTENDING], {"project": project.pk, "count": 1, "heartbeats": [beat]}),
+            (calls.release, [RELEASE, CANCELLED], {**beat, "result": 0}),
         ):
             client.call(handler, body=sent, key=None)
             assert client.ran == expected
@@ -182,6 +186,8 @@ class TestCutOff:
             RELEASE,
             RELEASE_MANY,
             EXCHANGE,
+            EXCHANGE_EXTENDING,
+            CANCELLED,
             LEASE,
             PROJECTS_WITH_WORK,
             NOT_YET,

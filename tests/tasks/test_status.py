@@ -6,7 +6,7 @@ import pytest
 
 from projects.access import set_roles
 from projects.roles import Role
-from tasks import maintenance, queue
+from tasks import maintenance, putting_back, queue
 from tasks.models import Task
 from tasks.serializers import hash_of
 from tests.factories import ProjectFactory, TaskFactory, expire, grant, register
@@ -84,6 +84,19 @@ def test_a_life(api, project, owner):
     assert (closed["output"], closed["message"], closed["seconds"], closed["version"]) == ({"a": 1}, "done", 2.0, "v1")
     assert closed["assign_time"] <= closed["closed"]
     assert len(closed["attempts"]) == 2
+
+
+def test_a_closing_that_was_put_back_has_no_lease(api, project, owner):
+    task = submitted(api, project, owner)
+    worker = register()
+    report(project, worker, OK, output='{"a":1}', message="done")
+    putting_back.put_back_closed(project=project, worker=worker.worker.pk)
+    told = one(api, task, owner)
+    (attempt,) = told["attempts"]
+    assert (told["state"], attempt["outcome"], attempt["lease"], attempt["reason"]) == ("ready", "closed", None, None)
+    assert (attempt["worker"], attempt["message"], attempt["output"]) == (worker.worker.pk, "done", {"a": 1})
+    report(project, worker, FAIL)
+    assert [one["lease"] is None for one in one(api, task, owner)["attempts"]] == [False, True]
 
 
 def test_expired_and_deleted(api, project, owner):

@@ -6,9 +6,10 @@ from django.test import Client
 from projects.access import set_roles
 from projects.models import Project
 from projects.roles import ALL_ROLES
-from tests.factories import ProjectFactory, UserFactory, grant
+from tests.factories import ProjectFactory, UserFactory, grant, register
 from webui.admin import base, cells, filters, managers, workers
 from webui.pages.forms import projects as forms
+from workers.models import Worker
 
 pytestmark = pytest.mark.django_db
 
@@ -92,6 +93,20 @@ def test_confirmation_lists_a_few(client, projects, few):
     assert "Only the first 4 are listed." in page.content.decode()
     client.post("/admin/projects/project/", sent | {"confirmed": "yes"})
     assert not Project.objects.filter(paused=False).exists()
+
+
+def test_the_leases_of_many_workers_are_not_counted(client, project, few, monkeypatch):
+    asked = []
+    plain = workers.activity
+    monkeypatch.setattr(workers, "activity", lambda ids, *rest: asked.append(len(ids)) or plain(ids, *rest))
+    chosen = [register(f"worker {number}").worker.pk for number in range(6)]
+    for number, told in ((6, "6 workers"), (4, "4 workers, 0 leased tasks")):
+        sent = {"action": "pause", "_selected_action": chosen[:number]}
+        page = client.post("/admin/workers/worker/", sent)
+        assert page.context["touches"] == told
+        assert asked.pop() <= 5
+        client.post("/admin/workers/worker/", sent | {"confirmed": "yes"})
+        assert Worker.objects.filter(paused=True).count() == 6
 
 
 def test_tables_on_pages_list_a_few(client, projects, few, worker):

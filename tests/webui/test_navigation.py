@@ -55,7 +55,7 @@ def test_it_works(decider):
 
 
 @pytest.mark.parametrize(
-    "path", [TASKS, FAILURES, WORKERS, REQUESTS, LOGS, MANAGERS, "/accounts/", "/projects/new/", *ADMINS]
+    "path", [TASKS, FAILURES, WORKERS, REQUESTS, LOGS, MANAGERS, API, "/accounts/", "/projects/new/", *ADMINS]
 )
 def test_the_sidebar_is_the_same_everywhere(decider, path):
     assert sidebar(decider, path) == sidebar(decider, PROJECTS)
@@ -115,10 +115,19 @@ def test_a_badge_has_two_digits_at_most(decider, project, monkeypatch):
         (LOGS, LOGS),
         ("/admin/logs/logentry/", LOGS),
         (MANAGERS, MANAGERS),
+        (API, API),
     ],
 )
 def test_one_entry_is_current(decider, path, entry):
     assert current(decider, path) == [entry]
+
+
+def test_the_description_of_the_api_has_the_visitors_language(client):
+    client.cookies["django_language"] = "fr"
+    page = client.get(API)
+    assert page["Content-Language"] == "fr"
+    assert "Projets" in page.content.decode()
+    assert client.get("/project/get/9").json()["message"] == "There is no project 9."
 
 
 def test_no_entry_is_current_on_ones_account(decider):

@@ -6,6 +6,7 @@ from typing import Any
 
 import orjson
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.views import SpectacularSwaggerSplitView
 from rest_framework.request import Request
@@ -33,10 +34,23 @@ def schema(request: HttpRequest) -> HttpResponse:
 
 
 class DocsView(SpectacularSwaggerSplitView):
-    """GET /api/docs: Swagger UI, served from an installed package and not from a CDN."""
+    """GET /api/docs: Swagger UI in the frame of the pages, served from an installed package and not from a CDN."""
 
     url = "schema"
     http_method_names = ["get", "head"]
+
+    def initialize_request(self, request: HttpRequest, *args: Any, **options: Any) -> Request:
+        # The framework sets it to nobody, since the API looks for callers by itself.
+        self.visitor = request.user
+        wrapped: Request = super().initialize_request(request, *args, **options)
+        return wrapped
+
+    def get(self, request: Request, *args: Any, **options: Any) -> Any:
+        answer = super().get(request, *args, **options)
+        if request.GET.get("script") is not None:
+            return answer
+        request._request.user = self.visitor
+        return render(request._request, answer.template_name, answer.data)
 
     def perform_content_negotiation(self, request: Request, force: bool = False) -> Any:
         # There is only HTML, whatever the Accept header asks for.

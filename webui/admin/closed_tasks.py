@@ -110,9 +110,9 @@ class ClosedTaskAdmin(TrackerModelAdmin):
         return project_link(task.project)
 
     @admin.display(description=_("closed by"))
-    def by(self, task: Any) -> str:
+    def by(self, task: Any) -> SafeString:
         alias = task.alias if hasattr(task, "alias") else aliases_of([task.worker_id]).get(task.worker_id)
-        return worker_name(task.worker_id, alias)
+        return clipped(worker_name(task.worker_id, alias), short=True)
 
     @admin.display(description=_("submitted"))
     def submitted(self, task: ClosedTask) -> SafeString | str:

@@ -19,8 +19,8 @@ from webui.admin.base import TrackerModelAdmin
 from webui.admin.cells import clipped, link, project_link
 from webui.admin.filters import ProjectFilter
 from webui.admin.paging import Page
-from webui.failures import KINDS, REASONS
 from webui.links import failure_address
+from webui.outcomes import KINDS, REASONS
 from webui.query import number_of
 from webui.scope import scope_of
 from webui.templatetags.formatting import Kind, count, mark, moment

@@ -151,5 +151,5 @@ class LogEntryAdmin(TrackerModelAdmin):
         return link(entry.task_page or f"{self.address('changelist')}?task={entry.task_id}", entry.task_id)  # type: ignore[attr-defined]
 
     @admin.display(description=_("worker"))
-    def by(self, entry: LogEntry) -> str:
-        return worker_name(entry.worker_id, entry.worker.alias if entry.worker else None)
+    def by(self, entry: LogEntry) -> SafeString:
+        return clipped(worker_name(entry.worker_id, entry.worker.alias if entry.worker else None), short=True)

@@ -35,7 +35,7 @@ from webui.templatetags import formatting
 from webui.templatetags.formatting import count, duration, rate, sparkline
 
 # Before an action, up to this number of tasks is counted in each state; beyond it, the last snapshot is used.
-COUNTED_BEFORE_ACTION = 1_000_000
+COUNTED_BEFORE_ACTION = 100_000
 
 ROLE_LABELS = {
     Role.READ: _("sees it even if it is hidden"),
@@ -365,7 +365,8 @@ class ProjectAdmin(TrackerModelAdmin):
     def _ask_for(
         self, request: HttpRequest, projects: list[Project], name: str, question: Any, states: tuple[str, ...]
     ) -> HttpResponse:
-        standing = overviews(projects, counted=COUNTED_BEFORE_ACTION)
+        counted = max(COUNTED_BEFORE_ACTION // max(len(projects), 1), COUNTED_IN_LISTS)
+        standing = overviews(projects, counted=counted)
         numbers = {project.pk: sum(getattr(standing[project.pk], state) for state in states) for project in projects}
         total = sum(numbers.values())
         about = any(one.approximate for one in standing.values())

@@ -182,8 +182,8 @@ class TaskAdmin(TrackerModelAdmin):
         return f"{task.retries} / {task.max_retries}"
 
     @admin.display(description=_("worker"))
-    def holder(self, task: Task) -> str:
-        return worker_name(task.assignee_id, task.assignee.alias if task.assignee else None)
+    def holder(self, task: Task) -> SafeString:
+        return clipped(worker_name(task.assignee_id, task.assignee.alias if task.assignee else None), short=True)
 
     @admin.display(description=_("age"))
     def age(self, task: Task) -> str:

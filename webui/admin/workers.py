@@ -221,12 +221,12 @@ class WorkerAdmin(TrackerModelAdmin):
         return TemplateResponse(request, "admin/workers/worker/secret.html", context)
 
     def _ask_for(self, request: HttpRequest, workers: list[Worker], name: str, question: Any) -> HttpResponse:
-        self._add_activity(request, workers)
-        leases = sum(worker.activity.leases for worker in workers)  # type: ignore[attr-defined]
-        number = len(workers)
-        touches = [
-            ngettext("%(number)s worker", "%(number)s workers", number) % {"number": count(number)},
-            ngettext("%(number)s leased task", "%(number)s leased tasks", leases) % {"number": count(leases)},
-        ]
-        rows = [(worker_name(one.pk, one.alias), count(one.activity.leases)) for one in workers]  # type: ignore[attr-defined]
+        number, listed = len(workers), workers[: LISTED + 1]
+        self._add_activity(request, listed)
+        touches = [ngettext("%(number)s worker", "%(number)s workers", number) % {"number": count(number)}]
+        if number == len(listed):
+            leases = sum(worker.activity.leases for worker in listed)  # type: ignore[attr-defined]
+            told = ngettext("%(number)s leased task", "%(number)s leased tasks", leases)
+            touches.append(told % {"number": count(leases)})
+        rows = [(worker_name(one.pk, one.alias), count(one.activity.leases)) for one in listed]  # type: ignore[attr-defined]
         return self.ask(request, name=name, question=question, touches=", ".join(touches), rows=rows)

@@ -13,11 +13,12 @@ from projects.models import Project
 from projects.queries import Point, history
 from projects.roles import Role
 from tasks import queries
-from tasks.models import Outcome
+from tasks.fingerprints import reason_of
 from tasks.queries import Failure, overview, rates
 from tracker import db
 from tracker.text import isolated, visible
 from webui.links import named_workers, task_pages
+from webui.outcomes import KINDS, REASONS
 from webui.pages.frame import find_visible, project_page
 
 # The ranges of the charts in seconds, by their names in the query string; of `all`, as long as snapshots are kept.
@@ -177,10 +178,11 @@ def _failures(request: HttpRequest, failures: list[Failure]) -> list[dict[str, A
             "page": pages.get(failure.task),
             "worker": None if failure.worker is None else workers[failure.worker],
             "ended": failure.ended,
-            "reason": failure.reason.name.lower().replace("_", " ") if failure.reason else "",
-            "expired": failure.outcome == Outcome.EXPIRED,
+            "reason": REASONS[reason],
+            "kind": KINDS.get(reason, ""),
             "message": next((line for line in failure.message.splitlines() if line.strip()), ""),
             "version": failure.version,
         }
         for failure in failures
+        for reason in [reason_of(failure.outcome, failure.reason)]
     ]

@@ -21,8 +21,8 @@ from tasks.queries.failures import FailedAttempt, Failure, NoSuchFailure, Seen
 from tasks.queries.search import Criteria
 from tracker import keyset
 from tracker.text import gist, readable
-from webui.failures import KINDS, OUTCOMES, REASONS
 from webui.links import failed_tasks_address, failure_address, log_address, task_pages, worker_page
+from webui.outcomes import KINDS, REASONS
 from webui.pages.common import require_login
 from webui.pages.forms.failures import ConfirmForm, PriorityForm
 from webui.pages.frame import find_inside, find_with, project_page
@@ -67,7 +67,6 @@ class ShownAttempt(NamedTuple):
     """An attempt of a group; its task has no address if it is not kept any more."""
 
     attempt: FailedAttempt
-    outcome: Promise
     message: str
     output: str
     is_cut: bool
@@ -230,7 +229,6 @@ def _attempt(attempt: FailedAttempt, tasks: dict[int, str]) -> ShownAttempt:
     output = attempt.output or ""
     return ShownAttempt(
         attempt,
-        OUTCOMES[attempt.outcome],
         readable(attempt.message or ""),
         readable(output[:LONGEST_OUTPUT]),
         len(output) > LONGEST_OUTPUT,

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from django.conf import settings
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
@@ -16,35 +17,25 @@ from projects.lookup import NoSuchProject
 from projects.models import Project
 from projects.roles import Role
 from tasks.fingerprints import text_of
-from tasks.models import ClosedTask, Outcome, Reason, Task
+from tasks.models import ClosedTask, Task
 from tasks.queries import status
 from tasks.queries.search import Criteria
 from tasks.queries.status import Reader, State, Status
 from tracker.api.errors import BadInput, NotFound
-from webui.failures import REASONS
 from webui.links import failure_address, named_workers
+from webui.outcomes import OUTCOMES, reason_given
 from webui.pages.common import require_login
 from webui.pages.frame import find_with, project_page
 from webui.pages.task_changes import CHANGES, PriorityForm
 
 LOG_ENTRIES = 50
 
-# The marks of outcomes, by the kinds of the pages.
-MARKS = {
-    Outcome.FAILED: "bad",
-    Outcome.EXPIRED: "bad",
-    Outcome.RECLAIMED: "warn",
-    Outcome.CANCELLED: "warn",
-    Outcome.VOTED: "good",
-    Outcome.CLOSED: "good",
-}
-
 
 class Event(NamedTuple):
     """A line of a task's life. `worker` is its id; the texts are what the worker told."""
 
     at: datetime
-    kind: str
+    label: str | Promise
     mark: str = ""
     worker: int | None = None
     seconds: float | None = None
@@ -146,15 +137,15 @@ def _failure_of(project: Project, row: Task | ClosedTask | None) -> str:
 
 def _events(found: Status, attempts: list[status.Attempt]) -> list[Event]:
     """The task's life, the oldest first."""
-    events = [Event(_time(found.created), "submitted", worker=found.submitter)]
+    events = [Event(_time(found.created), _("submitted"), worker=found.submitter)]
     events += [
         Event(
             _time(one.ended),
-            one.outcome.name.lower(),
-            MARKS.get(one.outcome, ""),
+            OUTCOMES[one.outcome].text,
+            OUTCOMES[one.outcome].kind,
             worker=one.worker,
             seconds=one.took,
-            reason=_reason(one.reason),
+            reason=reason_given(one.reason),
             message=one.message or "",
             output=_pretty(one.output),
             version=one.version,
@@ -166,7 +157,7 @@ def _events(found: Status, attempts: list[status.Attempt]) -> list[Event]:
         events.append(
             Event(
                 _time(found.closed),
-                "closed",
+                _("closed"),
                 "good",
                 worker=found.worker,
                 seconds=taken,
@@ -175,12 +166,9 @@ def _events(found: Status, attempts: list[status.Attempt]) -> list[Event]:
             )
         )
     if found.state == State.LEASED and found.assign_time and found.lease_expires:
-        events.append(Event(_time(found.assign_time), "leased", worker=found.worker, until=_time(found.lease_expires)))
+        until = _time(found.lease_expires)
+        events.append(Event(_time(found.assign_time), _("leased"), worker=found.worker, until=until))
     return events
-
-
-def _reason(reason: Reason | None) -> str:
-    return "" if reason is None else str(REASONS[reason.name.lower()])
 
 
 def _pretty(text: str | None) -> str:

@@ -7,6 +7,7 @@ from django.utils.translation import gettext as _
 
 from tasks.marks import Mark
 from tasks.models import Outcome, Reason
+from webui.outcomes import OUTCOMES, reason_given
 
 register = template.Library()
 
@@ -14,24 +15,9 @@ register = template.Library()
 @register.simple_tag
 def outcome(value: int, reason: int | None = None) -> SafeString:
     """How a lease ended, as a mark, with the reason that the worker gave."""
-    labels = {
-        Outcome.CLOSED: ("warn", _("closed, put back")),
-        Outcome.FAILED: ("bad", _("failed")),
-        Outcome.SKIPPED: ("", _("skipped")),
-        Outcome.VOTED: ("good", _("voted")),
-        Outcome.EXPIRED: ("warn", _("expired")),
-        Outcome.RECLAIMED: ("", _("reclaimed")),
-        Outcome.CANCELLED: ("", _("cancelled")),
-    }
-    reasons = {
-        Reason.BAD_RECIPE: _("bad recipe"),
-        Reason.SHUTDOWN: _("shutdown"),
-        Reason.BUSY: _("busy"),
-        Reason.NOT_FOR_ME: _("not for this worker"),
-    }
-    kind, text = labels.get(Outcome(value), ("", Outcome(value).label))
-    given = reasons.get(Reason(reason)) if reason is not None else None
-    return format_html('<span class="mark {}">{}</span>', kind, f"{text}: {given}" if given else text)
+    named = OUTCOMES[Outcome(value)]
+    given = reason_given(None if reason is None else Reason(reason))
+    return format_html('<span class="mark {}">{}</span>', named.kind, f"{named.text}: {given}" if given else named.text)
 
 
 def mark_texts(mark: Mark) -> tuple[str, str]:

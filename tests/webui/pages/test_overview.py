@@ -96,15 +96,27 @@ def test_a_snapshot_never_lowers_the_counted_number(project):
     assert overviews([project], counted=5)[project.pk].ready == 5
 
 
-def test_sparklines(project):
+def test_sparklines(project, worker):
     other = ProjectFactory()
-    for hours, closed in ((30, 5), (2.5, 10), (1.5, 25), (0.5, 26)):
-        snapshot(project, hours=hours, closed_task_count=closed)
+    now = timezone.now()
+    for hours, closed in ((30, 5), (2.5, 10), (1.5, 15), (1.5, -2), (0.5, 1)):
+        minute = (now - timedelta(hours=hours, minutes=closed)).replace(second=0, microsecond=0)
+        ProjectTally.objects.create(project=project, minute=minute, closed=closed)
     line = sparklines([project, other])
     assert set(line) == {project.pk}
-    assert line[project.pk][-3:] == [5, 15, 1]
+    assert line[project.pk][-3:] == [10, 13, 1]
     assert sum(line[project.pk][:-3]) == 0
     assert len(line[project.pk]) == 24
+
+
+@pytest.mark.parametrize("folded", [False, True])
+def test_a_sparkline_begins_with_the_first_closed_task(project, worker, folded):
+    TaskFactory(project=project)
+    task = queue.lease(project=project, worker=worker.worker)
+    queue.release(worker=worker.worker, task_id=task.id, result=0, verification=0)
+    if folded:
+        upkeep.fold_closed()
+    assert sparklines([project]) == {project.pk: [0] * 23 + [1]}
 
 
 def test_snapshots_contain_leases_the_oldest_task_and_the_version(project, worker):

@@ -213,7 +213,7 @@ def test_no_page_shows_characters_that_control_or_turn(scene, admin, address):
         ("/projects/{id}/failures/{failure}/", f"<bdi>failure {SHOWN}</bdi></code>"),
         ("/projects/{id}/failures/{failure}/", f">failure {SHOWN}\nfailure {SHOWN}\n"),
         ("/failures/", f"<bdi>project {{id}} {SHOWN}</bdi>"),
-        ("/logs/", f"<td><bdi>scope {SHOWN}</bdi></td>"),
+        ("/logs/", f'<td class="who-cell"><bdi>scope {SHOWN}</bdi></td>'),
         ("/managers/", r"<bdi>m\u202e{user}</bdi>"),
         ("/admin/", f"<bdi>message {SHOWN}</bdi>"),
         ("/admin/workers/worker/{worker}/change/", f"alias {{worker}} {SHOWN}"),

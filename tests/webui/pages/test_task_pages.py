@@ -1,12 +1,14 @@
 """The pages of a project's tasks and results, and of one task."""
 
 import json
+from datetime import timedelta
 
 import pytest
+from django.db.models import F
 
 from logs.models import LogEntry
 from projects.roles import Role
-from tasks import queue
+from tasks import putting_back, queue
 from tasks.fingerprints import text_of
 from tasks.models import Attempt, ClosedTask, FailureGroup, Task
 from tasks.queue.tallying import fold_outcomes
@@ -237,8 +239,8 @@ def test_the_life_of_a_task(maintainer, project):
         assert part in page
     assert "Reclaim the lease" in page
     assert "Retry" not in page
-    kinds = [event.kind for event, _ in maintainer.get(f"/tasks/{task.pk}/").context["events"]]
-    assert kinds == ["submitted", "failed", "skipped", "expired", "leased"]
+    labels = [event.label for event, _ in maintainer.get(f"/tasks/{task.pk}/").context["events"]]
+    assert labels == ["submitted", "failed", "skipped", "lease expired", "leased"]
 
 
 def test_the_page_of_a_closed_task(reader, project):
@@ -251,8 +253,30 @@ def test_the_page_of_a_closed_task(reader, project):
     assert "outvoted" in page
     assert 'name="do"' not in page
     events = reader.get(f"/tasks/{number}/").context["events"]
-    assert [event.kind for event, _ in events] == ["submitted", "voted", "voted", "closed"]
+    assert [event.label for event, _ in events] == ["submitted", "verified", "verified", "closed"]
     assert events[-1][0].seconds == 3
+
+
+def test_results_tell_how_long_the_lease_was_where_the_worker_does_not(reader, project):
+    TaskFactory.create_batch(2, project=project)
+    report(project, OK, seconds=75)
+    number = report(project, OK)
+    ClosedTask.objects.filter(pk=number).update(assign_time=F("closed") - timedelta(milliseconds=250))
+    page = text(reader.get(f"/projects/{project.pk}/results/"))
+    assert '<td class="number">75 s</td>' in page or '<td class="number">1 min</td>' in page
+    assert '<td class="number">250 ms</td>' in page
+
+
+def test_a_closed_task_that_was_put_back(maintainer, project):
+    TaskFactory(project=project)
+    worker = register("attic")
+    number = report(project, OK, worker=worker, message="all is well")
+    putting_back.put_back_closed(project=project, worker=worker.worker.pk)
+    for address in (f"/tasks/{number}/", f"/workers/{worker.worker.pk}/"):
+        page = text(maintainer.get(address))
+        assert '<span class="mark warn">closed, put back</span>' in page
+        assert "all is well" in page
+        assert "00000000-0000" not in page
 
 
 def test_an_unknown_task(reader):

@@ -52,7 +52,7 @@ def test_it_works(client, project, worker, other_worker):
         assert f'<a href="/tasks/{task}/">{task}</a>' in shown
     assert "no &lt;b&gt;disk&lt;/b&gt; left" in shown
     assert '<span class="mark bad">failed</span>' in shown
-    assert '<span class="mark ">skipped: busy</span>' in shown
+    assert '<span class="mark ">skipped: worker busy</span>' in shown
     assert "250 ms" in shown
     assert "50 %" in shown
     assert f"/workers/{worker.worker.pk}/put-back/{project.pk}/" in shown
@@ -159,7 +159,7 @@ def test_an_expired_lease(client, project, worker, other_worker):
     queue.lease(project=project, worker=worker.worker)
     expire(task)
     queue.lease(project=project, worker=other_worker.worker)
-    assert '<span class="mark warn">expired</span>' in text_of(client.get(f"/workers/{worker.worker.pk}/"))
+    assert '<span class="mark warn">lease expired</span>' in text_of(client.get(f"/workers/{worker.worker.pk}/"))
 
 
 def test_pause_and_resume(admin, browser, manager, worker):
