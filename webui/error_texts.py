@@ -15,6 +15,7 @@ TEXTS = (
     _("Too many calls are waiting already; call again without `wait`, or later."),
     _("The username or the password is wrong."),
     _("A selected row has no valid id; open the list again."),
+    _("No open task of this project has this id and such a vote, unless a worker holds it at the moment."),
     _("There is no such group of failures; one is forgotten with its last attempt."),
     _("There is no such manager."),
     _("There is no such project."),
