@@ -18,7 +18,7 @@ help:  ## list the targets
 run: $(VENV)/.run  ## start the tracker on HOST:PORT (127.0.0.1:3010), with its database and scheduler
 	@exec $(BIN)/python manage.py serve
 
-demo: $(VENV)/.run  ## watch six workers drain a queue; needs no server and leaves nothing behind
+demo: $(VENV)/.run  ## watch eight workers drain a queue; needs no server and leaves nothing behind
 	@exec $(BIN)/python -m demo
 
 test: $(VENV)/.dev  ## run the tests, in JOBS=2 processes; PYTEST_ARGS=tests/tasks runs some of them

@@ -1,7 +1,8 @@
 """Runs the demo: starts a separate tracker, fills it, runs workers against it and checks every result.
 
 There is one task per source file of Python's standard library; each has to be computed by two workers that agree. Of
-the six workers, one lies and one crashes.
+the eight workers, one lies and one crashes; one is stopped in the middle of a task until long after its lease is over,
+and one works on a task for longer than its lease lasts, extending it by heartbeats.
 """
 
 import json
@@ -27,6 +28,8 @@ from demo.worker import Tracker
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = "standard library"
 WORKERS = ("honest", "honest", "honest", "honest", "liar", "crasher")
+# Those of a single task. They get theirs before the others begin.
+SINGLES = ("slow", "sleeper")
 
 KEPT_ENVIRONMENT = {"PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TERM", "VIRTUAL_ENV", "LD_LIBRARY_PATH"}
 
@@ -38,13 +41,18 @@ PATIENCE_SECONDS = 90
 
 
 class Report(NamedTuple):
-    """The outcome of the demo. `differences` lists everything that is wrong."""
+    """The outcome of the demo. `differences` lists everything that is wrong.
+
+    `singles` is what became of the task of each of SINGLES: that of the slow one was kept or lost, what the sleeper
+    reported was refused or accepted.
+    """
 
     tasks: int
     seconds: float
     retries: int
     disagreements: int
     differences: list[str]
+    singles: dict[str, str]
 
 
 def source_files() -> list[str]:
@@ -65,7 +73,8 @@ class Demo:
         self.env["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
         self.env |= {"TRACKER_DATA_DIR": str(folder / "var"), "PYTHONUNBUFFERED": "1"}
         self.server: subprocess.Popen[str] | None = None
-        self.workers: list[subprocess.Popen[bytes]] = []
+        self.workers: list[subprocess.Popen[Any]] = []
+        self.singles: dict[str, subprocess.Popen[Any]] = {}
 
     def start_server(self) -> str:
         """Start the tracker on a free port and return its address."""
@@ -113,9 +122,36 @@ class Demo:
         return int(created.split()[2])
 
     def start_workers(self, address: str, project: int) -> None:
+        def command(behaviour: str) -> list[str]:
+            return [sys.executable, "-m", "demo.worker", address, str(project), behaviour]
+
+        for behaviour in SINGLES:
+            self.singles[behaviour] = subprocess.Popen(
+                command(behaviour),
+                env=self.env,
+                cwd=ROOT,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                text=True,
+            )
+        for behaviour in SINGLES:
+            self.said(behaviour)
         for behaviour in WORKERS:
-            command = [sys.executable, "-m", "demo.worker", address, str(project), behaviour]
-            self.workers.append(subprocess.Popen(command, env=self.env, cwd=ROOT, stderr=subprocess.DEVNULL))
+            self.workers.append(subprocess.Popen(command(behaviour), env=self.env, cwd=ROOT, stderr=subprocess.DEVNULL))
+
+    def said(self, single: str) -> str:
+        """What one of SINGLES says next, without its task's id; empty if it ends instead."""
+        worker = self.singles[single]
+        timer = threading.Timer(PATIENCE_SECONDS, worker.kill)
+        timer.start()
+        try:
+            return (worker.stdout.readline() if worker.stdout else "").split(" ")[0].strip()
+        finally:
+            timer.cancel()
+
+    def wake_sleeper(self) -> None:
+        """Let the sleeper go on, whose lease is over by now, since everything is closed."""
+        self.singles["sleeper"].send_signal(signal.SIGCONT)
 
     def wait_until_closed(self, address: str, total: int) -> None:
         """Show a progress bar until all tasks are closed, or none was closed for PATIENCE_SECONDS."""
@@ -133,9 +169,11 @@ class Demo:
                 progress.update(bar, completed=closed)
 
     def stop(self) -> None:
-        for worker in self.workers:
+        for worker in (*self.workers, *self.singles.values()):
             worker.kill()
             worker.wait()
+            if worker.stdout is not None:
+                worker.stdout.close()
         if self.server is not None:
             self.server.terminate()
             try:
@@ -144,7 +182,7 @@ class Demo:
                 os.killpg(self.server.pid, signal.SIGKILL)
 
 
-def check(paths: list[str], closed: list[dict[str, Any]], seconds: float) -> Report:
+def check(paths: list[str], closed: list[dict[str, Any]], seconds: float, singles: dict[str, str]) -> Report:
     """Compare every closed task with a direct computation."""
     differences = []
     counted = dict.fromkeys(paths, 0)
@@ -157,12 +195,15 @@ def check(paths: list[str], closed: list[dict[str, Any]], seconds: float) -> Rep
         if task["verification"] != verification_hash(recipe["path"], recipe["compute"], result):
             differences.append(f"{recipe['path']}: the agreed hash is not that of the direct computation")
     differences += [f"{path}: closed {count} times" for path, count in counted.items() if count != 1]
+    if singles.get("sleeper") == "accepted":
+        differences.append("a report long after the end of its lease was accepted")
     return Report(
         tasks=len(closed),
         seconds=seconds,
         retries=sum(task["retries"] for task in closed),
         disagreements=sum(vote != task["verification"] for task in closed for vote in task["votes"]),
         differences=differences,
+        singles=singles,
     )
 
 
@@ -173,6 +214,10 @@ def show(report: Report, console: Console) -> None:
     table.add_row("tasks/s", f"{report.tasks / report.seconds:.0f}")
     table.add_row("retries", f"{report.retries} (the crasher's FAILs; the lease it died with expired)")
     table.add_row("disagreements", f"{report.disagreements} (the liar's hashes, outvoted)")
+    table.add_row("a long task", f"{report.singles.get('slow', '–')} (its lease was extended by heartbeats)")
+    table.add_row(
+        "a late report", f"{report.singles.get('sleeper', '–')} (its worker was stopped until its lease was over)"
+    )
     table.add_row("differences", f"{len(report.differences)} from a direct computation")
     console.print(table)
     for difference in report.differences[:20]:
@@ -199,13 +244,15 @@ def main() -> int:
             demo.start_workers(address, project)
             demo.wait_until_closed(address, len(paths))
             seconds = time.monotonic() - started
+            demo.wake_sleeper()
+            singles = {single: demo.said(single) for single in SINGLES}
             closed = [json.loads(line) for line in demo.manage("export_closed", PROJECT).splitlines()]
         except KeyboardInterrupt:
             console.print("Interrupted.")
             return 130
         finally:
             demo.stop()
-        report = check(paths, closed, seconds)
+        report = check(paths, closed, seconds, singles)
     show(report, console)
     return 1 if report.differences else 0
 

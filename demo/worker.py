@@ -1,6 +1,6 @@
 """A worker that uses nothing of the tracker but its HTTP API. A model for your own.
 
-python -m demo.worker ADDRESS PROJECT [honest|liar|crasher]
+python -m demo.worker ADDRESS PROJECT [honest|liar|crasher|slow|sleeper]
 """
 
 import argparse
@@ -9,6 +9,7 @@ import json
 import os
 import random
 import signal
+import sys
 import time
 import uuid
 from typing import Any
@@ -23,6 +24,9 @@ PATIENCE_SECONDS = 60.0
 CRASHER_FAILS = 3
 # The liar pauses; otherwise it would vote on every task.
 LIAR_PAUSE_SECONDS = 0.05
+# The slow one works on one task for longer than the demo's leases last, and says often enough that it still does.
+SLOW_SECONDS = 8.0
+HEARTBEAT_SECONDS = 1.5
 
 
 class Tracker:
@@ -33,7 +37,7 @@ class Tracker:
         self.headers: dict[str, str] = {}
         self._connection: http.client.HTTPConnection | None = None
 
-    def call(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+    def call(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
         """The JSON of the response. Waits as told when the tracker is busy, and retries while it is unreachable.
 
         A request whose response was lost is sent again under the same key, so it gets the first answer, and has no
@@ -74,21 +78,33 @@ class Tracker:
                 return task
             time.sleep(answer["retry_after"] or 1)
 
-    def release(self, task: dict[str, Any], result: int, verification: int = 0, **told: Any) -> None:
-        """Report a task, with an `output` or a `message`.
+    def heartbeat(self, task: dict[str, Any]) -> bool:
+        """Extend the lease of a task. Returns whether the worker still holds it."""
+        (answer,) = self.call("POST", "/task/heartbeat", [{"task_id": task["id"], "lease": task["lease"]}])["content"][
+            "heartbeats"
+        ]
+        return bool(answer["state"] == "extended")
+
+    def release(self, task: dict[str, Any], result: int, verification: int = 0, **told: Any) -> bool:
+        """Report a task, with an `output` or a `message`. Returns whether the worker still held it.
 
         The id of the lease keeps this from ending a later lease of the same task.
         """
         report = {"task_id": task["id"], "lease": task["lease"], "result": result, "verification": verification}
-        self.call("POST", "/task/release", report | told)
+        answer = self.call("POST", "/task/release", report | told)
+        return "does not hold" not in answer.get("message", "")
+
+
+def do(tracker: Tracker, task: dict[str, Any]) -> bool:
+    """Compute the result of a task and report it. Returns whether the worker still held it."""
+    recipe = json.loads(task["recipe"])
+    result = computed(recipe["path"], recipe["compute"])
+    return tracker.release(task, OK, verification_hash(recipe["path"], recipe["compute"], result), output=result)
 
 
 def honest(tracker: Tracker, project: int) -> None:
     while True:
-        task = tracker.lease(project)
-        recipe = json.loads(task["recipe"])
-        result = computed(recipe["path"], recipe["compute"])
-        tracker.release(task, OK, verification_hash(recipe["path"], recipe["compute"], result), output=result)
+        do(tracker, tracker.lease(project))
 
 
 def liar(tracker: Tracker, project: int) -> None:
@@ -106,7 +122,31 @@ def crasher(tracker: Tracker, project: int) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-BEHAVIOURS = {"honest": honest, "liar": liar, "crasher": crasher}
+def slow(tracker: Tracker, project: int) -> None:
+    """Take longer for a task than its lease lasts, and keep the lease by heartbeats."""
+    task = tracker.lease(project)
+    say("leased", task["id"])
+    done = time.monotonic() + SLOW_SECONDS
+    while time.monotonic() < done and tracker.heartbeat(task):
+        time.sleep(HEARTBEAT_SECONDS)
+    say("kept" if do(tracker, task) else "lost", task["id"])
+
+
+def sleeper(tracker: Tracker, project: int) -> None:
+    """Stop in the middle of a task, as a machine does that is suspended, and go on when somebody wakes it."""
+    task = tracker.lease(project)
+    say("leased", task["id"])
+    os.kill(os.getpid(), signal.SIGSTOP)
+    say("accepted" if do(tracker, task) else "refused", task["id"])
+
+
+def say(what: str, task: int) -> None:
+    """A line for the demo."""
+    sys.stdout.write(f"{what} {task}\n")
+    sys.stdout.flush()
+
+
+BEHAVIOURS = {"honest": honest, "liar": liar, "crasher": crasher, "slow": slow, "sleeper": sleeper}
 
 
 def main() -> None:

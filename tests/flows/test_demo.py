@@ -46,7 +46,7 @@ class WatchedDemo(demo.Demo):
     def start_workers(self, address, project):
         super().start_workers(address, project)
         self.seen += psutil.Process(self.server.pid).children(recursive=True)
-        self.seen += [psutil.Process(worker.pid) for worker in self.workers]
+        self.seen += [psutil.Process(worker.pid) for worker in (*self.workers, *self.singles.values())]
         self.seen += [psutil.Process(self.server.pid), *self.server_processes().values()]
 
     def stop(self):
@@ -139,6 +139,8 @@ def test_it_works(run, capfd, folder):
     assert code == 0, output
     assert "40, each computed by two workers" in output
     assert "0 from a direct computation" in output
+    assert "a long task    kept" in output
+    assert "a late report  refused" in output
     assert str(made.folder) in output
     assert len(made.seen) > 10
     assert list(folder.iterdir()) == []
@@ -170,6 +172,9 @@ def paths(tmp_path):
     return [str(tmp_path / name) for name in ("a", "b", "c")]
 
 
+SINGLES = {"slow": "kept", "sleeper": "refused"}
+
+
 def hash_of(path, computation):
     return verification_hash(path, computation, computed(path, computation))
 
@@ -187,31 +192,31 @@ def closed(path, computation="lines", **changes):
 
 
 def test_check_finds_no_difference(paths):
-    report = demo.check(paths, [closed(path) for path in paths], 2.0)
-    assert report == demo.Report(tasks=3, seconds=2.0, retries=0, disagreements=0, differences=[])
+    report = demo.check(paths, [closed(path) for path in paths], 2.0, SINGLES)
+    assert report == demo.Report(tasks=3, seconds=2.0, retries=0, disagreements=0, differences=[], singles=SINGLES)
 
 
 def test_check_finds_a_wrong_hash(paths):
     tasks = [closed(path) for path in paths]
     tasks[1]["verification"] += 1
-    (difference,) = demo.check(paths, tasks, 1.0).differences
+    (difference,) = demo.check(paths, tasks, 1.0, SINGLES).differences
     assert difference == f"{paths[1]}: the agreed hash is not that of the direct computation"
 
 
 def test_check_finds_a_wrong_output(paths):
     tasks = [closed(path) for path in paths]
     tasks[2]["output"] = "made up"
-    (difference,) = demo.check(paths, tasks, 1.0).differences
+    (difference,) = demo.check(paths, tasks, 1.0, SINGLES).differences
     assert difference == f"{paths[2]}: the output made up is not that of the direct computation"
 
 
 def test_check_finds_a_missing_task(paths):
-    report = demo.check(paths, [closed(path) for path in paths[:2]], 1.0)
+    report = demo.check(paths, [closed(path) for path in paths[:2]], 1.0, SINGLES)
     assert report.differences == [f"{paths[2]}: closed 0 times"]
 
 
 def test_check_finds_a_task_that_was_closed_twice(paths):
-    report = demo.check(paths, [closed(path) for path in [*paths, paths[0]]], 1.0)
+    report = demo.check(paths, [closed(path) for path in [*paths, paths[0]]], 1.0, SINGLES)
     assert report.differences == [f"{paths[0]}: closed 2 times"]
 
 
@@ -222,15 +227,21 @@ def test_check_counts_retries_and_disagreements(paths):
         closed(paths[1], retries=1),
         closed(paths[2]),
     ]
-    report = demo.check(paths, tasks, 1.0)
+    report = demo.check(paths, tasks, 1.0, SINGLES)
     assert (report.retries, report.disagreements, report.differences) == (3, 2, [])
+
+
+def test_check_finds_a_late_report_that_was_accepted(paths):
+    report = demo.check(paths, [closed(path) for path in paths], 1.0, {"slow": "kept", "sleeper": "accepted"})
+    assert report.differences == ["a report long after the end of its lease was accepted"]
 
 
 @pytest.mark.parametrize(("missing", "code"), [(0, 0), (1, 1)])
 def test_differences_decide_the_exit_code(paths, monkeypatch, capsys, missing, code):
     done = "".join(json.dumps(closed(path)) + "\n" for path in paths[missing:])
     instead = {"start_server": "http://x/", "fill": 1, "start_workers": None, "wait_until_closed": None, "manage": done}
-    for name, value in (instead | {"stop": None}).items():
+    instead |= {"wake_sleeper": None, "said": "kept", "stop": None}
+    for name, value in instead.items():
         monkeypatch.setattr(demo.Demo, name, lambda *arguments, value=value: value)
     monkeypatch.setattr(demo, "source_files", lambda: paths)
     monkeypatch.setattr(signal, "signal", lambda *arguments: None)
