@@ -56,7 +56,7 @@ class Tracker:
 
     def start(self) -> None:
         """Start it and wait until it answers. Raises BenchmarkError."""
-        self._output.parent.mkdir(mode=0o700, parents=True)
+        self._output.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with self._output.open("wb") as output:
             self._process = subprocess.Popen(
                 [sys.executable, str(ROOT / "manage.py"), "serve", "--host", "127.0.0.1", "--port", "0"],
