@@ -50,8 +50,8 @@ class Disk:
             options = f"size={self.bytes},mode=0700"
             self.is_mounted = _works(["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(self.folder)])
 
-    def fill(self) -> None:
-        """Write until nothing more can be written."""
+    def fill(self, *, left: int = 0) -> None:
+        """Write until nothing more can be written, or only `left` bytes."""
         with self._filler.open("ab", buffering=0) as file:
             for size in (BLOCK, 4096, 1):
                 try:
@@ -59,6 +59,7 @@ class Disk:
                         os.posix_fallocate(file.fileno(), os.fstat(file.fileno()).st_size, size)
                 except OSError:
                     pass
+            file.truncate(max(0, os.fstat(file.fileno()).st_size - left))
 
     def clear(self) -> None:
         """Make room again."""

@@ -22,6 +22,8 @@ from chaos.scene import Scene
 
 # From the beginning of one fault to that of the next, in seconds. Some last longer, so they overlap.
 FIRST, SHORTEST_PAUSE, LONGEST_PAUSE = 3.0, 1.0, 5.0
+# What a full disk has left. With little, tables still grow, and the write-ahead log can't, by its segments of 16 MiB.
+LEFT_BYTES = (0, 3 << 20, 12 << 20)
 # No fault begins in the last seconds of the load.
 QUIET_SECONDS = 5.0
 # For so long after the disk was full, the database may have crashed for it. It can't write its log meanwhile, which
@@ -110,8 +112,9 @@ def _cut(stage: Stage, chance: random.Random) -> Undo:
 def _full(stage: Stage, chance: random.Random) -> Undo:
     if not stage.disk.is_mounted:
         return Undo("left out: nothing can be mounted here")
-    stage.disk.fill()
-    return Undo("the disk of the database", stage.disk.clear)
+    left = chance.choice(LEFT_BYTES)
+    stage.disk.fill(left=left)
+    return Undo(f"{left >> 20} MiB left", stage.disk.clear)
 
 
 def _reload(stage: Stage, chance: random.Random) -> Undo:
