@@ -54,12 +54,17 @@ class Tracker:
             raise BenchmarkError("The tracker has not been started.")
         return self._process.pid
 
+    @property
+    def is_running(self) -> bool:
+        """Whether `serve` runs."""
+        return self._process is not None and self._process.poll() is None
+
     def start(self) -> None:
-        """Start it and wait until it answers. Raises BenchmarkError."""
+        """Start it, on the same port if it ran before, and wait until it answers. Raises BenchmarkError."""
         self._output.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with self._output.open("wb") as output:
             self._process = subprocess.Popen(
-                [sys.executable, str(ROOT / "manage.py"), "serve", "--host", "127.0.0.1", "--port", "0"],
+                [sys.executable, str(ROOT / "manage.py"), "serve", "--host", "127.0.0.1", "--port", str(self.port)],
                 env=self.env,
                 stdin=subprocess.DEVNULL,
                 stdout=output,

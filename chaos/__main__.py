@@ -18,7 +18,7 @@ from pathlib import Path
 from rich.console import Console
 
 from benchmarks.server import BenchmarkError
-from chaos import checker, disk, faults, postgreslog, report, stored
+from chaos import checker, disk, faults, postgreslog, processes, report, stored
 from chaos.ledger import Fault, Ledger
 from chaos.load import Load
 from chaos.plan import Plan
@@ -72,6 +72,8 @@ def running(folder: Path, plan: Plan) -> Iterator[tuple[Scene, disk.Disk]]:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         own.clear()
         scene.tracker.stop()
+        for process in processes.left_over(scene.tracker):
+            processes.send(process, signal.SIGKILL)
         with contextlib.suppress(OSError):
             shutil.copy(scene.tracker.database.log, folder / "postgresql.log")
             shutil.copy(folder / "tracker" / "serve.out", folder / "serve.out")

@@ -15,13 +15,15 @@ TIMEOUT_SECONDS = 15.0
 # Shorter waits are not worth a line in the ledger.
 SHORTEST_GAP = 0.2
 
-#: In place of a status: the request was not sent; or it was, and the connection ended before its answer.
-NOT_SENT, LOST = 0, -1
+#: In place of a status: the request was not sent; or it was, and the connection or the client's patience ended before
+#: its answer.
+NOT_SENT, LOST, TOO_LATE = 0, -1, -2
+TOLD = {NOT_SENT: "not connected", LOST: "answer lost", TOO_LATE: f"no answer in {TIMEOUT_SECONDS:g} s"}
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back for a request, or NOT_SENT or LOST."""
+    """What came back for a request, or why nothing did."""
 
     status: int
     body: dict[str, Any]
@@ -73,8 +75,10 @@ class Client:
                 while (read := reply.feed(await reader.read(BLOCK))) is None:
                     pass
                 status, content = reply.status, read
+        except TimeoutError:
+            status = TOO_LATE if status == LOST else status
+            self.close()
         except (OSError, LoadError):
-            # TimeoutError is an OSError.
             self.close()
         answer = Answer(status, _parsed(content), sent, time.time(), reply.head)
         if b"connection: close" in answer.head.lower():
@@ -102,8 +106,10 @@ class Client:
         return f"{method} {path} HTTP/1.1\r\n{lines}\r\n".encode() + content
 
     def _note(self, answer: Answer, patience: float) -> None:
-        known = {NOT_SENT: "not connected", LOST: "answer lost"}
-        self._statuses[known.get(answer.status, str(answer.status))] += 1
+        told = TOLD.get(answer.status, str(answer.status))
+        if answer.status in (429, 503) and b"retry-after:" not in answer.head.lower():
+            told += " without Retry-After"
+        self._statuses[told] += 1
         if self._waiting_since is None:
             self._waiting_since = answer.sent + patience
         if answer.is_good:

@@ -118,8 +118,18 @@ def _full(stage: Stage, chance: random.Random) -> Undo:
 
 
 def _reload(stage: Stage, chance: random.Random) -> Undo:
-    found = psutil.Process(stage.scene.tracker.pid)
-    return Undo(_named(found) if processes.send(found, signal.SIGUSR2) else NOBODY)
+    found = processes.serve(stage.scene.tracker)
+    return Undo(_named(found) if found is not None and processes.send(found, signal.SIGUSR2) else NOBODY)
+
+
+def _serve_killed(stage: Stage, chance: random.Random) -> Undo:
+    return Undo(_killed(_of(processes.serve))(stage, chance).detail, stage.scene.start_again)
+
+
+def _all_killed(stage: Stage, chance: random.Random) -> Undo:
+    """As if the machine had failed, but for what it has written."""
+    killed = [processes.send(one, signal.SIGKILL) for one in processes.everybody(stage.scene.tracker)]
+    return Undo(f"{len(killed)} processes", stage.scene.start_again)
 
 
 def _of(find: Callable[..., psutil.Process | None], *, is_drawn: bool = False) -> Find:
@@ -146,6 +156,8 @@ FAULTS = (
     Kind("answers cut off", _cut, (1.0, 4.0)),
     Kind("disk full", _full, (3.0, 8.0), crashes=True),
     Kind("reload", _reload),
+    Kind("serve killed", _serve_killed, (0.5, 3.0)),
+    Kind("all killed", _all_killed, (0.5, 3.0)),
 )
 
 
@@ -179,8 +191,8 @@ async def _happen(planned: Planned, stage: Stage) -> None:
     try:
         await asyncio.sleep(planned.lasts)
     finally:
-        # Not in a thread: it must happen even if this is cancelled.
-        done.undo()
+        # Also if this is cancelled.
+        await asyncio.to_thread(done.undo)
         ended = time.time()
         after = CRASH_SECONDS if planned.kind.crashes else 0.0
         stage.ledger.add(Fault(planned.kind.name, done.detail, at, ended + after, planned.kind.crashes))

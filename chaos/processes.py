@@ -44,12 +44,41 @@ def any_of_postgres(tracker: Tracker, chance: random.Random) -> psutil.Process |
     return _one_of(_postgres(tracker), chance)
 
 
+def everybody(tracker: Tracker) -> list[psutil.Process]:
+    """All processes of the tracker and of its database, parents first."""
+    found = []
+    for parent in (_process(tracker.pid), postmaster(tracker)):
+        with contextlib.suppress(psutil.Error):
+            found += [] if parent is None else [parent, *parent.children(recursive=True)]
+    return found
+
+
+def left_over(tracker: Tracker) -> list[psutil.Process]:
+    """What still runs of the tracker and its database, whoever its parents are: its environment tells."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if process.environ().get("TRACKER_DATA_DIR") == tracker.env["TRACKER_DATA_DIR"]:
+                found.append(process)
+    return found
+
+
+def serve(tracker: Tracker) -> psutil.Process | None:
+    return _process(tracker.pid)
+
+
 def send(process: psutil.Process, number: signal.Signals) -> bool:
     """Signal it, if it is still the same process. Returns whether it was."""
     with contextlib.suppress(psutil.Error):
         process.send_signal(number)
         return True
     return False
+
+
+def _process(pid: int) -> psutil.Process | None:
+    with contextlib.suppress(psutil.Error):
+        return psutil.Process(pid)
+    return None
 
 
 def _postgres(tracker: Tracker) -> list[psutil.Process]:

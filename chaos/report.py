@@ -7,8 +7,11 @@ from rich.console import Console
 from rich.table import Table
 
 from chaos.checker import KINDS, Breach
+from chaos.client import TOLD
 from chaos.ledger import Ledger
 
+# Answers that are right under faults; anything else is an error of the tracker.
+FORESEEN = {"200", "409", "429", "503", *TOLD.values()}
 # Of the breaches, so many are told with their tasks' lines in the ledger.
 MOST_TOLD = 20
 
@@ -24,8 +27,8 @@ class Run(NamedTuple):
 
     @property
     def unforeseen(self) -> list[str]:
-        """Answers that no fault excuses: errors of the program."""
-        return [status for status in self.statuses if status.startswith("5") and status != "503"]
+        """Answers that no fault excuses."""
+        return [status for status in self.statuses if status not in FORESEEN]
 
     @property
     def is_good(self) -> bool:

@@ -4,6 +4,8 @@ import asyncio
 import contextlib
 import json
 import re
+import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +16,7 @@ from chaos.client import Client
 from chaos.ledger import Ledger
 
 WORKERS = 12
+START_SECONDS = 60
 # So few segments of the log are kept that it, too, has to grow while the disk is full.
 POSTGRES_OPTIONS = "-c max_wal_size=48MB -c min_wal_size=32MB -c log_timezone=UTC -c log_line_prefix='%m [%p] '"
 
@@ -45,6 +48,7 @@ class Scene:
         self.places: dict[str, Place] = {}
         self.workers: list[tuple[int, str]] = []
         self.cookie = ""
+        self._starting = threading.Lock()
 
     def start(self) -> None:
         """Start the tracker and set the scene. Raises BenchmarkError."""
@@ -62,6 +66,25 @@ class Scene:
                 weight=_WEIGHTS[name],
             )
         self.cookie = asyncio.run(_registered(self))
+
+    def start_again(self) -> None:
+        """Start the tracker on its port, after it was killed, as an operating system would. Raises BenchmarkError."""
+        with self._starting:
+            if self.tracker.is_running:
+                # It was killed twice, and has been started since.
+                return
+            with contextlib.suppress(OSError), (self.folder / "serve.before.out").open("ab") as kept:
+                kept.write((self.folder / "tracker" / "serve.out").read_bytes())
+            deadline = time.monotonic() + START_SECONDS
+            while True:
+                try:
+                    self.tracker.start()
+                    return
+                except BenchmarkError:
+                    # What is left of the one before may still listen on the port.
+                    if time.monotonic() > deadline:
+                        raise
+                    time.sleep(0.2)
 
     def sql(self, statement: str, values: dict[str, Any] | None = None) -> list[tuple[Any, ...]]:
         """Run a statement on a connection of its own, since the database may have restarted since the last one."""

@@ -12,7 +12,7 @@ from django.conf import settings
 
 from tests.processes import PATIENCE_SECONDS, eventually, gone
 
-SECONDS, TASKS, SEED = 45, 8_000, 20
+SECONDS, TASKS, SEED = 50, 8_000, 20
 
 
 def started(folder, *arguments):
