@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from itertools import groupby
 from typing import Any, NamedTuple
 
-from chaos.ledger import Ledger
+from chaos.ledger import FAIL, OK, SKIP, Ledger
 from chaos.scene import Place
 from chaos.stored import Sql
 
@@ -38,6 +38,8 @@ class Evidence(NamedTuple):
     ledger: Ledger
     sql: Sql
     places: list[Place]
+    #: How many tasks each worker has closed, as the tracker tells everybody.
+    told: dict[int, int]
 
     @property
     def chain(self) -> tuple[int, int] | None:
@@ -112,6 +114,35 @@ def lost_failures(evidence: Evidence) -> Iterator[Breach]:
             yield Breach(LOST, f"{known} FAILs were acknowledged, and {retries} counted", task)
         elif project not in swept and retries > known + unknown:
             yield Breach(COUNTS, f"{known + unknown} FAILs were reported, and {retries} counted", task)
+
+
+def lost_attempts(evidence: Evidence) -> Iterator[Breach]:
+    """A FAIL, SKIP or vote that was acknowledged has left an attempt, and no lease ends twice."""
+    rows = evidence.ledger.sql(
+        """
+        SELECT report.task, report.worker, report.lease, report.result FROM release AS report
+        WHERE (report.outcome = 'noted' OR (report.outcome = 'updated' AND report.result <> 0)) AND NOT EXISTS (
+            SELECT 1 FROM attempt
+            WHERE attempt.task = report.task AND attempt.worker = report.worker AND attempt.lease = report.lease
+              AND attempt.outcome = CASE report.result WHEN 0 THEN 3 ELSE report.result END
+        )
+        """
+    )
+    for task, worker, lease, result in rows:
+        told = {OK: "vote", FAIL: "FAIL", SKIP: "SKIP"}[result]
+        yield Breach(
+            LOST, f"the {told} of worker {worker} with lease {lease} was acknowledged, and left no attempt", task
+        )
+    rows = evidence.ledger.sql(
+        """
+        SELECT task, lease, count(*) FROM (
+            SELECT task, lease FROM attempt
+            UNION ALL SELECT task, lease FROM release WHERE result = 0 AND outcome = 'updated'
+        ) GROUP BY task, lease HAVING count(*) > 1
+        """
+    )
+    for task, lease, count in rows:
+        yield Breach(CLOSED_TWICE, f"lease {lease} ended {count} times", task)
 
 
 def closed_twice(evidence: Evidence) -> Iterator[Breach]:
@@ -303,6 +334,11 @@ def counts_wrong(evidence: Evidence) -> Iterator[Breach]:
     for name, statement in _COUNTS.items():
         for project, rows, counted in evidence.sql(statement, {}):
             yield Breach(COUNTS, f"project {project}: {name}: {rows} are there, and {counted} counted")
+    closed = dict(evidence.ledger.sql("SELECT worker, count(*) FROM closed_task GROUP BY worker"))
+    for worker in {*closed, *evidence.told}:
+        rows, told = closed.get(worker, 0), evidence.told.get(worker, 0)
+        if rows != told:
+            yield Breach(COUNTS, f"worker {worker} has closed {rows} tasks, and /worker/stats tells {told}")
 
 
 # For each count the projects in which it differs: (project, rows, counted).
@@ -355,6 +391,7 @@ CHECKS: tuple[Callable[[Evidence], Iterator[Breach]], ...] = (
     lost_releases,
     lost_votes,
     lost_failures,
+    lost_attempts,
     closed_twice,
     stored_twice,
     chained_once,

@@ -35,6 +35,8 @@ class Load:
         self.plan, self.scene, self.ledger = plan, scene, ledger
         self.statuses: Counter[str] = Counter()
         self.tally: Counter[str] = Counter()
+        #: How many tasks each worker has closed at the end, as the tracker tells.
+        self.told: dict[int, int] = {}
         self.proxy = Proxy(*scene.address, random.Random(f"{plan.seed}:proxy"))
         self._members: list[Member] = []
         self._began = 0.0
@@ -58,26 +60,27 @@ class Load:
             await asyncio.sleep(self.plan.seconds)
             self._is_over = True
 
-    async def drain(self) -> bool:
-        """Work off all tasks, and read all results. Returns whether that came to an end."""
+    async def drain(self) -> None:
+        """Work off all tasks, if that is possible, and read all results."""
         self.proxy.is_quiet = True
         await self._sweep_once(self._manager(), self.scene.places["swept"], "reset")
         deadline = time.monotonic() + DRAIN_SECONDS
         async with asyncio.TaskGroup() as group:
             for member in self._members:
                 group.create_task(self._work_off(member))
-            while (left := await self._left()) and time.monotonic() < deadline:
+            while await self._left() and time.monotonic() < deadline:
                 await asyncio.sleep(0.5)
             self._is_drained = True
         reader = self._member(self.plan.clients)
         for place in self.scene.places.values():
             while await self._read_once(reader, place):
                 pass
+        stats = (await reader.client.call("GET", "/worker/stats")).content["stats"]
+        self.told = {worker["id"]: worker["closed_task_count"] for worker in stats}
         reader.client.close()
         for member in self._members:
             member.client.close()
         await self.proxy.stop()
-        return not left
 
     def _member(self, number: int, address: tuple[str, int] | None = None) -> Member:
         client = Client(number, address or self.scene.address, self.ledger, self.statuses)

@@ -15,9 +15,11 @@ _TABLES = """
 CREATE TABLE open_task (id PRIMARY KEY, project, recipe, status, retries, is_leased, is_unique, created);
 CREATE TABLE closed_task (id PRIMARY KEY, project, recipe, worker, verification, is_unique, created, closed);
 CREATE TABLE vote (task, worker, verification);
+CREATE TABLE attempt (id PRIMARY KEY, task, worker, lease, outcome);
 CREATE INDEX open_by_recipe ON open_task (recipe);
 CREATE INDEX closed_by_recipe ON closed_task (recipe);
 CREATE INDEX vote_by_task ON vote (task);
+CREATE INDEX attempt_by_task ON attempt (task);
 """
 
 _OPEN = """
@@ -32,18 +34,24 @@ SELECT id, project_id, recipe, worker_id, verification, hash64 IS NOT NULL,
 FROM tasks_closedtask WHERE id > %(after)s ORDER BY id LIMIT %(limit)s
 """
 
+_ATTEMPTS = """
+SELECT id, task_id, worker_id, lease::text, outcome FROM tasks_attempt
+WHERE id > %(after)s ORDER BY id LIMIT %(limit)s
+"""
+
 
 def copy(sql: Sql, ledger: Ledger) -> None:
-    """Copy tasks, closed tasks and votes, those that closed a task included."""
+    """Copy tasks, closed tasks, attempts and votes, those that closed a task included."""
     for statement in _TABLES.split(";"):
         ledger.sql(statement)
-    for table, statement, columns in (("open_task", _OPEN, 8), ("closed_task", _CLOSED, 8)):
+    for table, statement, columns in (("open_task", _OPEN, 8), ("closed_task", _CLOSED, 8), ("attempt", _ATTEMPTS, 5)):
         after = 0
         while rows := sql(statement, {"after": after, "limit": BATCH}):
             after = rows[-1][0]
             places = ", ".join("?" * columns)
             ledger.store(f"INSERT INTO {table} VALUES ({places})", [row[:columns] for row in rows])
-            ledger.store("INSERT INTO vote VALUES (?, ?, ?)", list(_votes(rows)))
+            if table != "attempt":
+                ledger.store("INSERT INTO vote VALUES (?, ?, ?)", list(_votes(rows)))
     ledger.sql("INSERT INTO vote SELECT id, worker, verification FROM closed_task")
 
 

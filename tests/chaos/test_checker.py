@@ -7,7 +7,7 @@ import pytest
 from chaos.checker import CLOSED_TWICE, COUNTS, LEASED_TWICE, LEFT, LOST, QUORUM
 from chaos.ledger import FAIL, NOTED, OK, UNKNOWN, UPDATED, Fault, Lease, Release, Seen, Submit, Sweep
 from tasks.queue import tallying, upkeep
-from tests.chaos.history import LEASE_SECONDS, History, sql
+from tests.chaos.history import LEASE_SECONDS, History, closed_by_worker, sql
 
 
 @pytest.fixture
@@ -83,6 +83,16 @@ FORGED = [
     ("plain", "UPDATE tasks_workertally SET closed = closed - 1", COUNTS, "in the tallies of workers"),
     ("plain", "UPDATE tasks_projecttally SET closed = closed + 1", COUNTS, "in the tallies of minutes"),
     ("plain", "UPDATE tasks_workertally SET failed = failed + 1", COUNTS, "FAILs, SKIPs and expired leases"),
+    ("plain", "DELETE FROM tasks_attempt WHERE outcome = 1", LOST, "left no attempt"),
+    ("plain", "DELETE FROM tasks_attempt WHERE outcome = 2", LOST, "left no attempt"),
+    ("plain", "UPDATE tasks_attempt SET outcome = 1 WHERE outcome = 3", LOST, "left no attempt"),
+    (
+        "plain",
+        "INSERT INTO tasks_attempt (task_id, project_id, worker_id, lease, began, outcome, version) "
+        "SELECT task_id, project_id, worker_id, lease, began, 4, '' FROM tasks_attempt LIMIT 1",
+        CLOSED_TWICE,
+        "ended 2 times",
+    ),
     ("plain", "DELETE FROM tasks_attempt WHERE outcome = 2", COUNTS, "FAILs, SKIPs and expired leases"),
 ]
 
@@ -99,6 +109,11 @@ def test_what_was_changed_behind_the_clients_back_is_found(history, name, statem
 def test_an_entry_that_was_lost_before_it_was_counted_is_found(history):
     sql("DELETE FROM tasks_closedentry WHERE id = (SELECT max(id) FROM tasks_closedentry)", {})
     assert COUNTS in kinds(history)
+
+
+def test_what_the_tracker_tells_of_its_workers_is_compared(history):
+    history.told = {worker: count + 1 for worker, count in closed_by_worker().items()}
+    assert kinds(history) == {COUNTS}
 
 
 # What the clients were told.

@@ -1,8 +1,10 @@
 """The schedule of faults, and when the database's log tells of a crash."""
 
+import random
 from datetime import UTC, datetime
 
-from chaos.faults import FAULTS, FIRST, QUIET_SECONDS, schedule
+from chaos.disk import Disk
+from chaos.faults import FAULTS, FIRST, QUIET_SECONDS, Stage, schedule
 from chaos.plan import Plan
 from chaos.postgreslog import crashes
 
@@ -43,3 +45,11 @@ def test_crashes_are_read_from_the_log():
         "2026-11-26 18:41:00.000 UTC [50] LOG:  database system was shut down at 2026-11-26 18:40:59 UTC\n"
     )
     assert list(crashes(log)) == [datetime(2026, 11, 26, 18, 40, 27, 102_000, tzinfo=UTC).timestamp()]
+
+
+def test_a_disk_that_is_not_mounted_is_not_filled(tmp_path):
+    disk = Disk(tmp_path / "disk", tasks=1)
+    stage = Stage(scene=None, disk=disk, proxy=None, ledger=None)
+    (full,) = (kind for kind in FAULTS if kind.name == "disk full")
+    assert full.begin(stage, random.Random(1)).detail == "left out: nothing can be mounted here"
+    assert not list(tmp_path.iterdir())
