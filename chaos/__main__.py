@@ -19,7 +19,7 @@ from rich.console import Console
 
 from benchmarks.server import BenchmarkError
 from chaos import checker, disk, faults, postgreslog, processes, report, stored
-from chaos.ledger import Fault, Ledger
+from chaos.ledger import CRASH, Fault, Ledger
 from chaos.load import Load
 from chaos.plan import Plan
 from chaos.scene import Scene
@@ -131,7 +131,7 @@ def run(folder: Path, plan: Plan, console: Console) -> report.Run:
         seconds = time.monotonic() - began
         ledger.add(
             *(
-                Fault("crash of the database", "by its own log", at, at, True)
+                Fault(CRASH, "by its own log", at, at, True)
                 for at in postgreslog.crashes(scene.tracker.database.log.read_text(errors="replace"))
             )
         )

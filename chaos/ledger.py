@@ -25,6 +25,9 @@ STORED, DUPLICATE, UPDATED, NOTED, NOT_HELD, REFUSED, UNKNOWN = (
     "unknown",
 )
 
+#: The kind of the Fault that the database's own log tells of.
+CRASH = "crash of the database"
+
 #: Results of releases.
 OK, FAIL, SKIP = 0, 1, 2
 

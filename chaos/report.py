@@ -1,5 +1,7 @@
 """What a run has shown, as tables."""
 
+import bisect
+import statistics
 from collections import Counter
 from typing import NamedTuple
 
@@ -7,11 +9,13 @@ from rich.console import Console
 from rich.table import Table
 
 from chaos.checker import KINDS, Breach
-from chaos.client import TOLD
-from chaos.ledger import Ledger
+from chaos.client import SHORTEST_GAP, TOLD
+from chaos.ledger import CRASH, Ledger
 
 # Answers that are right under faults; anything else is an error of the tracker.
 FORESEEN = {"200", "409", "429", "503", *TOLD.values()}
+# A request that is under way when a fault begins was sent at most so long before.
+UNDER_WAY_SECONDS = 0.3
 # Of the breaches, so many are told with their tasks' lines in the ledger.
 MOST_TOLD = 20
 
@@ -37,9 +41,10 @@ class Run(NamedTuple):
 
 def show(run: Run, console: Console) -> None:
     """Print everything."""
-    console.print(_table("Tasks", ("", "tasks"), _tasks(run)))
+    console.print(_table("Faults", ("at", "fault", "of", "longest wait"), _faults(run)))
+    console.print(_table("Kinds of faults", ("", "times", "median of the longest waits", "longest wait"), _kinds(run)))
     console.print(_table("Answers", ("", "requests"), _answers(run)))
-    console.print(_table("Faults", ("at", "fault", "of", "longest wait after it"), _faults(run)))
+    console.print(_table("Tasks", ("", "tasks"), _tasks(run)))
     longest = next(run.ledger.sql("SELECT coalesce(max(ended - began), 0) FROM gap"))[0]
     console.print(f"The longest wait of a client for an answer, repeats included: {longest:.1f} s")
     for breach in run.breaches[:MOST_TOLD]:
@@ -84,18 +89,42 @@ def _answers(run: Run) -> list[tuple[str, ...]]:
 
 def _faults(run: Run) -> list[tuple[str, ...]]:
     (began,) = next(run.ledger.sql("SELECT coalesce(min(sent), 0) FROM submit"))
-    rows = run.ledger.sql(
-        """
-        SELECT fault.began, fault.kind, fault.detail,
-               (SELECT max(gap.ended - gap.began) FROM gap
-                WHERE gap.ended > fault.began AND gap.began < fault.ended + 1)
-        FROM fault ORDER BY began
-        """
-    )
     return [
-        (f"{at - began:.1f} s", kind, detail, "–" if outage is None else f"{outage:.1f} s")
-        for at, kind, detail, outage in rows
+        (f"{at - began:.1f} s", kind, detail, "" if wait is None else _seconds(wait))
+        for at, kind, detail, wait in _outages(run)
     ]
+
+
+def _kinds(run: Run) -> list[tuple[str, ...]]:
+    waits: dict[str, list[float]] = {}
+    for _, kind, _, wait in _outages(run):
+        if wait is not None:
+            waits.setdefault(kind, []).append(wait)
+    return [
+        (kind, str(len(found)), _seconds(statistics.median(found)), _seconds(max(found)))
+        for kind, found in sorted(waits.items())
+    ]
+
+
+def _outages(run: Run) -> list[tuple[float, str, str, float | None]]:
+    """Each fault with its time, and the longest wait of a client for an answer that began after it, before the next.
+
+    A crash of the database is the consequence of another fault, and has none.
+    """
+    faults = list(run.ledger.sql("SELECT began, kind, detail FROM fault ORDER BY began"))
+    causes = [began for began, kind, _ in faults if kind != CRASH]
+    longest = dict.fromkeys(causes, 0.0)
+    for began, ended in run.ledger.sql("SELECT began, ended FROM gap"):
+        # A request that was under way was sent a moment before.
+        position = bisect.bisect(causes, began + UNDER_WAY_SECONDS)
+        if position:
+            cause = causes[position - 1]
+            longest[cause] = max(longest[cause], ended - began)
+    return [(began, kind, detail, longest.get(began)) for began, kind, detail in faults]
+
+
+def _seconds(wait: float) -> str:
+    return f"{wait:.1f} s" if wait else f"below {SHORTEST_GAP:g} s"
 
 
 def _table(title: str, columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> Table:
