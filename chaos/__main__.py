@@ -30,6 +30,7 @@ WIDTH = 140
 # How long the tracker may take to answer again after the last fault. Only bounds a hang.
 RECOVERY_SECONDS = 120
 
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 NAMES = tuple(kind.name for kind in faults.FAULTS)
 
 
@@ -68,8 +69,9 @@ def running(folder: Path, plan: Plan) -> Iterator[tuple[Scene, disk.Disk]]:
         scene.start()
         yield scene, own
     finally:
-        # Another Ctrl-C would leave processes behind.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        # Another one would leave processes behind.
+        for number in STOP_SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
         own.clear()
         scene.tracker.stop()
         for process in processes.left_over(scene.tracker):
@@ -127,7 +129,10 @@ def run(folder: Path, plan: Plan, console: Console) -> report.Run:
         load = Load(plan, scene, ledger)
         stage = faults.Stage(scene, own, load.proxy, ledger)
         began = time.monotonic()
-        asyncio.run(act(load, stage, console))
+        try:
+            asyncio.run(act(load, stage, console))
+        except ExceptionGroup as group:
+            raise _first_of(group) from group
         seconds = time.monotonic() - began
         ledger.add(
             *(
@@ -142,12 +147,19 @@ def run(folder: Path, plan: Plan, console: Console) -> report.Run:
     return report.Run(seconds, ledger, load.statuses, load.proxy.cuts, breaches)
 
 
+def _first_of(error: Exception) -> Exception:
+    """The first of the errors in a group of groups."""
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
 def main() -> int:
     options = arguments(sys.argv[1:])
     disk.enter_namespace()
     # SIGTERM and SIGHUP (a closed terminal) end it like Ctrl-C, with clean-up. SIGINT is set as well, since a shell
     # may start background processes with SIGINT ignored.
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in STOP_SIGNALS:
         signal.signal(number, signal.default_int_handler)
     seed = random.randrange(1_000_000) if options.seed is None else options.seed
     plan = Plan(seed, options.seconds, options.tasks, options.clients, options.faults)
@@ -170,7 +182,8 @@ def main() -> int:
         console.print(f"Aborted: {error}", markup=False)
     finally:
         if is_kept:
-            console.print(f"The ledger and the tracker's logs are in {folder}; --seed {seed} repeats the faults.")
+            told = f"The ledger and the tracker's logs are in {folder}; --seed {seed} repeats the faults."
+            console.print(told, soft_wrap=True, highlight=False)
         else:
             shutil.rmtree(folder, ignore_errors=True)
     return code

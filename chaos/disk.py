@@ -4,8 +4,10 @@ It is mounted in a mount namespace of this program, which nobody else sees and w
 """
 
 import os
+import shlex
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 # Set once this program runs in a mount namespace of its own.
@@ -20,7 +22,9 @@ def enter_namespace() -> None:
     """Start this program again in a mount namespace, if the system allows that. Returns if it is in one, or doesn't."""
     # A normal user may mount in a user namespace, in which it is root.
     prefix = ["unshare", "--mount"] if os.geteuid() == 0 else ["unshare", "--user", "--map-root-user", "--mount"]
-    if _INSIDE in os.environ or not _works([*prefix, "sh", "-c", "mount -t tmpfs tmpfs /mnt"]):
+    if _INSIDE in os.environ or not _works(
+        [*prefix, "sh", "-c", f"mount -t tmpfs tmpfs {shlex.quote(tempfile.gettempdir())}"]
+    ):
         return
     os.environ[_INSIDE] = "1"
     command = [*prefix, sys.executable, "-m", "chaos", *sys.argv[1:]]

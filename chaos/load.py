@@ -25,6 +25,8 @@ LONGEST_PAUSE = 0.02
 SWEEP_SECONDS, READ_SECONDS = (1.0, 4.0), 0.5
 # How long everything may take to be worked off at the end. Only bounds a hang.
 DRAIN_SECONDS = 240
+# How long a call may still be under way whose client has given it up.
+LOST_SECONDS = 60.0
 DRAIN_BATCH = 200
 
 
@@ -116,7 +118,9 @@ class Load:
         path = {"reclaim": "reclaim_assigned_tasks", "reset": "reset_failed_tasks"}[action]
         answer = await client.call("POST", f"/project/{path}/{place.id}")
         if not answer.changed_nothing:
-            self.ledger.add(Sweep(place.id, action, answer.sent, answer.answered))
+            # Nobody knows when it was done, if it was, where there was no answer.
+            until = answer.answered + (0 if answer.is_good else LOST_SECONDS)
+            self.ledger.add(Sweep(place.id, action, answer.sent, until))
 
     async def _read(self) -> None:
         """Follow the results of all projects."""

@@ -16,7 +16,8 @@ from chaos.client import Client
 from chaos.ledger import Ledger
 
 WORKERS = 12
-START_SECONDS = 60
+# How long a start after a kill may take. Only bounds a hang.
+START_SECONDS = 180
 # So few segments of the log are kept that it, too, has to grow while the disk is full.
 POSTGRES_OPTIONS = "-c max_wal_size=48MB -c min_wal_size=32MB -c log_timezone=UTC -c log_line_prefix='%m [%p] '"
 
