@@ -61,9 +61,9 @@ def _kinds(text: str) -> tuple[str, ...]:
 
 @contextlib.contextmanager
 def running(folder: Path, plan: Plan) -> Iterator[tuple[Scene, disk.Disk]]:
-    """A tracker in the folder, whose database has a disk of its own; all is gone at the end of the block."""
+    """A tracker in the folder, whose data has a disk of its own; all is gone at the end of the block."""
     scene = Scene(folder)
-    own = disk.Disk(folder / "tracker" / "postgres", plan.tasks)
+    own = disk.Disk(folder / "tracker", plan.tasks)
     try:
         own.mount()
         scene.start()
@@ -78,7 +78,7 @@ def running(folder: Path, plan: Plan) -> Iterator[tuple[Scene, disk.Disk]]:
             processes.send(process, signal.SIGKILL)
         with contextlib.suppress(OSError):
             shutil.copy(scene.tracker.database.log, folder / "postgresql.log")
-            shutil.copy(folder / "tracker" / "serve.out", folder / "serve.out")
+            shutil.copy(folder / "tracker" / "tracker.log", folder / "tracker.log")
         own.unmount()
         shutil.rmtree(folder / "tracker", ignore_errors=True)
 

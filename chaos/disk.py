@@ -1,4 +1,4 @@
-"""A disk of its own for the embedded PostgreSQL: a small tmpfs, which can be filled.
+"""A disk of its own for the tracker's data, the embedded PostgreSQL included: a small tmpfs, which can be filled.
 
 It is mounted in a mount namespace of this program, which nobody else sees and which ends with its processes.
 """

@@ -40,9 +40,9 @@ class Scene:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.tracker = Tracker(folder / "tracker")
+        # Not on the disk that fills up, as the log of an operating system wouldn't be.
+        self.tracker.output = folder / "serve.out"
         self.tracker.env |= {
-            # Not on the disk that fills up, and kept if something fails.
-            "LOG_FILE": str(folder / "tracker.log"),
             "EMBEDDED_POSTGRES_OPTIONS": POSTGRES_OPTIONS,
             "SNAPSHOT_SECONDS": "10",
         }
@@ -74,8 +74,6 @@ class Scene:
             if self.tracker.is_running:
                 # It was killed twice, and has been started since.
                 return
-            with contextlib.suppress(OSError), (self.folder / "serve.before.out").open("ab") as kept:
-                kept.write((self.folder / "tracker" / "serve.out").read_bytes())
             deadline = time.monotonic() + START_SECONDS
             while True:
                 try:
