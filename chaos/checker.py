@@ -3,6 +3,7 @@
 A request with an unknown outcome may have had its effect or not; everything that was answered must hold.
 """
 
+import math
 from collections.abc import Callable, Iterator
 from itertools import groupby
 from typing import Any, NamedTuple
@@ -21,6 +22,10 @@ LOST, CLOSED_TWICE, LEASED_TWICE, QUORUM, COUNTS, LEFT = (
     "not handed out any more",
 )
 KINDS = (LOST, CLOSED_TWICE, LEASED_TWICE, QUORUM, COUNTS, LEFT)
+
+
+# For so many seconds, a statement may have waited for another one.
+LONGEST_STATEMENT = 60.0
 
 
 class Breach(NamedTuple):
@@ -159,7 +164,8 @@ def closed_twice(evidence: Evidence) -> Iterator[Breach]:
 def stored_twice(evidence: Evidence) -> Iterator[Breach]:
     """A recipe is there as often as it was submitted: at least the acknowledged times, at most those that may count.
 
-    With a hash, it is stored again only after the one before was closed.
+    With a hash, it is stored again only after the one before was closed. `created` is when its statement began, which
+    may then have waited for the other one to be closed; when it was answered, it was stored.
     """
     copies = evidence.chain[1] if evidence.chain else None
     rows = evidence.ledger.sql(
@@ -183,14 +189,21 @@ def stored_twice(evidence: Evidence) -> Iterator[Breach]:
     rows = evidence.ledger.sql(
         """
         WITH stored AS (
-            SELECT id, project, recipe, created, NULL AS closed FROM open_task WHERE is_unique
+            SELECT id, project, recipe, created, ?1 AS closed FROM open_task WHERE is_unique
             UNION ALL
             SELECT id, project, recipe, created, closed FROM closed_task WHERE is_unique
+        ), there AS (
+            SELECT id, project, recipe, closed, coalesce(
+                (SELECT max(answered) FROM submit WHERE task = stored.id AND outcome = 'stored'), created + ?2
+            ) AS since
+            FROM stored
         )
-        SELECT one.id, one.recipe, other.id FROM stored AS one
-        JOIN stored AS other ON one.project = other.project AND one.recipe = other.recipe AND one.id < other.id
-        WHERE one.closed IS NULL OR one.closed > other.created
-        """
+        SELECT one.id, one.recipe, other.id FROM there AS one
+        JOIN there AS other ON one.project = other.project AND one.recipe = other.recipe AND one.id < other.id
+        WHERE one.closed > other.since AND other.closed > one.since
+        """,
+        math.inf,
+        LONGEST_STATEMENT,
     )
     for task, recipe, other in rows:
         yield Breach(COUNTS, f"task {other} was stored with its hash while it was open", task, recipe)

@@ -16,4 +16,4 @@ class Plan(NamedTuple):
     @property
     def batch(self) -> int:
         """How many tasks a client submits or leases at a time: such that the clients can keep pace."""
-        return min(500, max(5, round(self.tasks / self.seconds / 8)))
+        return min(500, max(5, round(self.tasks / self.seconds / 5)))

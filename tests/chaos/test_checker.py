@@ -72,7 +72,7 @@ FORGED = [
     (
         "plain",
         "INSERT INTO tasks_task (project_id, recipe, status, hash64, created) "
-        "SELECT project_id, recipe, 2, hash64, created FROM tasks_closedtask WHERE id = %(task)s",
+        "SELECT project_id, recipe, 2, hash64, created - interval '1 h' FROM tasks_closedtask WHERE id = %(task)s",
         COUNTS,
         "was stored with its hash while it was open",
     ),
@@ -161,6 +161,32 @@ def test_a_submit_with_an_unknown_outcome_may_be_stored_or_not(history):
 def test_a_task_that_nobody_submitted_is_found(history):
     values = {"project": history.places["plain"].id}
     sql("INSERT INTO tasks_task (project_id, recipe, status) VALUES (%(project)s, 'x', 2)", values)
+    assert kinds(history) == {COUNTS}
+
+
+def submitted_again(history, *, answered):
+    """Store a second task with the hash of a closed one; its submit was sent before and answered after the closing."""
+    task = history.task("plain")
+    columns = "project_id, recipe, hash64, extract(epoch FROM closed)::float8"
+    ((project, recipe, hash64, closed),) = sql(
+        f"SELECT {columns} FROM tasks_closedtask WHERE id = %(id)s", {"id": task}
+    )
+    values = {"project": project, "recipe": recipe, "hash64": hash64, "task": task}
+    ((again,),) = sql(
+        "INSERT INTO tasks_task (project_id, recipe, hash64, status, created) "
+        "SELECT %(project)s, %(recipe)s, %(hash64)s, 2, created FROM tasks_closedtask WHERE id = %(task)s RETURNING id",
+        values,
+    )
+    history.ledger.add(Submit(recipe, project, True, closed - 2, closed + answered, "stored", again))
+
+
+def test_a_submit_that_waited_until_its_hash_was_free_is_right(history):
+    submitted_again(history, answered=0.1)
+    assert history.breaches() == []
+
+
+def test_one_that_was_answered_while_its_hash_was_taken_is_found(history):
+    submitted_again(history, answered=-0.1)
     assert kinds(history) == {COUNTS}
 
 
