@@ -168,6 +168,7 @@ class Ledger:
         return [f"{_table(type(entry))} {json.dumps(entry._asdict())}" for entry in found]
 
     def close(self) -> None:
+        self._connection.commit()
         self._connection.close()
 
     def _write(self, kind: type[Entry]) -> None:
