@@ -39,7 +39,8 @@ class Load:
         self.tally: Counter[str] = Counter()
         #: How many tasks each worker has closed at the end, as the tracker tells.
         self.told: dict[int, int] = {}
-        self.proxy = Proxy(*scene.address, random.Random(f"{plan.seed}:proxy"))
+        chance = random.Random(f"{plan.seed}:proxy")
+        self.proxy = Proxy(lambda: asyncio.open_connection(*scene.address), chance)
         self._members: list[Member] = []
         self._began = 0.0
         self._is_over = False
@@ -65,7 +66,9 @@ class Load:
     async def drain(self) -> None:
         """Work off all tasks, if that is possible, and read all results."""
         self.proxy.is_quiet = True
-        await self._sweep_once(self._manager(), self.scene.places["swept"], "reset")
+        manager = self._manager()
+        await self._sweep_once(manager, self.scene.places["swept"], "reset")
+        manager.close()
         deadline = time.monotonic() + DRAIN_SECONDS
         async with asyncio.TaskGroup() as group:
             for member in self._members:

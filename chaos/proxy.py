@@ -6,6 +6,7 @@ So the tracker does what it was asked to, and the client doesn't hear of it.
 import asyncio
 import contextlib
 import random
+from collections.abc import Awaitable, Callable
 
 BLOCK = 1 << 16
 
@@ -13,11 +14,14 @@ BLOCK = 1 << 16
 RARELY, OFTEN = 0.002, 0.3
 
 
-class Proxy:
-    """Listens on a free port, and passes everything on to the address."""
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
-    def __init__(self, host: str, port: int, chance: random.Random) -> None:
-        self._host, self._port, self._chance = host, port, chance
+
+class Proxy:
+    """Listens on a free port, and passes everything on to what `connect` connects to."""
+
+    def __init__(self, connect: Callable[[], Awaitable[Streams]], chance: random.Random) -> None:
+        self._connect, self._chance = connect, chance
         self._server: asyncio.Server | None = None
         self._under_way: set[asyncio.Task[None]] = set()
         #: Set while connections are to be cut often.
@@ -40,6 +44,8 @@ class Proxy:
         for task in self._under_way:
             task.cancel()
         await asyncio.gather(*self._under_way, return_exceptions=True)
+        # The loop tells the transports that they are closed.
+        await asyncio.sleep(0)
 
     async def _accept(self, client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
@@ -48,7 +54,7 @@ class Proxy:
             task.add_done_callback(self._under_way.discard)
         to_tracker = None
         try:
-            tracker, to_tracker = await asyncio.open_connection(self._host, self._port)
+            tracker, to_tracker = await self._connect()
             await self._pass(client, to_client, tracker, to_tracker)
         except (OSError, asyncio.CancelledError):
             # Not passed on: asyncio's own callback would report it as an error of the server.

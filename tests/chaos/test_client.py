@@ -63,7 +63,7 @@ def asked(tracker, ledger, *, times=1, chance=None, cutting=False, timeout=5.0):
 
     async def ask():
         async with tracker.listening() as port:
-            proxy = Proxy("127.0.0.1", port, chance)
+            proxy = Proxy(lambda: asyncio.open_connection("127.0.0.1", port), chance)
             proxy.is_cutting = cutting
             client = Client(0, ("127.0.0.1", port if chance is None else await proxy.start()), ledger, statuses)
             client.timeout = timeout
