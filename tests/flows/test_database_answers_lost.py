@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from chaos import checker, proxy, stored
+from chaos import actions, checker, proxy, stored
 from chaos.ledger import Ledger
 from chaos.load import Load
 from chaos.plan import Plan
@@ -16,9 +16,12 @@ from chaos.scene import Scene
 from tests.processes import PATIENCE_SECONDS
 from tracker.postgres.server import DATABASE, USER, EmbeddedServer
 
-PLAN = Plan(seed=3, seconds=12, tasks=2_000, clients=8, faults=())
+# So many clients that calls of several of them go in one statement, see tracker.front.collector.
+PLAN = Plan(seed=3, seconds=12, tasks=20_000, clients=40, faults=())
+# Only what may go together, without pauses.
+ACTIONS = [(actions.submit_one, 4), (actions.submit_again, 1), (actions.one_by_one, 4)]
 # Of the statements, so many lose their answers.
-LOST = 0.02
+LOST = 0.04
 
 
 @contextlib.contextmanager
@@ -52,11 +55,14 @@ def database(tmp_path_factory):
 
 def test_lost_answers_of_the_database_do_no_harm(database, tmp_path_factory, monkeypatch):
     monkeypatch.setattr(proxy, "RARELY", LOST)
+    monkeypatch.setattr("chaos.load.ACTIONS", ACTIONS)
+    monkeypatch.setattr("chaos.load.LONGEST_PAUSE", 0)
     folder = tmp_path_factory.mktemp("tracker")
     ledger = Ledger(folder / "ledger.sqlite")
     with in_between(str(database.socket_folder / ".s.PGSQL.5432")) as (between, port):
         scene = Scene(folder)
         scene.tracker.env["DATABASE_URL"] = f"postgresql://{USER}@127.0.0.1:{port}/{DATABASE}"
+        scene.tracker.env["WEB_PROCESSES"] = "1"
         scene.tracker.database = database
         try:
             scene.start()
