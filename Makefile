@@ -6,10 +6,13 @@ BIN := $(VENV)/bin
 PYTEST_ARGS ?=
 JOBS ?= 2
 BENCH_ARGS ?=
+SEED ?=
+SECONDS ?= 600
+TASKS ?= 1000000
 
 .DEFAULT_GOAL := help
 
-.PHONY: help run demo test bench bench-quick lint format examples messages screenshot clean
+.PHONY: help run demo test bench bench-quick chaos lint format examples messages screenshot clean
 
 help:  ## list the targets
 	@sed -nE 's/^([a-z-]+):.*  ## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|' 2>/dev/null \
@@ -29,6 +32,9 @@ bench: $(VENV)/.run  ## compare the tracker's speed with its database's own limi
 
 bench-quick: $(VENV)/.run  ## measure the most important rows at a smaller size; takes two minutes
 	@exec $(BIN)/python -m benchmarks --quick $(BENCH_ARGS)
+
+chaos: $(VENV)/.run  ## kill the tracker's processes under load and check that nothing is lost; SEED= SECONDS=600 TASKS=
+	@exec $(BIN)/python -m chaos $(if $(SEED),--seed $(SEED)) --seconds $(SECONDS) --tasks $(TASKS)
 
 lint: $(VENV)/.dev  ## check style, types, the direction of imports and that no migration is missing
 	@export TRACKER_DATA_DIR=$$(mktemp -d) && trap 'rm -rf "$$TRACKER_DATA_DIR"' EXIT && set -ex \

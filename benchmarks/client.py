@@ -54,8 +54,18 @@ class Reply:
         self._body_starts = 0
         self._ends = 0
 
+    @property
+    def status(self) -> int:
+        """The status code of a response that is complete."""
+        return int(self._received[9:12])
+
+    @property
+    def head(self) -> bytes:
+        """The status line and the headers of a response that is complete."""
+        return bytes(self._received[: self._body_starts])
+
     def feed(self, part: bytes) -> bytes | None:
-        """Add what has arrived. Returns the body once it is complete. Raises LoadError for any status but 200."""
+        """Add what has arrived. Returns the body once it is complete. Raises LoadError if it can't become so."""
         self._received += part
         if not self._ends:
             self._read_head()
@@ -63,10 +73,7 @@ class Reply:
             if not part:
                 raise LoadError(f"Connection closed in the middle of a response: {bytes(self._received[:300])!r}")
             return None
-        body = bytes(self._received[self._body_starts : self._ends])
-        if self._received[9:12] != b"200":
-            raise LoadError(f"The server answered {self._received[9:12].decode()}: {body[:300].decode()}")
-        return body
+        return bytes(self._received[self._body_starts : self._ends])
 
     def _read_head(self) -> None:
         head_ends = self._received.find(b"\r\n\r\n")
@@ -184,7 +191,10 @@ class Connection:
             if body is not None:
                 return body
             self._reply = Reply()
-        return self._reply.feed(part)
+        body = self._reply.feed(part)
+        if body is not None and self._reply.status != 200:
+            raise LoadError(f"The server answered {self._reply.status}: {body[:300].decode()}")
+        return body
 
 
 def whole_body(part: bytes) -> bytes | None:

@@ -35,7 +35,8 @@ class Tracker:
     def __init__(self, folder: Path) -> None:
         self.database = EmbeddedServer(folder / "postgres")
         self.host, self.port = "", 0
-        self._output = folder / "serve.out"
+        #: What `serve` prints.
+        self.output = folder / "serve.out"
         # No setting of another tracker in the environment may reach this one.
         self.env = {name: value for name, value in os.environ.items() if name in _KEPT_ENVIRONMENT}
         self.env |= {
@@ -54,12 +55,18 @@ class Tracker:
             raise BenchmarkError("The tracker has not been started.")
         return self._process.pid
 
+    @property
+    def is_running(self) -> bool:
+        """Whether `serve` runs."""
+        return self._process is not None and self._process.poll() is None
+
     def start(self) -> None:
-        """Start it and wait until it answers. Raises BenchmarkError."""
-        self._output.parent.mkdir(mode=0o700, parents=True)
-        with self._output.open("wb") as output:
+        """Start it, on the same port if it ran before, and wait until it answers. Raises BenchmarkError."""
+        Path(self.env["TRACKER_DATA_DIR"]).mkdir(mode=0o700, parents=True, exist_ok=True)
+        with self.output.open("ab") as output:
+            printed_before = output.tell()
             self._process = subprocess.Popen(
-                [sys.executable, str(ROOT / "manage.py"), "serve", "--host", "127.0.0.1", "--port", "0"],
+                [sys.executable, str(ROOT / "manage.py"), "serve", "--host", "127.0.0.1", "--port", str(self.port)],
                 env=self.env,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -68,7 +75,7 @@ class Tracker:
                 start_new_session=True,
             )
         deadline = time.monotonic() + START_SECONDS
-        while " listens on " not in (printed := self._output.read_text()):
+        while " listens on " not in (printed := self.output.read_bytes()[printed_before:].decode(errors="replace")):
             if self._process.poll() is not None or time.monotonic() > deadline:
                 raise BenchmarkError(f"The tracker did not start:\n{printed}")
             time.sleep(0.05)

@@ -216,6 +216,9 @@ else:
 # API calls save that round trip: see tracker.db.ensure_alive.
 DATABASES["default"]["CONN_MAX_AGE"] = None
 DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
+# As long as the event loop waits, see tracker.front.connection. Without it, the threads of a web process would all come
+# to wait for a database that accepts no connections, for as long as it doesn't.
+DATABASES["default"].setdefault("OPTIONS", {}).setdefault("connect_timeout", 10)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # Counters shared by all processes and machines, mostly of requests per address.

@@ -1,4 +1,5 @@
 import json
+import socket
 
 import pytest
 
@@ -32,9 +33,24 @@ def test_empty_body_is_complete_with_the_head() -> None:
     assert Reply().feed(answer(b"")) == b""
 
 
+def test_a_reply_has_the_status_and_the_head() -> None:
+    reply = Reply()
+    assert reply.feed(answer(b'{"ok":false}', status=b"429 Too Many Requests")) == b'{"ok":false}'
+    assert reply.status == 429
+    assert reply.head.endswith(b"\r\nX: y\r\n\r\n")
+
+
 def test_any_other_status_stops_the_load() -> None:
-    with pytest.raises(LoadError, match=r'429: \{"ok":false\}'):
-        Reply().feed(answer(b'{"ok":false}', status=b"429 Too Many Requests"))
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        job = Job("127.0.0.1", server.getsockname()[1], script="submit", project=7, workers=[(5, "s")], seconds=1)
+        connection = Connection(job, (5, "s"))
+        connection.send()
+        accepted, _ = server.accept()
+        with accepted:
+            accepted.sendall(answer(b'{"ok":false}', status=b"429 Too Many Requests"))
+            with pytest.raises(LoadError, match=r'429: \{"ok":false\}'):
+                connection.receive()
+        connection.close()
 
 
 def test_a_connection_closed_in_the_middle_stops_the_load() -> None:

@@ -16,8 +16,10 @@ import psutil
 import psycopg2
 import pytest
 from django.conf import settings
+from django.db import connections
 
 from tests.processes import PATIENCE_SECONDS, eventually, gone
+from tracker.postgres import base
 from tracker.postgres import server as module
 from tracker.postgres.server import (
     DATABASE,
@@ -338,6 +340,23 @@ def test_waits_for_the_backends_of_a_killed_postmaster(server, monkeypatch):
     assert waits
     eventually(lambda: gone(backend))
     assert ask(server, "SELECT 1") == 1
+
+
+def test_connecting_to_one_that_accepts_no_connections_ends_in_time(server, monkeypatch):
+    server.attach()
+    monkeypatch.setattr(base, "embedded_server", lambda: server)
+    # Not attaching, which would wait for it.
+    monkeypatch.setattr(server, "_ensure_running", lambda: pytest.fail("It attaches."))
+    wrapper = base.DatabaseWrapper(connections["default"].settings_dict)
+    parameters = {"host": str(server.socket_folder), "user": USER, "dbname": DATABASE, "connect_timeout": 2}
+    postmaster = psutil.Process(server.postmaster_pid())
+    postmaster.suspend()
+    try:
+        with pytest.raises(psycopg2.OperationalError, match="timeout expired"):
+            wrapper.get_new_connection(parameters)
+    finally:
+        postmaster.resume()
+    assert settings.DATABASES["default"]["OPTIONS"]["connect_timeout"] > 0
 
 
 def test_pid_file_with_the_id_of_an_unrelated_process(server):

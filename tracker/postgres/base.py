@@ -31,7 +31,8 @@ class DatabaseWrapper(base.DatabaseWrapper):
         try:
             return super().get_new_connection(conn_params)
         except (OperationalError, DriverError) as error:
-            if "does not exist" in str(error):
+            # A server that is there but accepts no connections can't be started, and whoever asks has waited enough.
+            if "does not exist" in str(error) or "timeout expired" in str(error):
                 raise
             embedded_server().attach()
             return super().get_new_connection(conn_params)

@@ -281,7 +281,9 @@ class EmbeddedServer:
     def _answers(self) -> bool:
         """Whether the server accepts connections; creates our database if it is missing."""
         try:
-            connection = psycopg2.connect(host=str(self.socket_folder), user=USER, dbname="postgres")
+            connection = psycopg2.connect(
+                host=str(self.socket_folder), user=USER, dbname="postgres", connect_timeout=START_SECONDS
+            )
         except psycopg2.OperationalError as error:
             # "Too many connections" is an answer, too, and waiting here would not help.
             return "too many clients" in str(error) or "reserved for" in str(error)
