@@ -144,7 +144,7 @@ def run(folder: Path, plan: Plan, console: Console) -> report.Run:
         console.print("Comparing the ledger with the database.")
         stored.copy(scene.sql, ledger)
         breaches = checker.check(checker.Evidence(ledger, scene.sql, list(scene.places.values()), load.told))
-    return report.Run(seconds, ledger, load.statuses, load.proxy.cuts, breaches)
+    return report.Run(seconds, ledger, load.statuses, load.proxy.cuts, breaches, load.tally["repeated"])
 
 
 def _first_of(error: Exception) -> Exception:

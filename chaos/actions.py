@@ -13,6 +13,8 @@ Action = Callable[[Member], Awaitable[object]]
 
 # Of the reports: how many are FAIL, SKIP, and OK with a hash that is made up.
 FAILS, SKIPS, LIES = 0.04, 0.04, 0.05
+# Of the submitted tasks: how many are delayed, and for how many seconds at most.
+DELAYS, LONGEST_DELAY = 0.1, 3.0
 
 
 def chosen_place(member: Member) -> Place:
@@ -28,7 +30,8 @@ def leased_place(member: Member) -> Place:
 
 def new_task(member: Member) -> NewTask:
     chance = member.chance
-    return NewTask(member.recipe(), is_unique=chance.random() < 0.7, priority=chance.randrange(3))
+    delay = chance.uniform(0.1, LONGEST_DELAY) if chance.random() < DELAYS else 0.0
+    return NewTask(member.recipe(), is_unique=chance.random() < 0.7, priority=chance.randrange(3), delay=delay)
 
 
 def report(member: Member, held: Held) -> Report:
@@ -106,6 +109,30 @@ async def late(member: Member) -> None:
         await verbs.release(member, [report(member, one) for one in held])
 
 
+async def keep(member: Member) -> None:
+    """Work on tasks for longer than their leases last, and extend these in time."""
+    place = member.scene.places["short"]
+    held = await verbs.lease(member, place, count=member.chance.randint(1, 3))
+    for _ in range(member.chance.randint(2, 6)):
+        if not held:
+            return
+        await asyncio.sleep(place.lease_seconds * member.chance.uniform(0.3, 0.7))
+        held = await verbs.heartbeat(member, held)
+    if held:
+        await verbs.release(member, [report(member, one) for one in held])
+
+
+async def cancel(member: Member) -> None:
+    """Cancel some of the tasks that it holds, and report all of them nevertheless."""
+    place = member.scene.places["plain"]
+    held = await verbs.lease(member, place, count=member.chance.randint(1, 6))
+    if held:
+        await verbs.cancel(member, place, [one.task for one in held[::2]])
+        held = await verbs.heartbeat(member, held) if member.chance.random() < 0.3 else held
+    if held:
+        await verbs.release(member, [report(member, one) for one in held])
+
+
 async def walk_away(member: Member) -> None:
     """Lease a few tasks and never come back to them."""
     await verbs.lease(member, leased_place(member), count=member.chance.randint(1, 3))
@@ -122,6 +149,8 @@ ACTIONS: list[tuple[Action, int]] = [
     (batch, 5),
     (exchanges, 8),
     (late, 2),
+    (keep, 2),
+    (cancel, 1),
     (walk_away, 1),
 ]
 

@@ -21,7 +21,9 @@ LOST, CLOSED_TWICE, LEASED_TWICE, QUORUM, COUNTS, LEFT = (
     "counts wrong",
     "not handed out any more",
 )
-KINDS = (LOST, CLOSED_TWICE, LEASED_TWICE, QUORUM, COUNTS, LEFT)
+#: A cancelled task that is still there or was closed; a delayed one that was leased before its time.
+ALIVE, EARLY = "alive after its cancel", "leased too early"
+KINDS = (LOST, CLOSED_TWICE, LEASED_TWICE, QUORUM, COUNTS, LEFT, ALIVE, EARLY)
 
 
 # For so many seconds, a statement may have waited for another one.
@@ -54,7 +56,7 @@ class Evidence(NamedTuple):
 
 
 def lost_submits(evidence: Evidence) -> Iterator[Breach]:
-    """A task whose submit was acknowledged is there, open or closed, as it was submitted."""
+    """A task whose submit was acknowledged is there, open or closed, as it was submitted, if it wasn't cancelled."""
     rows = evidence.ledger.sql(
         """
         SELECT DISTINCT submit.task, submit.recipe, coalesce(open_task.recipe, closed_task.recipe)
@@ -63,6 +65,7 @@ def lost_submits(evidence: Evidence) -> Iterator[Breach]:
         WHERE submit.outcome = 'stored'
           AND (submit.recipe, submit.project) IS NOT (coalesce(open_task.recipe, closed_task.recipe),
                                                       coalesce(open_task.project, closed_task.project))
+          AND submit.task NOT IN (SELECT task FROM cancel WHERE outcome IN ('cancelled', 'unknown'))
         """
     )
     for task, recipe, found in rows:
@@ -243,7 +246,8 @@ def chained_once(evidence: Evidence) -> Iterator[Breach]:
 def leased_twice(evidence: Evidence) -> Iterator[Breach]:
     """Two leases of a task are never valid at once, unless the database crashed or a manager took one in between.
 
-    A lease is certainly valid from its answer on until it may have expired or its release was sent.
+    A lease is certainly valid from its answer, or that of its heartbeat, until it may have expired or its release was
+    sent.
     """
     crashes = sorted(evidence.ledger.sql("SELECT began, ended FROM fault WHERE crashed"))
     sweeps: dict[int, list[tuple[float, float]]] = {}
@@ -251,14 +255,21 @@ def leased_twice(evidence: Evidence) -> Iterator[Breach]:
         sweeps.setdefault(project, []).append((began, ended))
     rows = evidence.ledger.sql(
         """
-        SELECT lease.task, lease.project, lease.lease, lease.worker, lease.sent, lease.answered,
-               min(lease.ends, coalesce(
+        WITH known AS (
+            SELECT task, project, lease, worker, sent, answered, ends FROM lease
+            UNION ALL
+            SELECT beat.task, lease.project, beat.lease, beat.worker, beat.sent, beat.answered, beat.ends
+            FROM beat JOIN lease ON lease.task = beat.task AND lease.lease = beat.lease
+            WHERE beat.ends IS NOT NULL
+        )
+        SELECT known.task, known.project, known.lease, known.worker, known.sent, known.answered,
+               min(known.ends, coalesce(
                    (SELECT min(sent) FROM release AS report
-                    WHERE report.task = lease.task AND report.lease = lease.lease AND outcome <> 'refused'),
-                   lease.ends
+                    WHERE report.task = known.task AND report.lease = known.lease AND outcome <> 'refused'),
+                   known.ends
                ))
-        FROM lease WHERE task IN (SELECT task FROM lease GROUP BY task HAVING count(*) > 1)
-        ORDER BY lease.task, lease.sent
+        FROM known WHERE task IN (SELECT task FROM lease GROUP BY task HAVING count(*) > 1)
+        ORDER BY known.task, known.sent
         """
     )
     for task, group in groupby(rows, key=lambda row: row[0]):
@@ -273,6 +284,8 @@ def _overlap(
 ) -> Iterator[Breach]:
     _, _, first, by, sent, answered, ends = one
     _, _, second, also_by, _, also_answered, also_ends = other
+    if first == second:
+        return
     both_from, both_until = max(answered, also_answered), min(ends, also_ends)
     if both_from < both_until and not any(began <= both_from and ended >= sent for began, ended in excuses):
         text = f"worker {by} held lease {first} and worker {also_by} lease {second} for {both_until - both_from:.3f} s"
@@ -322,6 +335,29 @@ def quorum_broken(evidence: Evidence) -> Iterator[Breach]:
     )
     for task, worker, verification in rows:
         yield Breach(QUORUM, f"worker {worker} never reported {verification}", task)
+
+
+def cancelled_is_gone(evidence: Evidence) -> Iterator[Breach]:
+    """A task whose cancel was acknowledged is neither open nor closed."""
+    for table, is_now in (("open_task", "still open"), ("closed_task", "closed")):
+        rows = evidence.ledger.sql(
+            f"SELECT DISTINCT task FROM cancel JOIN {table} ON id = task WHERE outcome = 'cancelled'"
+        )
+        for (task,) in rows:
+            yield Breach(ALIVE, f"its cancel was acknowledged, and it is {is_now}", task)
+
+
+def leased_early(evidence: Evidence) -> Iterator[Breach]:
+    """A delayed task is not leased before its time."""
+    rows = evidence.ledger.sql(
+        """
+        SELECT lease.task, submit.recipe, submit.sent + submit.delay - lease.answered
+        FROM submit JOIN lease ON lease.task = submit.task
+        WHERE submit.outcome = 'stored' AND submit.delay > 0 AND lease.answered < submit.sent + submit.delay
+        """
+    )
+    for task, recipe, seconds in rows:
+        yield Breach(EARLY, f"it was leased {seconds:.3f} s before its time", task, recipe)
 
 
 def results_read_once(evidence: Evidence) -> Iterator[Breach]:
@@ -412,6 +448,8 @@ CHECKS: tuple[Callable[[Evidence], Iterator[Breach]], ...] = (
     released_late,
     quorum_broken,
     results_read_once,
+    cancelled_is_gone,
+    leased_early,
     left_over,
     counts_wrong,
 )

@@ -59,9 +59,14 @@ class Client:
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
         self._waiting_since: float | None = None
 
-    async def call(self, method: str, path: str, body: Any = None, *, patience: float = 0.0) -> Answer:
-        """Send a request once. `patience` is how long the tracker may wait before it answers."""
-        request = self._request(method, path, body)
+    async def call(
+        self, method: str, path: str, body: Any = None, *, patience: float = 0.0, key: str | None = None
+    ) -> Answer:
+        """Send a request once. `patience` is how long the tracker may wait before it answers.
+
+        With a `key`, it may be sent again under the same one without a second effect.
+        """
+        request = self._request(method, path, body, key)
         sent = time.time()
         reply = Reply()
         status, content = NOT_SENT, b""
@@ -99,9 +104,11 @@ class Client:
             self._streams = await asyncio.open_connection(*self._address)
         return self._streams
 
-    def _request(self, method: str, path: str, body: Any) -> bytes:
+    def _request(self, method: str, path: str, body: Any, key: str | None) -> bytes:
         content = b"" if body is None else json.dumps(body).encode()
         headers = {"Host": self._address[0], **self.headers, "Content-Length": str(len(content))}
+        if key is not None:
+            headers["Idempotency-Key"] = key
         lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
         return f"{method} {path} HTTP/1.1\r\n{lines}\r\n".encode() + content
 

@@ -25,6 +25,9 @@ STORED, DUPLICATE, UPDATED, NOTED, NOT_HELD, REFUSED, UNKNOWN = (
     "unknown",
 )
 
+#: Outcomes of cancels.
+DONE, NOT_THERE = "cancelled", "not found"
+
 #: The kind of the Fault that the database's own log tells of.
 CRASH = "crash of the database"
 
@@ -33,7 +36,10 @@ OK, FAIL, SKIP = 0, 1, 2
 
 
 class Submit(NamedTuple):
-    """A task that was sent. `is_unique`: with a hash. `task` is the id that was answered, if any."""
+    """A task that was sent. `is_unique`: with a hash. `task` is the id that was answered, if any.
+
+    It must not be leased before `delay` seconds have passed.
+    """
 
     recipe: str
     project: int
@@ -42,6 +48,7 @@ class Submit(NamedTuple):
     answered: float
     outcome: str
     task: int | None
+    delay: float = 0.0
 
 
 class Lease(NamedTuple):
@@ -66,6 +73,27 @@ class Release(NamedTuple):
     project: int
     result: int
     verification: int
+    sent: float
+    answered: float
+    outcome: str
+
+
+class Beat(NamedTuple):
+    """A heartbeat that was answered: `ends` is the earliest end of the lease from then on, None if it was lost."""
+
+    task: int
+    lease: str
+    worker: int
+    sent: float
+    answered: float
+    ends: float | None
+
+
+class Cancel(NamedTuple):
+    """A task that was to be cancelled: DONE, NOT_THERE (closed, or gone already), REFUSED or UNKNOWN."""
+
+    task: int
+    project: int
     sent: float
     answered: float
     outcome: str
@@ -105,15 +133,17 @@ class Seen(NamedTuple):
     task: int
 
 
-Entry = Submit | Lease | Release | Sweep | Fault | Gap | Seen
+Entry = Submit | Lease | Release | Beat | Cancel | Sweep | Fault | Gap | Seen
 
-_KINDS: tuple[type[Entry], ...] = (Submit, Lease, Release, Sweep, Fault, Gap, Seen)
+_KINDS: tuple[type[Entry], ...] = (Submit, Lease, Release, Beat, Cancel, Sweep, Fault, Gap, Seen)
 
 _INDEXES = """
 CREATE INDEX IF NOT EXISTS submit_by_task ON submit (task);
 CREATE INDEX IF NOT EXISTS submit_by_recipe ON submit (recipe);
 CREATE INDEX IF NOT EXISTS lease_by_task ON lease (task);
 CREATE INDEX IF NOT EXISTS release_by_task ON release (task);
+CREATE INDEX IF NOT EXISTS beat_by_task ON beat (task);
+CREATE INDEX IF NOT EXISTS cancel_by_task ON cancel (task);
 CREATE INDEX IF NOT EXISTS seen_by_task ON seen (task);
 """
 
@@ -160,6 +190,8 @@ class Ledger:
             (Submit, "recipe = ?", recipe),
             (Lease, "task = ?", task),
             (Release, "task = ?", task),
+            (Beat, "task = ?", task),
+            (Cancel, "task = ?", task),
         ):
             if value is not None:
                 rows = self._connection.execute(f"SELECT * FROM {_table(kind)} WHERE {condition}", (value,))

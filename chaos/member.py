@@ -22,12 +22,19 @@ class Member:
         client.headers = list(scene.identities())[self.number % len(scene.workers)]
         # Each has a generator of its own, so what one chooses doesn't depend on how fast the others are.
         self.chance = random.Random(f"{plan.seed}:{self.number}")
-        self._recipes = 0
+        self._recipes = self._keys = 0
 
     def recipe(self) -> str:
         """A recipe that nobody else has."""
         self._recipes += 1
         return f"{self.plan.seed}-{self.number}-{self._recipes}"
+
+    def key(self) -> str | None:
+        """An Idempotency-Key for the next request, for half of them."""
+        if self.chance.random() < 0.5:
+            return None
+        self._keys += 1
+        return f"{self.number}-{self._keys}"
 
     async def rest(self, answer: Answer) -> None:
         """Wait before the next request, as told or, without an answer, for a moment."""

@@ -21,13 +21,14 @@ MOST_TOLD = 20
 
 
 class Run(NamedTuple):
-    """The outcome of a run. `seconds` are those of the load."""
+    """The outcome of a run. `seconds` are those of the load; `repeated` requests were answered when they came again."""
 
     seconds: float
     ledger: Ledger
     statuses: Counter[str]
     cuts: int
     breaches: list[Breach]
+    repeated: int = 0
 
     @property
     def unforeseen(self) -> list[str]:
@@ -67,8 +68,11 @@ def _tasks(run: Run) -> list[tuple[str, ...]]:
         ("submitted and acknowledged", count("SELECT count(DISTINCT task) FROM submit WHERE outcome = 'stored'")),
         ("submits with an unknown outcome", count("SELECT count(*) FROM submit WHERE outcome = 'unknown'")),
         ("leases", count("SELECT count(*) FROM lease")),
+        ("leases extended", count("SELECT count(*) FROM beat WHERE ends IS NOT NULL")),
         ("releases", count("SELECT count(*) FROM release")),
         ("releases with an unknown outcome", count("SELECT count(*) FROM release WHERE outcome = 'unknown'")),
+        ("cancelled", count("SELECT count(DISTINCT task) FROM cancel WHERE outcome = 'cancelled'")),
+        ("submitted with a delay", count("SELECT count(*) FROM submit WHERE outcome = 'stored' AND delay > 0")),
         ("closed, copies in a chain included", count("SELECT count(*) FROM closed_task")),
         ("failed", count("SELECT count(*) FROM open_task WHERE status = 2")),
         ("still open", count("SELECT count(*) FROM open_task WHERE status <> 2")),
@@ -82,6 +86,7 @@ def _answers(run: Run) -> list[tuple[str, ...]]:
     return [
         *rows,
         ("all", f"{total:,}"),
+        ("repeated under their key", f"{run.repeated:,}"),
         ("connections cut", f"{run.cuts:,}"),
         ("per second", f"{total / run.seconds:,.0f}"),
     ]

@@ -112,7 +112,7 @@ _PROJECTS: dict[str, dict[str, Any]] = {
     "copies": {"lease_seconds": 10},
     "chained": {"lease_seconds": 10, "chain": "copies"},
     "limited": {"lease_seconds": 10, "assign_rate": 200, "submit_rate": 50},
-    "short": {"lease_seconds": 1},
+    "short": {"lease_seconds": 1, "retry_backoff": "fixed", "retry_seconds": 1},
     "swept": {"lease_seconds": 10},
 }
 # How many different workers have to agree: two of the twelve.

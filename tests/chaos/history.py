@@ -28,10 +28,11 @@ class DirectClient:
         self.headers = {}
         self._api = Api()
 
-    async def call(self, method, path, body=None, *, patience=0.0):
+    async def call(self, method, path, body=None, *, patience=0.0, key=None):
         sent = time.time()
+        headers = self.headers | ({} if key is None else {"Idempotency-Key": key})
         send = self._api.get if method == "GET" else self._api.post
-        answer = send(path, **({} if body is None else {"body": body}), headers=self.headers)
+        answer = send(path, **({} if body is None else {"body": body}), headers=headers)
         return Answer(answer.status, answer.json, sent, time.time())
 
 

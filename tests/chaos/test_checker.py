@@ -4,8 +4,24 @@ import time
 
 import pytest
 
-from chaos.checker import CLOSED_TWICE, COUNTS, LEASED_TWICE, LEFT, LOST, QUORUM
-from chaos.ledger import FAIL, NOTED, OK, UNKNOWN, UPDATED, Fault, Lease, Release, Seen, Submit, Sweep
+from chaos.checker import ALIVE, CLOSED_TWICE, COUNTS, EARLY, LEASED_TWICE, LEFT, LOST, QUORUM
+from chaos.ledger import (
+    DONE,
+    FAIL,
+    NOT_THERE,
+    NOTED,
+    OK,
+    UNKNOWN,
+    UPDATED,
+    Beat,
+    Cancel,
+    Fault,
+    Lease,
+    Release,
+    Seen,
+    Submit,
+    Sweep,
+)
 from tasks.queue import tallying, upkeep
 from tests.chaos.history import LEASE_SECONDS, History, closed_by_worker, sql
 
@@ -220,6 +236,44 @@ def test_a_result_that_was_read_twice_is_found(history):
     assert kinds(history) == {COUNTS}
 
 
+# Cancels and delays.
+
+
+def cancel(history, *, closed, outcome=DONE):
+    task = history.task("plain", closed=closed)
+    history.ledger.add(Cancel(task, history.places["plain"].id, 1.0, 2.0, outcome))
+    return task
+
+
+@pytest.mark.parametrize("closed", [True, False])
+def test_a_task_that_is_there_after_its_cancel_is_found(history, closed):
+    cancel(history, closed=closed)
+    assert kinds(history) == {ALIVE}
+
+
+@pytest.mark.parametrize("outcome", [DONE, UNKNOWN])
+def test_one_that_is_gone_is_right(history, outcome):
+    task = cancel(history, closed=False, outcome=outcome)
+    sql("DELETE FROM tasks_task WHERE id = %(task)s", {"task": task})
+    assert history.breaches() == []
+
+
+def test_one_that_was_not_there_to_be_cancelled_must_not_be_gone(history):
+    task = cancel(history, closed=False, outcome=NOT_THERE)
+    assert history.breaches() == []
+    history.ledger.sql("DROP TABLE open_task")
+    for table in ("closed_task", "vote", "attempt"):
+        history.ledger.sql(f"DROP TABLE {table}")
+    sql("DELETE FROM tasks_task WHERE id = %(task)s", {"task": task})
+    assert kinds(history) == {LOST}
+
+
+def test_a_lease_before_the_time_of_a_task_is_found(history):
+    history.ledger.complete()
+    history.ledger.sql("UPDATE submit SET delay = 100 WHERE task = ?", history.task("plain"))
+    assert kinds(history) == {EARLY}
+
+
 # Two leases of one task.
 
 
@@ -241,6 +295,15 @@ def test_overlapping_leases_are_found(history, second):
 def test_so_are_those_whose_answers_crossed(history, second):
     history.ledger.add(second._replace(sent=second.sent - 20))
     assert kinds(history) == {LEASED_TWICE}
+
+
+def test_one_after_the_first_has_expired_but_was_extended_is_found(history, second):
+    history.ledger.sql("DELETE FROM release WHERE task = ?", second.task)
+    own = lease(history)
+    beat = own.ends - 5
+    history.ledger.add(Beat(own.task, own.lease, own.worker, beat, beat + 1, beat + LEASE_SECONDS))
+    history.ledger.add(second._replace(sent=own.ends + 1, answered=own.ends + 2, ends=own.ends + LEASE_SECONDS))
+    assert LEASED_TWICE in kinds(history)
 
 
 def test_a_lease_after_the_release_is_none(history):
