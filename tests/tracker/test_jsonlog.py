@@ -1,7 +1,10 @@
 """Log entries as JSON lines."""
 
+import errno
+import io
 import json
 import logging
+import os
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -158,6 +161,53 @@ def test_file_that_can_not_be_written_raises_nothing(log, tmp_path, capsys):
     log().info("lost")
     (line,) = capsys.readouterr().err.splitlines()
     assert line.endswith("can't be written: IsADirectoryError: Is a directory.")
+
+
+class NearlyFullDisk(io.FileIO):
+    """A file on a disk with room for `room` more bytes."""
+
+    room = 30
+
+    def write(self, data):
+        if not self.room:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        written = super().write(data[: self.room])
+        self.room -= written
+        return written
+
+
+def test_an_entry_that_the_disk_has_no_room_for_leaves_no_part_of_it(log, tmp_path, capsys):
+    logger = log()
+    logger.info("before")
+    (handler,) = logger.handlers
+    with NearlyFullDisk(os.open(tmp_path / "log", os.O_WRONLY | os.O_APPEND), "a") as file:
+        handler.stream, ordinary = file, handler.stream
+        logger.info("cut off")
+        logger.info("lost")
+        handler.stream = ordinary
+    logger.info("after")
+    assert read(tmp_path / "log") == ["before", "after"]
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 2
+    assert all(line.endswith("can't be written: OSError: No space left on device.") for line in lines)
+
+
+def test_a_part_behind_which_another_process_has_written_stays(log, tmp_path):
+    class Overtaken(NearlyFullDisk):
+        def write(self, data):
+            written = super().write(data)
+            with (tmp_path / "log").open("ab") as other:
+                other.write(b"\n{}\n")
+            return written
+
+    logger = log()
+    logger.info("before")
+    (handler,) = logger.handlers
+    with Overtaken(os.open(tmp_path / "log", os.O_WRONLY | os.O_APPEND), "a") as file:
+        handler.stream, ordinary = file, handler.stream
+        logger.info("cut off")
+        handler.stream = ordinary
+    assert (tmp_path / "log").read_bytes().endswith(b"\n{}\n")
 
 
 def test_only_its_owner_may_read_the_file(log, tmp_path):

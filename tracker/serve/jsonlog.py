@@ -1,6 +1,7 @@
 """Log entries: as JSON lines in a file that all processes append to, and as plain lines on the terminal."""
 
 import contextlib
+import errno
 import json
 import logging
 import logging.handlers
@@ -55,6 +56,17 @@ class PlainFormatter(logging.Formatter):
         return visible(super().formatStack(stack_info), keep="\n")
 
 
+def _take_back(file: Any, written: int) -> None:
+    """Remove the part of an entry for which there was room, or the next entry would be on the same line.
+
+    Unless another process has written behind it since, or it is no file of which something can be removed.
+    """
+    with contextlib.suppress(OSError):
+        end = os.lseek(file.fileno(), 0, os.SEEK_CUR)
+        if os.fstat(file.fileno()).st_size == end:
+            os.ftruncate(file.fileno(), end - written)
+
+
 class SharedFileHandler(logging.handlers.WatchedFileHandler):
     """Appends each entry with a single write, so that long entries of two processes are not interleaved.
 
@@ -72,7 +84,11 @@ class SharedFileHandler(logging.handlers.WatchedFileHandler):
                 self.stream = self._open()
                 self._statstream()
             file: Any = self.stream
-            file.write(f"{self.format(record)}\n".encode())
+            line = f"{self.format(record)}\n".encode()
+            written = file.write(line) or 0
+            if written < len(line):
+                _take_back(file, written)
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         except OSError as error:
             # Without the entry, which the terminal might obey.
             problem = f"{type(error).__name__}: {error.strerror}"
