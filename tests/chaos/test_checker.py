@@ -78,7 +78,7 @@ FORGED = [
         "closed 1 times, and copied 2 times",
     ),
     ("quorum", "UPDATE tasks_closedtask SET votes = '{5}' WHERE id = %(task)s", QUORUM, "1 workers agree"),
-    ("quorum", "UPDATE tasks_closedtask SET voters = '{5}' WHERE id = %(task)s", QUORUM, "worker 5 never reported"),
+    ("quorum", "UPDATE tasks_closedtask SET voters = '{-5}' WHERE id = %(task)s", QUORUM, "worker -5 never reported"),
     (
         "plain",
         "INSERT INTO tasks_task (project_id, recipe, status) SELECT project_id, recipe, 2 FROM tasks_task",

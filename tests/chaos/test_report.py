@@ -1,7 +1,9 @@
 """What a run says, and its exit status."""
 
+import contextlib
 import io
 import signal
+import sqlite3
 import sys
 import tempfile
 from collections import Counter
@@ -43,7 +45,9 @@ def made(tmp_path):
 
     yield make
     for ledger in ledgers:
-        ledger.close()
+        with contextlib.suppress(sqlite3.ProgrammingError):
+            # Unless the run has closed it.
+            ledger.close()
 
 
 def shown(run):
