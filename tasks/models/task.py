@@ -3,7 +3,7 @@
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import F, Func, Q, Value
-from django.db.models.functions import Coalesce, Now
+from django.db.models.functions import Now
 from django.db.models.lookups import Exact
 
 from projects.models import Project
@@ -60,11 +60,10 @@ class Task(models.Model):
     head_start = models.BigIntegerField(
         null=True, help_text="in a project with ageing, what is added to the priority; see tasks.queue.ageing"
     )
-    rank = models.GeneratedField(
-        expression=F("priority") + Coalesce(F("head_start"), Value(0)),
-        output_field=models.BigIntegerField(),
-        db_persist=True,
-        help_text="tasks with a higher one are leased first; the oldest among equals",
+    # A generated column would cost each submit a second look at its row. Submits write it themselves; a trigger of the
+    # database does where it is null, and when one of the two changes that it is made of.
+    rank = models.BigIntegerField(
+        null=True, help_text="priority and head start: tasks with a higher one are leased first; the oldest of equals"
     )
     submitter = models.ForeignKey(
         Worker,

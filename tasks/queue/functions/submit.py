@@ -89,9 +89,10 @@ BEGIN
     LOOP
         INSERT INTO tasks_task AS task
             (project_id, recipe, priority, max_retries, max_assign_time, hash64, verification_count, submitter_id,
-             head_start, status, run_at, expires_at)
+             head_start, rank, status, run_at, expires_at)
         VALUES (_project, _recipe, _priority, _max_retries, _max_assign_time, _hash64, _verification_count, _worker,
-                _head_start, CASE WHEN _run_at IS NULL THEN 1 ELSE 3 END, _run_at, _expires_at)
+                _head_start, _priority + coalesce(_head_start, 0), CASE WHEN _run_at IS NULL THEN 1 ELSE 3 END,
+                _run_at, _expires_at)
         ON CONFLICT (project_id, hash64) WHERE hash64 IS NOT NULL DO NOTHING
         RETURNING task.id INTO id;
         IF FOUND THEN
@@ -137,9 +138,9 @@ def _store(*, timed: bool) -> str:
     ), added AS (
         INSERT INTO tasks_task
             (id, project_id, recipe, priority, max_retries, max_assign_time, hash64, verification_count, submitter_id,
-             head_start{columns})
+             head_start, rank{columns})
         SELECT item.id, _project, item.recipe, item.priority, item.max_retries, item.max_assign_time, item.hash64,
-               item.verification_count, _submitter, {head_start}{values}
+               item.verification_count, _submitter, {head_start}, item.priority + coalesce({head_start}, 0){values}
         FROM item
         ORDER BY item.hash64, item.place
         ON CONFLICT (project_id, hash64) WHERE hash64 IS NOT NULL DO NOTHING
