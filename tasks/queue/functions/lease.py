@@ -245,14 +245,16 @@ BEGIN
     IF cardinality(_ids) > 0 AND assign_rate > 0 THEN
         PERFORM queue_charge(_project, 'assign', assign_rate, cardinality(_ids));
     END IF;
-    outcome := CASE
-        WHEN _filled THEN 'filled'
-        WHEN cardinality(_ids) > 0 THEN 'leased'
-        WHEN _any_voted THEN 'verified_all'
-        WHEN {_OTHERS} THEN 'leased'
-        WHEN {_DELAYED} THEN 'delayed'
-        ELSE 'empty'
-    END;
+    -- Each by itself: a subquery is set up with the expression that it is in, also if it isn't run.
+    IF _filled THEN
+        outcome := 'filled';
+    ELSIF cardinality(_ids) > 0 THEN
+        outcome := 'leased';
+    ELSIF _any_voted THEN
+        outcome := 'verified_all';
+    ELSE
+        outcome := CASE WHEN {_OTHERS} THEN 'leased' WHEN {_DELAYED} THEN 'delayed' ELSE 'empty' END;
+    END IF;
     place := _fresh[cardinality(_fresh)];
     visited := pg_stat_get_xact_blocks_fetched('task_fresh'::regclass) - _pages;
     RETURN NEXT;

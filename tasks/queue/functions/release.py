@@ -28,13 +28,9 @@ COPIED = (
     "project_id, recipe, priority, max_retries, max_assign_time, hash64, verification_count, submitter_id, head_start"
 )
 
-# How many workers agree on `{vote}`, with this one. Those that are one operator's count once, where a manager has
-# marked any; the first two cases are nearly all.
+# How many workers agree on `{vote}`, with this one.
 _AGREEING = """CASE
         WHEN task.voters = '{{}}' THEN 1
-        WHEN NOT EXISTS (
-            SELECT FROM workers_operatormark AS mark WHERE mark.project_id = task.project_id
-        ) THEN cardinality(array_positions(task.votes, {vote})) + 1
         ELSE queue_agreeing(task.project_id, task.voters, task.votes, _worker, {vote})
     END"""
 
@@ -162,7 +158,8 @@ END
 $$
 """
 
-# How many agree on `_verification`, the worker included, where the workers of one operator count once.
+# How many agree on `_verification`, the worker included. Those that are one operator's count once, where a manager has
+# marked any.
 AGREEING = f"""
 CREATE OR REPLACE FUNCTION queue_agreeing(
     _project bigint, _voters bigint[], _votes bigint[], _worker bigint, _verification bigint
@@ -170,6 +167,9 @@ CREATE OR REPLACE FUNCTION queue_agreeing(
 {SETTINGS} STABLE
 AS $$
 BEGIN
+    IF NOT EXISTS (SELECT FROM workers_operatormark AS mark WHERE mark.project_id = _project) THEN
+        RETURN cardinality(array_positions(_votes, _verification)) + 1;
+    END IF;
     RETURN (
         SELECT count(DISTINCT coalesce(mark.operator, 'worker ' || one.worker))
         FROM (
