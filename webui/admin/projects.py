@@ -71,7 +71,19 @@ class KindFilter(Choice):
 class ProjectAdmin(TrackerModelAdmin):
     plural, new = _("Projects"), _("New project")
     keys = ("name",)
-    list_display = ("title", "marks", "ready", "leased", "awaiting", "failed", "oldest", "speed", "eta", "last_day")
+    list_display = (
+        "title",
+        "marks",
+        "ready",
+        "leased",
+        "delayed",
+        "awaiting",
+        "failed",
+        "oldest",
+        "speed",
+        "eta",
+        "last_day",
+    )
     list_display_links = ("title",)
     list_filter = (KindFilter,)
     search_fields = ("name",)
@@ -141,6 +153,10 @@ class ProjectAdmin(TrackerModelAdmin):
     @admin.display(description=_("leased"))
     def leased(self, project: Any) -> SafeString:
         return _number(project, "leased")
+
+    @admin.display(description=_("delayed"))
+    def delayed(self, project: Any) -> SafeString:
+        return _number(project, "delayed")
 
     @admin.display(description=_("awaiting"))
     def awaiting(self, project: Any) -> SafeString:
@@ -335,7 +351,7 @@ class ProjectAdmin(TrackerModelAdmin):
     @action(_("Hard reset"), icon="delete_forever", role=Role.MAINTENANCE, danger=True)
     def hard_reset(self, request: HttpRequest, queryset: "QuerySet[Project]") -> HttpResponse | None:
         question = _("Every task is deleted for good: it neither counts as closed nor goes on along a chain.")
-        states = ("ready", "leased", "failed")
+        states = ("ready", "leased", "delayed", "failed")
         return self._maintain(request, queryset, "hard_reset", question, states, maintenance.delete_all)
 
     def _maintain(

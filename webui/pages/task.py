@@ -16,14 +16,14 @@ from projects.access import require, roles_of
 from projects.lookup import NoSuchProject
 from projects.models import Project
 from projects.roles import Role
-from tasks.fingerprints import text_of
-from tasks.models import ClosedTask, Task
+from tasks.fingerprints import reason_of, text_of
+from tasks.models import ClosedTask, Outcome, Reason, Task
 from tasks.queries import status
 from tasks.queries.search import Criteria
 from tasks.queries.status import Reader, State, Status
 from tracker.api.errors import BadInput, NotFound
 from webui.links import failure_address, named_workers
-from webui.outcomes import OUTCOMES, reason_given
+from webui.outcomes import KINDS, OUTCOMES, REASONS, reason_given
 from webui.pages.common import require_login
 from webui.pages.frame import find_with, project_page
 from webui.pages.task_changes import CHANGES, PriorityForm
@@ -110,6 +110,9 @@ def _content(request: HttpRequest, project: Project, found: Status, reader: Read
         "task": found,
         "recipe": row.recipe if row else "",
         "failure": _failure_of(project, row),
+        "reason": _reason_of(found, attempts),
+        "run_at": _time(found.run_at) if found.run_at else None,
+        "expires_at": _time(found.expires_at) if found.expires_at else None,
         "max_retries": row.max_retries if isinstance(row, Task) else None,
         "lease_seconds": (row.max_assign_time or project.lease_seconds) if isinstance(row, Task) else None,
         "events": [(event, named.get(event.worker or 0)) for event in events],
@@ -133,6 +136,24 @@ def _failure_of(project: Project, row: Task | ClosedTask | None) -> str:
     if not isinstance(row, Task) or row.failure is None:
         return ""
     return failure_address(project.pk, text_of(row.failure))
+
+
+class Why(NamedTuple):
+    """Why a task failed, and the kind of its mark."""
+
+    text: str | Promise
+    kind: str
+
+
+def _reason_of(found: Status, attempts: list[status.Attempt]) -> Why | None:
+    """Why a FAILED task is so, as long as that attempt is kept; else None."""
+    if found.state != State.FAILED:
+        return None
+    for one in attempts:
+        if one.outcome in (Outcome.FAILED, Outcome.EXPIRED) or one.reason == Reason.BAD_RECIPE:
+            reason = reason_of(one.outcome, one.reason)
+            return Why(REASONS[reason], KINDS.get(reason, ""))
+    return None
 
 
 def _events(found: Status, attempts: list[status.Attempt]) -> list[Event]:
