@@ -21,7 +21,7 @@ from projects.models import Project
 from projects.roles import Role
 from tracker.api.errors import ApiError
 from webui.pages.common import blame
-from webui.pages.forms.projects import ChainField, ProjectForm, is_stored_name
+from webui.pages.forms.projects import BACKOFFS, ChainField, ProjectForm, is_stored_name
 
 
 class ProjectAdminForm(forms.ModelForm):
@@ -43,6 +43,8 @@ class ProjectAdminForm(forms.ModelForm):
         # Send the initial values along, so that saving does not overwrite a value that others have changed meanwhile.
         for field in self.fields.values():
             field.show_hidden_initial = True
+        if "retry_backoff" in self.fields:
+            self.fields["retry_backoff"].choices = list(BACKOFFS.items())  # type: ignore[attr-defined]
         if "chain" in self.fields:
             self.fields["chain"] = self._chain_field(self.fields["chain"])
 

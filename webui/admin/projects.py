@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts.models import User
 from projects import services
 from projects.access import known_chains, managers_of, require, set_roles, with_roles
-from projects.models import Project
+from projects.models import Backoff, Project
 from projects.roles import Role
 from tasks import maintenance
 from tasks.queries.overview import COUNTED_IN_LISTS, Overview, overview, overviews, sparklines
@@ -29,6 +29,7 @@ from webui.admin.filters import Choice
 from webui.admin.paging import Page
 from webui.admin.project_forms import ProjectAdminForm, RolesForm
 from webui.pages.common import named_like
+from webui.pages.forms.projects import BACKOFFS
 from webui.query import id_in, text_of
 from webui.scope import scope_of
 from webui.templatetags import formatting
@@ -93,14 +94,11 @@ class ProjectAdmin(TrackerModelAdmin):
     fieldsets = (
         (None, {"fields": ("name", "motd", "priority", "public", "hidden", "chain")}),
         (_("Code"), {"fields": ("clone_url", "git_repo", "production_branch", "version")}),
+        (_("Queue"), {"fields": ("assign_rate", "submit_rate", "ageing_seconds", "retention_days")}),
+        (_("Leases"), {"fields": ("lease_seconds", "max_lease_seconds", "max_leases", "max_expiries")}),
         (
-            _("Limits"),
-            {
-                "fields": (
-                    *("assign_rate", "submit_rate", "lease_seconds", "max_lease_seconds", "max_leases"),
-                    *("max_expiries", "retention_days"),
-                )
-            },
+            _("Retries and verification"),
+            {"fields": ("retry_backoff", "retry_seconds", "retry_max_seconds", "retry_jitter", "max_votes")},
         ),
     )
     change_form_template = "admin/projects/project/change_form.html"
@@ -186,16 +184,21 @@ class ProjectAdmin(TrackerModelAdmin):
     def chain_id_only(self, project: Project) -> str:
         return f"#{project.chain_id}" if project.chain_id in project.known_chains else "–"  # type: ignore[attr-defined]
 
+    @admin.display(description=_("Delay after a failed attempt"))
+    def backoff(self, project: Project) -> str:
+        return str(BACKOFFS[Backoff(project.retry_backoff)])
+
     # --- Settings ---
 
-    readonly_fields = ("chain_id_only",)
+    readonly_fields = ("chain_id_only", "backoff")
 
     def get_fieldsets(self, request: HttpRequest, obj: Project | None = None) -> Any:
         if obj is None or self.has_change_permission(request, obj):
             return self.fieldsets
         # The read-only page would show the name of the chain's project even to a manager who may not see it.
+        told = {"chain": "chain_id_only", "retry_backoff": "backoff"}
         return [
-            (title, {"fields": tuple("chain_id_only" if name == "chain" else name for name in options["fields"])})
+            (title, {"fields": tuple(told.get(name, name) for name in options["fields"])})
             for title, options in self.fieldsets
         ]
 
