@@ -16,6 +16,7 @@ from webui.pages import (
     task,
     task_list,
     tasks,
+    votes,
     worker,
     workers,
 )
@@ -48,6 +49,7 @@ urlpatterns = [
     path("projects/<number:project_id>/hard-reset/", tasks.maintain, {"chore": tasks.HARD_RESET}),
     path("projects/<number:project_id>/tasks/", task_list.task_list),
     path("projects/<number:project_id>/tasks/change/", task_list.change),
+    path("projects/<number:project_id>/tasks/<number:task_id>/accept/", votes.accept),
     path("projects/<number:project_id>/results/", results.results),
     path("tasks/<number:task_id>/", task.task),
     path("projects/<number:project_id>/workers/", worker.project_workers),

@@ -343,7 +343,10 @@ class ProjectAdmin(TrackerModelAdmin):
 
     @action(_("Reset failed tasks"), icon="replay", role=Role.MAINTENANCE)
     def reset_failed(self, request: HttpRequest, queryset: "QuerySet[Project]") -> HttpResponse | None:
-        question = _("Every failed task goes back to the queue, with its retries reset to 0.")
+        question = _(
+            "Every failed task goes back to the queue, with its retries reset to 0. Where workers disagreed, their "
+            "votes are dropped."
+        )
         return self._maintain(request, queryset, "reset_failed", question, ("failed",), maintenance.reset_failed)
 
     @action(_("Reclaim leases"), icon="lock_open", role=Role.MAINTENANCE)

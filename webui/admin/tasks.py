@@ -87,16 +87,16 @@ class TaskAdmin(TrackerModelAdmin):
     list_filter = (ProjectFilter, StateFilter, PriorityFilter, WorkerFilter, AgeFilter, RetriesFilter, FailureFilter)
     search_fields = ("pk",)
     search_help_text = _('Id, hash, or text of the recipe; a number in quotes, "42", is text')
-    actions = page_actions = ("retry", "release", "set_priority", "delete")
+    actions = page_actions = ("retry", "run_now", "release", "set_priority", "delete")
     fieldsets = (
         (None, {"fields": ("project_name", "state", "why", "recipe_whole", "hash", "submitted")}),
         (_("Order and retries"), {"fields": ("order", "tries", "lease_time", "due", "expires")}),
         (_("Lease"), {"fields": ("holder", "leased_at", "leased_until")}),
-        (_("Verification"), {"fields": ("needed", "vote_table")}),
+        (_("Verification"), {"fields": ("needed", "vote_table", "page")}),
     )
     readonly_fields = (
         *("project_name", "state", "recipe_whole", "hash", "order", "tries", "lease_time", "holder", "needed"),
-        *("vote_table", "submitted", "leased_at", "leased_until", "why", "due", "expires"),
+        *("vote_table", "submitted", "leased_at", "leased_until", "why", "due", "expires", "page"),
     )
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[Task]":
@@ -228,10 +228,17 @@ class TaskAdmin(TrackerModelAdmin):
     def vote_table(self, task: Task) -> SafeString:
         return vote_table(task.voters, task.votes)
 
+    @admin.display(description=_("accept a result"))
+    def page(self, task: Task) -> SafeString:
+        if not task.votes:
+            return format_html("{}", "–")
+        return link(f"/tasks/{task.pk}/", _("On the task's page"))
+
     # --- Actions ---
 
     def is_useful(self, name: str, obj: Task) -> bool:
-        return {"retry": _state_of(obj) == State.FAILED, "release": _state_of(obj) == State.LEASED}.get(name, True)
+        only = {"retry": State.FAILED, "run_now": State.DELAYED, "release": State.LEASED}
+        return name not in only or _state_of(obj) == only[name]
 
     @action(_("Retry failed tasks"), icon="replay", role=Role.MAINTENANCE)
     def retry(self, request: HttpRequest, queryset: "QuerySet[Task]") -> HttpResponse | None:
@@ -240,8 +247,22 @@ class TaskAdmin(TrackerModelAdmin):
             queryset,
             name="retry",
             only=State.FAILED,
-            question=_("The failed ones among these tasks go back to the queue, with their retries reset to 0."),
+            question=_(
+                "The failed ones among these tasks go back to the queue, with their retries reset to 0. Where workers "
+                "disagreed, their votes are dropped."
+            ),
             run=maintenance.retry_matching,
+        )
+
+    @action(_("Run now"), icon="play_arrow", role=Role.MAINTENANCE)
+    def run_now(self, request: HttpRequest, queryset: "QuerySet[Task]") -> HttpResponse | None:
+        return self._act(
+            request,
+            queryset,
+            name="run_now",
+            only=State.DELAYED,
+            question=_("The delayed ones among these tasks are ready at once."),
+            run=maintenance.run_now_matching,
         )
 
     @action(_("Reclaim leases"), icon="lock_open", role=Role.MAINTENANCE)

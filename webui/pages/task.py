@@ -27,6 +27,7 @@ from webui.outcomes import KINDS, OUTCOMES, REASONS, reason_given
 from webui.pages.common import require_login
 from webui.pages.frame import find_with, project_page
 from webui.pages.task_changes import CHANGES, PriorityForm
+from webui.pages.votes import votes_of
 
 LOG_ENTRIES = 50
 
@@ -87,7 +88,7 @@ def _change(request: HttpRequest, found: Status, form: PriorityForm) -> HttpResp
     chosen = CHANGES.get(request.POST.get("do", ""))
     if chosen is None or chosen.is_grave:
         # The page of many tasks asks for confirmation.
-        raise BadInput("do: must be one of retry, reclaim and priority.")
+        raise BadInput("do: must be one of retry, run_now, reclaim and priority.")
     if chosen.has_priority and not form.is_valid():
         return None
     criteria = Criteria([found.project], ids=[found.id], states=(chosen.only,) if chosen.only else ())
@@ -117,7 +118,9 @@ def _content(request: HttpRequest, project: Project, found: Status, reader: Read
         "lease_seconds": (row.max_assign_time or project.lease_seconds) if isinstance(row, Task) else None,
         "events": [(event, named.get(event.worker or 0)) for event in events],
         "more_attempts": len(attempts) == status.ATTEMPTS,
-        "votes": [(named[voter], vote) for voter, vote in zip(found.voters, found.votes, strict=True)],
+        "votes": votes_of(project, found, named, may_accept=may),
+        "is_disputed": found.state == State.FAILED and _is_disputed(attempts),
+        "may_retry": may,
         "needed": max(found.verification_count or 0, 1),
         "output": _pretty(found.output),
         "entries": entries,
@@ -147,13 +150,23 @@ class Why(NamedTuple):
 
 def _reason_of(found: Status, attempts: list[status.Attempt]) -> Why | None:
     """Why a FAILED task is so, as long as that attempt is kept; else None."""
-    if found.state != State.FAILED:
+    last = _last_failed(attempts) if found.state == State.FAILED else None
+    if last is None:
         return None
-    for one in attempts:
-        if one.outcome in (Outcome.FAILED, Outcome.EXPIRED) or one.reason == Reason.BAD_RECIPE:
-            reason = reason_of(one.outcome, one.reason)
-            return Why(REASONS[reason], KINDS.get(reason, ""))
-    return None
+    reason = reason_of(last.outcome, last.reason)
+    return Why(REASONS[reason], KINDS.get(reason, ""))
+
+
+def _last_failed(attempts: list[status.Attempt]) -> status.Attempt | None:
+    """The newest of these attempts that failed: of a FAILED task, the one that made it so."""
+    failed = (Outcome.FAILED, Outcome.EXPIRED)
+    return next((one for one in attempts if one.outcome in failed or one.reason == Reason.BAD_RECIPE), None)
+
+
+def _is_disputed(attempts: list[status.Attempt]) -> bool:
+    """Whether the workers' disagreement made the task FAILED."""
+    last = _last_failed(attempts)
+    return last is not None and last.reason == Reason.DISAGREEMENT
 
 
 def _events(found: Status, attempts: list[status.Attempt]) -> list[Event]:

@@ -72,6 +72,8 @@ TABLE = [
     ),
     ("projects/P/tasks/", None, with_role(Role.READ)),
     ("projects/P/tasks/change/", {"do": "retry", "all": "yes"}, with_role(Role.MAINTENANCE)),
+    ("projects/P/tasks/T/accept/", {"verification": "7"}, with_role(Role.MAINTENANCE)),
+    ("projects/P/tasks/T/accept/", {"verification": "7", "confirmed": "yes"}, with_role(Role.MAINTENANCE)),
     ("projects/P/results/", None, with_role(Role.READ)),
     ("tasks/T/", None, with_role(Role.READ)),
     ("projects/P/failures/", None, INSIDERS),
