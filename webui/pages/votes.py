@@ -19,7 +19,7 @@ from tracker.api.errors import BadInput
 from tracker.api.fields import INT64
 from webui.links import Named, named_workers
 from webui.pages.frame import find_with, home_of, project_page
-from workers.models import OperatorMark
+from workers.queries import operators_in
 
 
 class Vote(NamedTuple):
@@ -39,8 +39,7 @@ def votes_of(project: Project, found: Status, named: Mapping[int, Named], *, may
     """The votes on a task in their order; `named` has its voters."""
     if not found.voters:
         return []
-    marks = OperatorMark.objects.filter(project=project, worker__in=found.voters)
-    operators = dict(marks.values_list("worker", "operator"))
+    operators = operators_in(project.pk, found.voters)
     may_accept = may_accept and found.is_open and found.state != State.LEASED
     numbers = Counter(found.votes)
     first = {vote: found.votes.index(vote) for vote in numbers if vote is not None}

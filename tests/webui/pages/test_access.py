@@ -70,6 +70,8 @@ TABLE = [
         *("projects/P/workers/", None),
         {"public": ANY_MANAGER, "private": ANY_MANAGER, "hidden": with_role(Role.READ)},
     ),
+    ("projects/P/workers/operator/", {"worker": "W", "operator": "Ada"}, with_role(Role.MAINTENANCE)),
+    ("projects/P/workers/operator/", {"worker": "W", "remove": "yes"}, with_role(Role.MAINTENANCE)),
     ("projects/P/tasks/", None, with_role(Role.READ)),
     ("projects/P/tasks/change/", {"do": "retry", "all": "yes"}, with_role(Role.MAINTENANCE)),
     ("projects/P/tasks/T/accept/", {"verification": "7"}, with_role(Role.MAINTENANCE)),
