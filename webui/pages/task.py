@@ -183,8 +183,9 @@ def _reason_of(found: Status, attempts: list[status.Attempt]) -> Why | None:
 
 def _last_failed(attempts: list[status.Attempt]) -> status.Attempt | None:
     """The newest of these attempts that failed: of a FAILED task, the one that made it so."""
-    failed = (Outcome.FAILED, Outcome.EXPIRED)
-    return next((one for one in attempts if one.outcome in failed or one.reason == Reason.BAD_RECIPE), None)
+    # The last vote of a disagreement is an attempt that voted, and a task may be given up by a SKIP.
+    outcomes, reasons = (Outcome.FAILED, Outcome.EXPIRED), (Reason.BAD_RECIPE, Reason.DISAGREEMENT)
+    return next((one for one in attempts if one.outcome in outcomes or one.reason in reasons), None)
 
 
 def _is_disputed(attempts: list[status.Attempt]) -> bool:

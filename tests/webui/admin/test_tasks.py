@@ -18,7 +18,7 @@ from tracker import db
 pytestmark = pytest.mark.django_db
 
 LIST = "tasks/task/"
-ACTIONS = ("retry", "release", "set_priority", "delete")
+ACTIONS = ("retry", "run_now", "release", "set_priority", "delete")
 FIELDS = {"set_priority": {"priority": "7"}}
 
 

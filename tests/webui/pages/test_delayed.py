@@ -9,7 +9,7 @@ from django.core.management import call_command
 from projects.models import Snapshot
 from projects.queries import Totals, newest_totals
 from projects.roles import Role
-from tasks.models import Attempt, Outcome, Reason, Task
+from tasks.models import Task
 from tasks.queue.delays import fail_expired
 from tasks.queue.tallying import fold_outcomes
 from tests.factories import ProjectFactory, TaskFactory
@@ -138,14 +138,6 @@ def test_a_task_that_has_expired(maintainer, project, expired, folded):
     assert str(expired.pk) in group
     (line,) = [line for line in failures(project).splitlines() if "expired" in line]
     assert shown.group.key in line
-
-
-def test_a_task_on_which_workers_disagree(maintainer, project):
-    task = TaskFactory(project=project, status=2, voters=[1, 2], votes=[5, 6], verification_count=2, failure=3)
-    Attempt.objects.create(
-        task_id=task.pk, project=project, outcome=Outcome.FAILED, reason=Reason.DISAGREEMENT, fingerprint=3
-    )
-    assert '<span class="mark bad">disagreement</span></h2>' in text(maintainer.get(f"/tasks/{task.pk}/"))
 
 
 # In the admin

@@ -2,9 +2,10 @@
 
 import pytest
 
+from projects.models import Project
 from projects.roles import Role
 from tasks import queue
-from tasks.models import Attempt, ClosedTask, Outcome, Reason, Task
+from tasks.models import ClosedTask, Task
 from tests.factories import TaskFactory, UserFactory, register
 from workers.services import mark_operator
 
@@ -29,11 +30,13 @@ def workers():
 @pytest.fixture
 def disputed(project, workers):
     """A task that failed since its workers disagreed."""
-    voters, votes = [worker.pk for worker in workers], [7, -9, 7]
-    task = TaskFactory(project=project, status=2, voters=voters, votes=votes, verification_count=3, failure=3)
-    Attempt.objects.create(
-        task_id=task.pk, project=project, outcome=Outcome.FAILED, reason=Reason.DISAGREEMENT, fingerprint=3
-    )
+    Project.objects.update(max_votes=3)
+    task = TaskFactory(project=project, verification_count=3)
+    for worker, vote in zip(workers, [7, -9, 7], strict=True):
+        queue.lease(project=project, worker=worker)
+        queue.release(worker=worker, task_id=task.pk, result=queue.Result.OK, verification=vote)
+    task.refresh_from_db()
+    assert task.status == Task.Status.FAILED
     return task
 
 
@@ -59,6 +62,7 @@ def test_each_hash_is_offered_once(maintainer, disputed, workers):
     assert shown.count("Accept this result") == 2
     assert "2 votes" in shown
     assert "then these votes are dropped" in shown
+    assert '<span class="mark bad">disagreement</span></h2>' in shown
 
 
 def test_without_maintenance_nothing_is_offered(reader, disputed):
