@@ -27,7 +27,7 @@ from webui.admin.base import TrackerModelAdmin, action
 from webui.admin.cells import LISTED, clipped
 from webui.admin.filters import Choice
 from webui.admin.paging import Page
-from webui.admin.project_forms import ProjectAdminForm, RolesForm
+from webui.admin.project_forms import FIELDSETS, ProjectAdminForm, RolesForm
 from webui.pages.common import named_like
 from webui.pages.forms.projects import BACKOFFS
 from webui.query import id_in, text_of
@@ -91,16 +91,7 @@ class ProjectAdmin(TrackerModelAdmin):
     search_help_text = _("Name, repository or id")
     actions = page_actions = ("pause", "resume", "reset_failed", "reclaim", "hard_reset")
     form = ProjectAdminForm
-    fieldsets = (
-        (None, {"fields": ("name", "motd", "priority", "public", "hidden", "chain")}),
-        (_("Code"), {"fields": ("clone_url", "git_repo", "production_branch", "version")}),
-        (_("Queue"), {"fields": ("assign_rate", "submit_rate", "ageing_seconds", "retention_days")}),
-        (_("Leases"), {"fields": ("lease_seconds", "max_lease_seconds", "max_leases", "max_expiries")}),
-        (
-            _("Retries and verification"),
-            {"fields": ("retry_backoff", "retry_seconds", "retry_max_seconds", "retry_jitter", "max_votes")},
-        ),
-    )
+    fieldsets = FIELDSETS
     change_form_template = "admin/projects/project/change_form.html"
 
     # --- Permissions ---

@@ -1,6 +1,8 @@
 """Marking workers as one operator's on the tab Workers, and where the mark is shown."""
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from projects.access import set_roles
 from projects.roles import Role
@@ -110,3 +112,17 @@ def test_in_the_admin(admin, project, worker, busy):
     mark_operator(project=project, workers=[busy[0].pk], operator="<Ada>")
     shown = text(admin.get(f"/admin/workers/worker/{busy[0].pk}/change/"))
     assert shown.count("<bdi>&lt;Ada&gt;</bdi>") == 3
+
+
+@pytest.mark.parametrize("path", ["/projects/{project}/workers/", "/workers/{worker}/", "/tasks/{task}/"])
+def test_the_number_of_queries_does_not_grow_with_the_marks(admin, project, busy, path, django_assert_max_num_queries):
+    one, two = busy
+    task = TaskFactory(project=project, voters=[one.pk, two.pk], votes=[7, 8], verification_count=3)
+    address = path.format(project=project.pk, worker=one.pk, task=task.pk)
+    mark_operator(project=project, workers=[one.pk], operator="Ada")
+    with CaptureQueriesContext(connection) as few:
+        admin.get(address)
+    mark_operator(project=project, workers=[two.pk], operator="Bob")
+    mark_operator(project=ProjectFactory(), workers=[one.pk], operator="Bob")
+    with django_assert_max_num_queries(len(few)):
+        admin.get(address)
