@@ -57,6 +57,7 @@ class Totals(NamedTuple):
 
     ready: int = 0
     leased: int = 0
+    delayed: int = 0
     failed: int = 0
     closed: int = 0
     rate: float | None = None
@@ -75,6 +76,7 @@ class Point(NamedTuple):
     taken: datetime
     ready: int
     leased: int
+    delayed: int
     failed: int
     awaiting: int
     closed: int
@@ -98,16 +100,16 @@ WITH part AS (
     FROM projects_snapshot WHERE project_id = %(project)s
 )
 (
-    SELECT taken, new_task_count - leased_task_count, leased_task_count, failed_task_count,
-           awaiting_verification_count, closed_task_count, version
+    SELECT taken, new_task_count - leased_task_count - delayed_task_count, leased_task_count, delayed_task_count,
+           failed_task_count, awaiting_verification_count, closed_task_count, version
     FROM projects_snapshot
     WHERE project_id = %(project)s AND taken <= now() - make_interval(secs => %(seconds)s)
     ORDER BY taken DESC
     LIMIT 1
 ) UNION ALL (
     SELECT DISTINCT ON (floor(extract(epoch FROM taken) / width))
-           taken, new_task_count - leased_task_count, leased_task_count, failed_task_count,
-           awaiting_verification_count, closed_task_count, version
+           taken, new_task_count - leased_task_count - delayed_task_count, leased_task_count, delayed_task_count,
+           failed_task_count, awaiting_verification_count, closed_task_count, version
     FROM projects_snapshot CROSS JOIN part
     WHERE project_id = %(project)s AND taken > now() - make_interval(secs => %(seconds)s)
     ORDER BY floor(extract(epoch FROM taken) / width), taken DESC
@@ -117,8 +119,9 @@ ORDER BY taken
 
 # Two reads of the index snapshot_newest for each project.
 TOTALS = """
-SELECT coalesce(sum(last.new_task_count - last.leased_task_count), 0)::bigint,
+SELECT coalesce(sum(last.new_task_count - last.leased_task_count - last.delayed_task_count), 0)::bigint,
        coalesce(sum(last.leased_task_count), 0)::bigint,
+       coalesce(sum(last.delayed_task_count), 0)::bigint,
        coalesce(sum(last.failed_task_count), 0)::bigint,
        coalesce(sum(last.closed_task_count), 0)::bigint,
        sum(greatest(last.closed_task_count - before.closed_task_count, 0)

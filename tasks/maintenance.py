@@ -65,6 +65,11 @@ def retry_matching(criteria: Criteria) -> int:
     return _to_matching(RETRY, criteria)
 
 
+def run_now_matching(criteria: Criteria) -> int:
+    """Make matching delayed tasks ready at once. Returns their number."""
+    return _to_matching(RUN_NOW, criteria)
+
+
 def release_matching(criteria: Criteria) -> int:
     """Reclaim the leases of matching tasks. Returns their number."""
     return _to_matching(RELEASE, criteria)
@@ -287,6 +292,20 @@ RETRY = f"""
 WHERE id = ANY (ARRAY(
     SELECT id FROM tasks_task
     WHERE id = ANY (%(found)s) AND project_id = ANY (%(projects)s) AND status = 2 AND {MATCHING}
+    ORDER BY id
+    FOR UPDATE SKIP LOCKED
+))
+"""
+
+# With ageing, a task that would have begun to wait later waits from now on; one that was given back keeps its place.
+RUN_NOW = f"""
+UPDATE tasks_task AS task
+SET status = 1, run_at = NULL,
+    head_start = greatest(task.head_start, queue_head_start(project.ageing_seconds, now()))
+FROM projects_project AS project
+WHERE project.id = task.project_id AND task.id = ANY (ARRAY(
+    SELECT id FROM tasks_task
+    WHERE id = ANY (%(found)s) AND project_id = ANY (%(projects)s) AND status = 3 AND {MATCHING}
     ORDER BY id
     FOR UPDATE SKIP LOCKED
 ))

@@ -49,6 +49,7 @@ FOR_PROGRAMS = (
     "Send the headers X-Worker-ID and X-Secret of a registered worker.",
     "after: is not or no longer in the list; begin again without it.",
     "The request body ended before its announced length, came too slowly or was not properly chunked.",
+    "No open task of this project has this id and such a vote, unless a worker holds it at the moment.",
     "The request body is too large.",
     "This Idempotency-Key was used for another request within the last ten minutes; use a new key for each request.",
     "This worker is paused; a tracker admin can resume it.",

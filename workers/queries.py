@@ -1,5 +1,6 @@
 """Read-only queries about workers."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -8,7 +9,7 @@ from django.db.models.functions import Coalesce
 
 from projects.models import Project
 from tracker.api import paging
-from workers.models import WorkerAccess
+from workers.models import OperatorMark, WorkerAccess
 
 #: Accesses with a pending request.
 PENDING = Q(wants_assign=True) | Q(wants_submit=True)
@@ -35,3 +36,15 @@ def accesses_page(project: Project, *, after: int | None, limit: int) -> tuple[l
         beyond = accesses.filter(Q(settled__gt=last.settled) | Q(settled=last.settled) & later)
     rows = beyond.order_by("settled", "since", "pk").select_related("worker")[: limit + 1]
     return paging.cut(list(rows), limit=limit, key="worker_id")
+
+
+def operators_in(project: int, workers: Iterable[int]) -> dict[int, str]:
+    """What managers call the operator of these workers in the project, by worker; of those that are marked."""
+    marks = OperatorMark.objects.filter(project=project, worker__in=list(workers))
+    return dict(marks.values_list("worker", "operator"))
+
+
+def operators_of(worker: int, projects: Iterable[int]) -> dict[int, str]:
+    """The same for one worker in these projects, by project."""
+    marks = OperatorMark.objects.filter(worker=worker, project__in=list(projects))
+    return dict(marks.values_list("project", "operator"))

@@ -12,8 +12,9 @@ import pytest
 from django.db import connection, transaction
 
 from projects.models import Project
-from tasks import queue, repeating
+from tasks import maintenance, queue, repeating
 from tasks.models import Task
+from tasks.queries.search import Criteria
 from tasks.queue import frontier, holding
 from tasks.queue.delays import fail_expired, make_due_ready
 from tests.client import Api
@@ -236,6 +237,10 @@ def test_a_million_delayed(caller, project, count, analysed):
     assert pages < FEW
     expired, pages = visited(fail_expired)
     assert expired == 0
+    assert pages < FEW
+    later = [task.pk for task in Task.objects.filter(status=3).order_by("-run_at")[:3]]
+    run, pages = visited(partial(maintenance.run_now_matching, Criteria([project.pk], ids=later)))
+    assert run == 3
     assert pages < FEW
     Task.objects.filter(status=1).delete()
     empty, pages = visited(

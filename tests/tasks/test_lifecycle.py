@@ -9,6 +9,7 @@ from django.conf import settings
 from projects.models import Project
 from tasks import maintenance
 from tasks.models import Attempt, ClosedTask, Outcome, Task
+from tasks.queries.search import Criteria, State
 from tasks.queue.delays import fail_expired, make_due_ready
 from tasks.queue.expiry import expire_leases
 from tests.factories import SOMEBODY, TaskFactory, expire, grant
@@ -128,6 +129,10 @@ class Scene:
                     maintenance.accept_vote(project=self.project, task=self.task.pk, verification=1)
                 except maintenance.NoSuchVote as error:
                     return str(error.status)
+                return None
+            case "a manager's “run now”":
+                ids = None if self.many else [self.task.pk]
+                maintenance.run_now_matching(Criteria([self.project.pk], ids=ids, states=(State.DELAYED,)))
                 return None
             case "its time comes":
                 Task.objects.filter(status=Task.Status.DELAYED).update(run_at=PAST)

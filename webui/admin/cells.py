@@ -98,6 +98,13 @@ def access_words(access: WorkerAccess) -> SafeString | str:
     return marks_of(granted, Kind.GOOD)
 
 
+def operator_mark(operator: str | None) -> SafeString | str:
+    """What managers call a worker's operator; empty for none."""
+    if not operator:
+        return ""
+    return format_html('<span class="mark" title="{}"><bdi>{}</bdi></span>', _("Operator"), visible(operator))
+
+
 def marks_of(names: Sequence[str], kind: Kind) -> SafeString | str:
     """Several marks side by side. A dash for none."""
     return format_html_join("", "{}", ((mark(name, kind),) for name in names)) if names else "–"

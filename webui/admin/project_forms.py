@@ -7,7 +7,8 @@ from django.contrib.auth.models import AnonymousUser
 from django.core.exceptions import ValidationError
 from django.db.models import Q
 from django.forms.models import construct_instance
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 from unfold.widgets import (
     UnfoldAdminIntegerFieldWidget,
     UnfoldAdminSelectWidget,
@@ -21,7 +22,19 @@ from projects.models import Project
 from projects.roles import Role
 from tracker.api.errors import ApiError
 from webui.pages.common import blame
-from webui.pages.forms.projects import ChainField, ProjectForm, is_stored_name
+from webui.pages.forms.projects import BACKOFFS, ChainField, ProjectForm, is_stored_name
+
+# The parts of the settings page.
+FIELDSETS = (
+    (None, {"fields": ("name", "motd", "priority", "public", "hidden", "chain")}),
+    (_("Code"), {"fields": ("clone_url", "git_repo", "production_branch", "version")}),
+    (_("Queue"), {"fields": ("assign_rate", "submit_rate", "ageing_seconds", "retention_days")}),
+    (_("Leases"), {"fields": ("lease_seconds", "max_lease_seconds", "max_leases", "max_expiries")}),
+    (
+        _("Retries and verification"),
+        {"fields": ("retry_backoff", "retry_seconds", "retry_max_seconds", "retry_jitter", "max_votes")},
+    ),
+)
 
 
 class ProjectAdminForm(forms.ModelForm):
@@ -43,6 +56,8 @@ class ProjectAdminForm(forms.ModelForm):
         # Send the initial values along, so that saving does not overwrite a value that others have changed meanwhile.
         for field in self.fields.values():
             field.show_hidden_initial = True
+        if "retry_backoff" in self.fields:
+            self.fields["retry_backoff"].choices = list(BACKOFFS.items())  # type: ignore[attr-defined]
         if "chain" in self.fields:
             self.fields["chain"] = self._chain_field(self.fields["chain"])
 
@@ -86,7 +101,7 @@ class ProjectAdminForm(forms.ModelForm):
             self.instance.clean_fields(exclude={one.name for one in Project._meta.fields} - given)
         except ValidationError as error:
             for field, problems in error.message_dict.items():
-                self.add_error(field, [_(problem) for problem in problems])
+                self.add_error(field, [gettext(problem) for problem in problems])
 
     def changes(self, names: list[str] | None = None) -> dict[str, Any]:
         """The arguments for the services: these fields, by default all, and the chain as an id with 0 for none."""

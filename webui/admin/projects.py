@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts.models import User
 from projects import services
 from projects.access import known_chains, managers_of, require, set_roles, with_roles
-from projects.models import Project
+from projects.models import Backoff, Project
 from projects.roles import Role
 from tasks import maintenance
 from tasks.queries.overview import COUNTED_IN_LISTS, Overview, overview, overviews, sparklines
@@ -27,8 +27,9 @@ from webui.admin.base import TrackerModelAdmin, action
 from webui.admin.cells import LISTED, clipped
 from webui.admin.filters import Choice
 from webui.admin.paging import Page
-from webui.admin.project_forms import ProjectAdminForm, RolesForm
+from webui.admin.project_forms import FIELDSETS, ProjectAdminForm, RolesForm
 from webui.pages.common import named_like
+from webui.pages.forms.projects import BACKOFFS
 from webui.query import id_in, text_of
 from webui.scope import scope_of
 from webui.templatetags import formatting
@@ -71,26 +72,26 @@ class KindFilter(Choice):
 class ProjectAdmin(TrackerModelAdmin):
     plural, new = _("Projects"), _("New project")
     keys = ("name",)
-    list_display = ("title", "marks", "ready", "leased", "awaiting", "failed", "oldest", "speed", "eta", "last_day")
+    list_display = (
+        "title",
+        "marks",
+        "ready",
+        "leased",
+        "delayed",
+        "awaiting",
+        "failed",
+        "oldest",
+        "speed",
+        "eta",
+        "last_day",
+    )
     list_display_links = ("title",)
     list_filter = (KindFilter,)
     search_fields = ("name",)
     search_help_text = _("Name, repository or id")
     actions = page_actions = ("pause", "resume", "reset_failed", "reclaim", "hard_reset")
     form = ProjectAdminForm
-    fieldsets = (
-        (None, {"fields": ("name", "motd", "priority", "public", "hidden", "chain")}),
-        (_("Code"), {"fields": ("clone_url", "git_repo", "production_branch", "version")}),
-        (
-            _("Limits"),
-            {
-                "fields": (
-                    *("assign_rate", "submit_rate", "lease_seconds", "max_lease_seconds", "max_leases"),
-                    *("max_expiries", "retention_days"),
-                )
-            },
-        ),
-    )
+    fieldsets = FIELDSETS
     change_form_template = "admin/projects/project/change_form.html"
 
     # --- Permissions ---
@@ -142,6 +143,10 @@ class ProjectAdmin(TrackerModelAdmin):
     def leased(self, project: Any) -> SafeString:
         return _number(project, "leased")
 
+    @admin.display(description=_("delayed"))
+    def delayed(self, project: Any) -> SafeString:
+        return _number(project, "delayed")
+
     @admin.display(description=_("awaiting"))
     def awaiting(self, project: Any) -> SafeString:
         return _number(project, "awaiting")
@@ -170,16 +175,21 @@ class ProjectAdmin(TrackerModelAdmin):
     def chain_id_only(self, project: Project) -> str:
         return f"#{project.chain_id}" if project.chain_id in project.known_chains else "–"  # type: ignore[attr-defined]
 
+    @admin.display(description=_("Delay after a failed attempt"))
+    def backoff(self, project: Project) -> str:
+        return str(BACKOFFS[Backoff(project.retry_backoff)])
+
     # --- Settings ---
 
-    readonly_fields = ("chain_id_only",)
+    readonly_fields = ("chain_id_only", "backoff")
 
     def get_fieldsets(self, request: HttpRequest, obj: Project | None = None) -> Any:
         if obj is None or self.has_change_permission(request, obj):
             return self.fieldsets
         # The read-only page would show the name of the chain's project even to a manager who may not see it.
+        told = {"chain": "chain_id_only", "retry_backoff": "backoff"}
         return [
-            (title, {"fields": tuple("chain_id_only" if name == "chain" else name for name in options["fields"])})
+            (title, {"fields": tuple(told.get(name, name) for name in options["fields"])})
             for title, options in self.fieldsets
         ]
 
@@ -324,7 +334,10 @@ class ProjectAdmin(TrackerModelAdmin):
 
     @action(_("Reset failed tasks"), icon="replay", role=Role.MAINTENANCE)
     def reset_failed(self, request: HttpRequest, queryset: "QuerySet[Project]") -> HttpResponse | None:
-        question = _("Every failed task goes back to the queue, with its retries reset to 0.")
+        question = _(
+            "Every failed task goes back to the queue, with its retries reset to 0. Where workers disagreed, their "
+            "votes are dropped."
+        )
         return self._maintain(request, queryset, "reset_failed", question, ("failed",), maintenance.reset_failed)
 
     @action(_("Reclaim leases"), icon="lock_open", role=Role.MAINTENANCE)
@@ -335,7 +348,7 @@ class ProjectAdmin(TrackerModelAdmin):
     @action(_("Hard reset"), icon="delete_forever", role=Role.MAINTENANCE, danger=True)
     def hard_reset(self, request: HttpRequest, queryset: "QuerySet[Project]") -> HttpResponse | None:
         question = _("Every task is deleted for good: it neither counts as closed nor goes on along a chain.")
-        states = ("ready", "leased", "failed")
+        states = ("ready", "leased", "delayed", "failed")
         return self._maintain(request, queryset, "hard_reset", question, states, maintenance.delete_all)
 
     def _maintain(

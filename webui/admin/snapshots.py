@@ -19,7 +19,18 @@ from webui.templatetags.formatting import count, moment
 class SnapshotAdmin(TrackerModelAdmin):
     plural = _("Snapshots")
     note = _("The state of each project over time, as recorded by the scheduler.")
-    list_display = ("taken_at", "project_name", "open", "leased", "awaiting", "failed", "closed", "workers", "commit")
+    list_display = (
+        "taken_at",
+        "project_name",
+        "open",
+        "leased",
+        "delayed",
+        "awaiting",
+        "failed",
+        "closed",
+        "workers",
+        "commit",
+    )
     list_display_links = None
     list_filter = (ProjectFilter,)
 
@@ -47,6 +58,10 @@ class SnapshotAdmin(TrackerModelAdmin):
     @admin.display(description=_("leased"))
     def leased(self, snapshot: Snapshot) -> str:
         return count(snapshot.leased_task_count)
+
+    @admin.display(description=_("delayed"))
+    def delayed(self, snapshot: Snapshot) -> str:
+        return count(snapshot.delayed_task_count)
 
     @admin.display(description=_("awaiting"))
     def awaiting(self, snapshot: Snapshot) -> str:

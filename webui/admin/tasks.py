@@ -82,21 +82,21 @@ class PriorityForm(forms.Form):
 @admin.register(Task)
 class TaskAdmin(TrackerModelAdmin):
     plural = _("Tasks")
-    list_display = ("number", "recipe_begin", "project_name", "state", "order", "tries", "holder", "age")
+    list_display = ("number", "recipe_begin", "project_name", "state", "due", "order", "tries", "holder", "age")
     list_display_links = ("number",)
     list_filter = (ProjectFilter, StateFilter, PriorityFilter, WorkerFilter, AgeFilter, RetriesFilter, FailureFilter)
     search_fields = ("pk",)
     search_help_text = _('Id, hash, or text of the recipe; a number in quotes, "42", is text')
-    actions = page_actions = ("retry", "release", "set_priority", "delete")
+    actions = page_actions = ("retry", "run_now", "release", "set_priority", "delete")
     fieldsets = (
         (None, {"fields": ("project_name", "state", "why", "recipe_whole", "hash", "submitted")}),
-        (_("Order and retries"), {"fields": ("order", "tries", "lease_time")}),
+        (_("Order and retries"), {"fields": ("order", "tries", "lease_time", "due", "expires")}),
         (_("Lease"), {"fields": ("holder", "leased_at", "leased_until")}),
-        (_("Verification"), {"fields": ("needed", "vote_table")}),
+        (_("Verification"), {"fields": ("needed", "vote_table", "page")}),
     )
     readonly_fields = (
         *("project_name", "state", "recipe_whole", "hash", "order", "tries", "lease_time", "holder", "needed"),
-        *("vote_table", "submitted", "leased_at", "leased_until", "why"),
+        *("vote_table", "submitted", "leased_at", "leased_until", "why", "due", "expires", "page"),
     )
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[Task]":
@@ -135,7 +135,10 @@ class TaskAdmin(TrackerModelAdmin):
         except InvalidField as error:
             self.message_user(request, str(error), messages.ERROR)
             return Page([])
-        columns = ("id", "priority", "status", "retries", "max_retries", "created", "votes", "verification_count")
+        columns = (
+            *("id", "priority", "status", "retries", "max_retries", "created", "votes", "verification_count"),
+            "run_at",
+        )
         few = queryset.only(*columns, "project__name", "assignee__alias").annotate(recipe_start=Left("recipe", SHOWN))
         down_to = "" if found.looked is None or found.following is None else str(found.following[1])
         return Page(rows_by_id(few, found.ids), found.following, found.looked, down_to)
@@ -163,7 +166,7 @@ class TaskAdmin(TrackerModelAdmin):
 
     @admin.display(description=_("state"))
     def state(self, task: Task) -> SafeString:
-        waiting = task.status == Task.Status.NEW and any(vote is not None for vote in task.votes)
+        waiting = task.status != Task.Status.FAILED and any(vote is not None for vote in task.votes)
         return format_html("{}{}", state(_state_of(task)), state(State.AWAITING) if waiting else "")
 
     @admin.display(description=_("why it failed"))
@@ -201,6 +204,14 @@ class TaskAdmin(TrackerModelAdmin):
     def leased_until(self, task: Task) -> SafeString | str:
         return moment(task.lease_expires)
 
+    @admin.display(description=_("ready at"))
+    def due(self, task: Task) -> SafeString | str:
+        return moment(task.run_at)
+
+    @admin.display(description=_("expires at"))
+    def expires(self, task: Task) -> SafeString | str:
+        return moment(task.expires_at)
+
     @admin.display(description=_("hash"))
     def hash(self, task: Task) -> str:
         return "–" if task.hash64 is None else str(task.hash64)
@@ -217,10 +228,17 @@ class TaskAdmin(TrackerModelAdmin):
     def vote_table(self, task: Task) -> SafeString:
         return vote_table(task.voters, task.votes)
 
+    @admin.display(description=_("accept a result"))
+    def page(self, task: Task) -> SafeString:
+        if not task.votes:
+            return format_html("{}", "–")
+        return link(f"/tasks/{task.pk}/", _("On the task's page"))
+
     # --- Actions ---
 
     def is_useful(self, name: str, obj: Task) -> bool:
-        return {"retry": _state_of(obj) == State.FAILED, "release": _state_of(obj) == State.LEASED}.get(name, True)
+        only = {"retry": State.FAILED, "run_now": State.DELAYED, "release": State.LEASED}
+        return name not in only or _state_of(obj) == only[name]
 
     @action(_("Retry failed tasks"), icon="replay", role=Role.MAINTENANCE)
     def retry(self, request: HttpRequest, queryset: "QuerySet[Task]") -> HttpResponse | None:
@@ -229,8 +247,22 @@ class TaskAdmin(TrackerModelAdmin):
             queryset,
             name="retry",
             only=State.FAILED,
-            question=_("The failed ones among these tasks go back to the queue, with their retries reset to 0."),
+            question=_(
+                "The failed ones among these tasks go back to the queue, with their retries reset to 0. Where workers "
+                "disagreed, their votes are dropped."
+            ),
             run=maintenance.retry_matching,
+        )
+
+    @action(_("Run now"), icon="play_arrow", role=Role.MAINTENANCE)
+    def run_now(self, request: HttpRequest, queryset: "QuerySet[Task]") -> HttpResponse | None:
+        return self._act(
+            request,
+            queryset,
+            name="run_now",
+            only=State.DELAYED,
+            question=_("The delayed ones among these tasks are ready at once."),
+            run=maintenance.run_now_matching,
         )
 
     @action(_("Reclaim leases"), icon="lock_open", role=Role.MAINTENANCE)
@@ -328,6 +360,8 @@ def _by_project(counted: search.Counted) -> list[tuple[str, str]]:
 def _state_of(task: Task) -> State:
     if task.status == Task.Status.FAILED:
         return State.FAILED
+    if task.status == Task.Status.DELAYED:
+        return State.DELAYED
     return State.READY if task.assignee_id is None else State.LEASED
 
 

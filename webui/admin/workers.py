@@ -18,7 +18,7 @@ from tasks.queries.figures import Period
 from tracker.keyset import Cursor
 from tracker.text import isolated
 from webui.admin.base import TrackerModelAdmin, action
-from webui.admin.cells import LISTED, access_words, clipped, link, short_table, worker_name
+from webui.admin.cells import LISTED, access_words, clipped, link, operator_mark, short_table, worker_name
 from webui.admin.figures import figures_table
 from webui.admin.filters import Choice
 from webui.admin.paging import Page
@@ -28,6 +28,7 @@ from webui.standing import standing
 from webui.templatetags.formatting import Kind, count, duration, mark, moment, utc
 from workers import services
 from workers.models import Worker, WorkerAccess
+from workers.queries import operators_of
 
 
 class PausedFilter(Choice):
@@ -153,7 +154,16 @@ class WorkerAdmin(TrackerModelAdmin):
     @admin.display(description=_("projects"))
     def access_table(self, worker: Any) -> SafeString:
         some = worker.accesses_in_scope[: LISTED + 1]
-        return short_table([(isolated(access.project.name), access_words(access)) for access in some])
+        operators = operators_of(worker.pk, [access.project_id for access in some])
+        return short_table(
+            [
+                (
+                    isolated(access.project.name),
+                    format_html("{} {}", access_words(access), operator_mark(operators.get(access.project_id))),
+                )
+                for access in some
+            ]
+        )
 
     # --- Actions: only for tracker admins, since they affect the worker in every project ---
 

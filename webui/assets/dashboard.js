@@ -5,7 +5,7 @@
 const language = document.documentElement.lang;
 const number = new Intl.NumberFormat(language);
 const share = new Intl.NumberFormat(language, { style: "percent", maximumFractionDigits: 1 });
-const LEVELS = { ready: "ready", leased: "leased", awaiting: "awaiting", failed: "failed", closed: "closed" };
+const LEVELS = { ready: "ready", leased: "leased", delayed: "delayed", awaiting: "awaiting", failed: "failed", closed: "closed" };
 const ENDS = { closed: "closed", failed: "failed", expired: "awaiting" };
 const charts = {};
 
@@ -242,7 +242,7 @@ function draw() {
   drawLevels(data);
   drawEnds(data);
   const states = document.getElementById("states");
-  const parts = ["ready", "leased", "failed", "closed"].map((name) => ({
+  const parts = ["ready", "leased", "delayed", "failed", "closed"].map((name) => ({
     name: label(states, name), count: data.now[name], colour: colour(`--c-${name}`),
   }));
   // Rounded down: 100 % means that all is done.

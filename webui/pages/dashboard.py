@@ -53,6 +53,7 @@ def dashboard(request: HttpRequest, project_id: int) -> HttpResponse:
         "overview": found.now,
         "speed": _speed(found.now.rates),
         "numbers": _numbers(found, chosen),
+        "shows_delayed": bool(found.now.delayed) or any(point.delayed for point in found.points),
         "ranges": RANGES,
         "chosen": chosen,
         "interval": settings.SNAPSHOT_SECONDS,
@@ -94,7 +95,7 @@ def _look(project: Project, chosen: str) -> Moment:
         ((at,),) = db.rows("SELECT extract(epoch FROM now())::float")
         now = overview.overview(project)
         # Without the time before the first task.
-        points = list(itertools.dropwhile(lambda point: not any(point[1:6]), history(project, seconds=seconds)))
+        points = list(itertools.dropwhile(lambda point: not any(point[1:7]), history(project, seconds=seconds)))
         known = [point.taken for point in points[:1]] + ([now.rates.began] if now.rates else [])
         first = min((time.timestamp() for time in known), default=at)
         begin = max(min(first, at - SHORTEST_SECONDS), at - seconds)
@@ -117,6 +118,7 @@ def _numbers(found: Moment, chosen: str) -> dict[str, Any]:
         datetime.fromtimestamp(found.at, UTC),
         now.ready,
         now.leased,
+        now.delayed,
         now.failed,
         now.awaiting,
         now.closed,
@@ -131,6 +133,7 @@ def _numbers(found: Moment, chosen: str) -> dict[str, Any]:
         "now": {
             "ready": now.ready,
             "leased": now.leased,
+            "delayed": now.delayed,
             "failed": now.failed,
             "awaiting": now.awaiting,
             "closed": now.closed,
@@ -143,6 +146,7 @@ def _numbers(found: Moment, chosen: str) -> dict[str, Any]:
         "times": [int(point.taken.timestamp()) for point in points],
         "ready": [point.ready for point in points],
         "leased": [point.leased for point in points],
+        "delayed": [point.delayed for point in points],
         "failed": [point.failed for point in points],
         "awaiting": [point.awaiting for point in points],
         "closed": [max(point.closed - now.closed + closed, 0) for point in points],

@@ -133,7 +133,10 @@ DEEDS = {
     "retry": Deed(
         maintenance.retry_matching,
         gettext_lazy("Retry the failed tasks"),
-        gettext_lazy("They go back to the queue, with their retries reset to 0."),
+        gettext_lazy(
+            "They go back to the queue, with their retries reset to 0. Where workers disagreed, their votes are "
+            "dropped."
+        ),
         "replay",
     ),
     "priority": Deed(

@@ -16,17 +16,18 @@ from projects.access import require, roles_of
 from projects.lookup import NoSuchProject
 from projects.models import Project
 from projects.roles import Role
-from tasks.fingerprints import text_of
-from tasks.models import ClosedTask, Task
+from tasks.fingerprints import reason_of, text_of
+from tasks.models import Attempt, ClosedTask, Outcome, Reason, Task
 from tasks.queries import status
 from tasks.queries.search import Criteria
 from tasks.queries.status import Reader, State, Status
 from tracker.api.errors import BadInput, NotFound
-from webui.links import failure_address, named_workers
-from webui.outcomes import OUTCOMES, reason_given
+from webui.links import failure_address, log_address, named_workers
+from webui.outcomes import KINDS, OUTCOMES, REASONS, reason_given
 from webui.pages.common import require_login
 from webui.pages.frame import find_with, project_page
 from webui.pages.task_changes import CHANGES, PriorityForm
+from webui.pages.votes import votes_of
 
 LOG_ENTRIES = 50
 
@@ -54,7 +55,7 @@ def task(request: HttpRequest, task_id: int) -> HttpResponse:
     reader = Reader(projects=[project.pk], sees_votes=True)
     found = status.by_ids([task_id], reader).get(task_id)
     if found is None:
-        raise _unknown(task_id)
+        return _cancelled(request, project, task_id, reader)
     form = PriorityForm(initial={"priority": found.priority})
     if request.method == "POST":
         require(request.user, project.pk, Role.MAINTENANCE)
@@ -68,14 +69,38 @@ def task(request: HttpRequest, task_id: int) -> HttpResponse:
 
 def _project_of(request: HttpRequest, task_id: int) -> Project:
     """The project of a task. Raises Forbidden without READ, and NotFound if the visitor may not even know of it."""
-    for kind in (Task, ClosedTask):
-        project_id = kind.objects.filter(pk=task_id).values_list("project_id", flat=True).first()
+    cancelled = Attempt.objects.filter(task_id=task_id, outcome=Outcome.CANCELLED)
+    for rows in (Task.objects.filter(pk=task_id), ClosedTask.objects.filter(pk=task_id), cancelled):
+        project_id = rows.order_by().values_list("project_id", flat=True).first()
         if project_id is not None:
             try:
                 return find_with(request, project_id, Role.READ)
             except NoSuchProject as error:
                 raise _unknown(task_id) from error
     raise _unknown(task_id)
+
+
+def _cancelled(request: HttpRequest, project: Project, task_id: int, reader: Reader) -> HttpResponse:
+    """The page of a task that was cancelled, as long as that is kept. Raises NotFound."""
+    found = status.cancelled([task_id], reader).get(task_id)
+    if found is None or request.method == "POST":
+        raise _unknown(task_id)
+    attempts = status.attempts([found], reader).get(task_id, [])
+    at = _time(found.cancelled)
+    events = [_event(one) for one in reversed(attempts)]
+    if not any(one.outcome == Outcome.CANCELLED for one in attempts):
+        # Nobody held it.
+        events.append(Event(at, OUTCOMES[Outcome.CANCELLED].text))
+    named = named_workers(event.worker for event in events)
+    content = {
+        "task": found,
+        "cancelled": at,
+        "events": [(event, named.get(event.worker or 0)) for event in events],
+        "more_attempts": len(attempts) == status.ATTEMPTS,
+        "log_address": log_address(task=task_id),
+        "is_cancelled": True,
+    }
+    return project_page(request, project, "tasks/cancelled.html", "tasks/", content)
 
 
 def _unknown(task_id: int) -> NotFound:
@@ -87,7 +112,7 @@ def _change(request: HttpRequest, found: Status, form: PriorityForm) -> HttpResp
     chosen = CHANGES.get(request.POST.get("do", ""))
     if chosen is None or chosen.is_grave:
         # The page of many tasks asks for confirmation.
-        raise BadInput("do: must be one of retry, reclaim and priority.")
+        raise BadInput("do: must be one of retry, run_now, reclaim and priority.")
     if chosen.has_priority and not form.is_valid():
         return None
     criteria = Criteria([found.project], ids=[found.id], states=(chosen.only,) if chosen.only else ())
@@ -110,15 +135,20 @@ def _content(request: HttpRequest, project: Project, found: Status, reader: Read
         "task": found,
         "recipe": row.recipe if row else "",
         "failure": _failure_of(project, row),
+        "reason": _reason_of(found, attempts),
+        "run_at": _time(found.run_at) if found.run_at else None,
+        "expires_at": _time(found.expires_at) if found.expires_at else None,
         "max_retries": row.max_retries if isinstance(row, Task) else None,
         "lease_seconds": (row.max_assign_time or project.lease_seconds) if isinstance(row, Task) else None,
         "events": [(event, named.get(event.worker or 0)) for event in events],
         "more_attempts": len(attempts) == status.ATTEMPTS,
-        "votes": [(named[voter], vote) for voter, vote in zip(found.voters, found.votes, strict=True)],
+        "votes": votes_of(project, found, named, may_accept=may),
+        "is_disputed": found.state == State.FAILED and _is_disputed(attempts),
+        "may_retry": may,
         "needed": max(found.verification_count or 0, 1),
         "output": _pretty(found.output),
         "entries": entries,
-        "log_address": f"/logs/?task={found.id}",
+        "log_address": log_address(task=found.id),
         "shows_log": settings.LOGS_PUBLIC or request.user.is_authenticated,
         "changes": [
             (name, change)
@@ -135,23 +165,39 @@ def _failure_of(project: Project, row: Task | ClosedTask | None) -> str:
     return failure_address(project.pk, text_of(row.failure))
 
 
+class Why(NamedTuple):
+    """Why a task failed, and the kind of its mark."""
+
+    text: str | Promise
+    kind: str
+
+
+def _reason_of(found: Status, attempts: list[status.Attempt]) -> Why | None:
+    """Why a FAILED task is so, as long as that attempt is kept; else None."""
+    last = _last_failed(attempts) if found.state == State.FAILED else None
+    if last is None:
+        return None
+    reason = reason_of(last.outcome, last.reason)
+    return Why(REASONS[reason], KINDS.get(reason, ""))
+
+
+def _last_failed(attempts: list[status.Attempt]) -> status.Attempt | None:
+    """The newest of these attempts that failed: of a FAILED task, the one that made it so."""
+    # The last vote of a disagreement is an attempt that voted, and a task may be given up by a SKIP.
+    outcomes, reasons = (Outcome.FAILED, Outcome.EXPIRED), (Reason.BAD_RECIPE, Reason.DISAGREEMENT)
+    return next((one for one in attempts if one.outcome in outcomes or one.reason in reasons), None)
+
+
+def _is_disputed(attempts: list[status.Attempt]) -> bool:
+    """Whether the workers' disagreement made the task FAILED."""
+    last = _last_failed(attempts)
+    return last is not None and last.reason == Reason.DISAGREEMENT
+
+
 def _events(found: Status, attempts: list[status.Attempt]) -> list[Event]:
     """The task's life, the oldest first."""
     events = [Event(_time(found.created), _("submitted"), worker=found.submitter)]
-    events += [
-        Event(
-            _time(one.ended),
-            OUTCOMES[one.outcome].text,
-            OUTCOMES[one.outcome].kind,
-            worker=one.worker,
-            seconds=one.took,
-            reason=reason_given(one.reason),
-            message=one.message or "",
-            output=_pretty(one.output),
-            version=one.version,
-        )
-        for one in reversed(attempts)
-    ]
+    events += [_event(one) for one in reversed(attempts)]
     if found.state == State.CLOSED and found.closed and found.assign_time:
         taken = found.closed - found.assign_time if found.seconds is None else found.seconds
         events.append(
@@ -169,6 +215,21 @@ def _events(found: Status, attempts: list[status.Attempt]) -> list[Event]:
         until = _time(found.lease_expires)
         events.append(Event(_time(found.assign_time), _("leased"), worker=found.worker, until=until))
     return events
+
+
+def _event(one: status.Attempt) -> Event:
+    named = OUTCOMES[one.outcome]
+    return Event(
+        _time(one.ended),
+        named.text,
+        named.kind,
+        worker=one.worker,
+        seconds=one.took,
+        reason=reason_given(one.reason),
+        message=one.message or "",
+        output=_pretty(one.output),
+        version=one.version,
+    )
 
 
 def _pretty(text: str | None) -> str:

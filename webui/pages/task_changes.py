@@ -31,8 +31,17 @@ CHANGES = {
     "retry": Change(
         lambda criteria, form: maintenance.retry_matching(criteria),
         _("Retry"),
-        _("Failed tasks go back to the queue, with their retries reset to 0."),
+        _(
+            "Failed tasks go back to the queue, with their retries reset to 0. Where workers disagreed, their votes "
+            "are dropped."
+        ),
         only=State.FAILED,
+    ),
+    "run_now": Change(
+        lambda criteria, form: maintenance.run_now_matching(criteria),
+        _("Run now"),
+        _("Delayed tasks are ready at once."),
+        only=State.DELAYED,
     ),
     "reclaim": Change(
         lambda criteria, form: maintenance.release_matching(criteria),

@@ -96,7 +96,18 @@ def _filters(request: HttpRequest) -> Filters:
 def _content(
     request: HttpRequest, project: Project, filters: Filters, found: search.Found, *, is_first_page: bool = True
 ) -> dict[str, Any]:
-    columns = ("id", "priority", "status", "retries", "max_retries", "created", "voters", "votes", "lease_expires")
+    columns = (
+        "id",
+        "priority",
+        "status",
+        "retries",
+        "max_retries",
+        "created",
+        "voters",
+        "votes",
+        "lease_expires",
+        "run_at",
+    )
     rows = Task.objects.filter(pk__in=found.ids).only(*columns, "assignee_id")
     by_id = {row.pk: row for row in rows.annotate(recipe_start=Left("recipe", SHOWN))}
     shown = [by_id[one] for one in found.ids if one in by_id]
@@ -119,6 +130,8 @@ def state_of(task: Task, now: datetime | None = None) -> str:
     """The state of an open task, as pages name it: that of State, or `expired`."""
     if task.status == Task.Status.FAILED:
         return "failed"
+    if task.status == Task.Status.DELAYED:
+        return "delayed"
     if task.lease_expires is not None:
         return "expired" if task.lease_expires <= (now or timezone.now()) else "leased"
     return "awaiting" if any(vote is not None for vote in task.votes) else "ready"

@@ -36,7 +36,10 @@ RESET_FAILED = Chore(
     "failed",
     maintenance.reset_failed,
     _("Reset failed tasks"),
-    _("Every failed task goes back to the queue, with its retries reset to 0."),
+    _(
+        "Every failed task goes back to the queue, with its retries reset to 0. Where workers disagreed, their votes "
+        "are dropped."
+    ),
 )
 RECLAIM = Chore(
     "leased",

@@ -17,6 +17,7 @@ class Total(NamedTuple):
     projects: int
     ready: int
     leased: int
+    delayed: int
     failed: int
     closed: int
     rate: float | None
@@ -37,6 +38,7 @@ def total_of(projects: "QuerySet[Project]", shown: Mapping[int, Overview], numbe
         number,
         rest.ready + sum(one.ready for one in present),
         rest.leased + sum(one.leased for one in present),
+        rest.delayed + sum(one.delayed for one in present),
         rest.failed + sum(one.failed for one in present),
         rest.closed + sum(one.closed for one in present),
         sum(rates) if rates else None,

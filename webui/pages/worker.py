@@ -15,6 +15,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from projects.access import is_inside, roles_of
 from projects.models import Project
 from projects.roles import Role
 from tasks import putting_back
@@ -29,11 +30,13 @@ from tracker.keyset import BadCursor
 from webui.links import task_pages
 from webui.pages.common import require_login
 from webui.pages.frame import find_visible, find_with, project_page
+from webui.pages.operators import LONGEST_NAME
 from webui.scope import scope_of
 from webui.standing import standing
 from webui.templatetags.formatting import count
 from workers import services
 from workers.models import Worker
+from workers.queries import operators_in, operators_of
 
 WORKERS_PER_PAGE = 100
 # How many projects, leases and attempts a worker's page lists.
@@ -55,6 +58,7 @@ class Row(NamedTuple):
     worker: Worker | None = None
     project: Project | None = None
     may_put_back: bool = False
+    operator: str = ""
 
 
 @require_safe
@@ -71,8 +75,16 @@ def worker(request: HttpRequest, worker_id: int) -> HttpResponse:
     pages = task_pages(request, {one.task for part in (leases, attempts) for one in part})
     shown = {one.project for part in (done[:PROJECTS], leases, attempts) for one in part}
     projects = Project.objects.only("pk", "name").in_bulk(shown)
+    # What a manager calls an operator is for those with a role.
+    inside = [one for one in projects if scope.everywhere or one in scope.roles]
+    operators = operators_of(found.pk, inside)
     rows = [
-        Row(one, project=projects[one.project], may_put_back=scope.allows(one.project, Role.MAINTENANCE))
+        Row(
+            one,
+            project=projects[one.project],
+            may_put_back=scope.allows(one.project, Role.MAINTENANCE),
+            operator=operators.get(one.project, ""),
+        )
         for one in done[:PROJECTS]
         if one.project in projects
     ]
@@ -103,9 +115,14 @@ def project_workers(request: HttpRequest, project_id: int) -> HttpResponse:
     except NotInTheList as error:
         raise BadCursor from error
     workers = Worker.objects.in_bulk([one.worker for one in found])
+    roles = roles_of(request.user, project)
+    operators = operators_in(project.pk, workers) if is_inside(roles, project) else {}
     chosen = {"period": period.value, "sort": order.value}
     content = {
-        "rows": [Row(one, worker=workers.get(one.worker)) for one in found],
+        "rows": [Row(one, worker=workers.get(one.worker), operator=operators.get(one.worker, "")) for one in found],
+        "operators": sorted(set(operators.values())),
+        "longest_name": LONGEST_NAME,
+        "shown": _query(chosen | ({} if after is None else {"after": str(after)})),
         "periods": _periods(period, {"sort": order.value}),
         "orders": {one.value: Choice(_query(chosen | {"sort": one.value}), "", one == order) for one in Order},
         "first": _query(chosen) if after is not None else "",

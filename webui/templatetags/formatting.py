@@ -128,6 +128,7 @@ class Kind(StrEnum):
     PLAIN = ""
     INFO = "info"
     GOOD = "good"
+    LATER = "later"
     WARN = "warn"
     BAD = "bad"
 
@@ -141,6 +142,7 @@ def mark(text: Any, kind: Kind = Kind.PLAIN) -> SafeString:
 _STATES = {
     "ready": (gettext_lazy("ready"), Kind.PLAIN),
     "leased": (gettext_lazy("leased"), Kind.INFO),
+    "delayed": (gettext_lazy("delayed"), Kind.LATER),
     "awaiting": (gettext_lazy("awaiting verification"), Kind.WARN),
     "failed": (gettext_lazy("failed"), Kind.BAD),
     "closed": (gettext_lazy("closed"), Kind.GOOD),

@@ -80,7 +80,7 @@ class Command(OperatorCommand):
                 f"{group.failed_tasks:,}{'+' if group.is_cut else ''}",
                 _moment(group.last_seen),
                 _moment(group.first_seen),
-                _some([_alias(worker) for worker in group.workers]),
+                _some([_alias(worker) for worker in group.workers]) or "–",
                 _some([visible(version) or "–" for version in group.versions]),
                 _one_line(group.message),
             )

@@ -27,11 +27,18 @@ def fields(project=None, **changes):
         "max_leases": 0,
         "max_expiries": 0,
         "retention_days": 7,
+        "ageing_seconds": 0,
+        "max_votes": 0,
+        "retry_backoff": "none",
+        "retry_seconds": 60,
+        "retry_max_seconds": 3600,
+        "retry_jitter": 0,
         "chain": "",
     }
     if project is not None:
         kept = ("name", "priority", "lease_seconds", "max_lease_seconds", "max_leases", "max_expiries")
-        defaults |= {name: getattr(project, name) for name in (*kept, "retention_days")}
+        retries = ("retry_backoff", "retry_seconds", "retry_max_seconds", "retry_jitter", "max_votes", "ageing_seconds")
+        defaults |= {name: getattr(project, name) for name in (*kept, "retention_days", *retries)}
         defaults |= {"public": "on"} if project.public else {}
         initial = {f"initial-{name}": value for name, value in defaults.items()}
         initial["initial-public"] = "True" if project.public else "False"
@@ -192,6 +199,12 @@ def test_only_tracker_admins_create_public_projects(scoped, admin):
         ({"max_lease_seconds": "0"}, "max_lease_seconds"),
         ({"max_leases": "-1"}, "max_leases"),
         ({"max_expiries": "-1"}, "max_expiries"),
+        ({"retry_backoff": "square"}, "retry_backoff"),
+        ({"retry_seconds": "0"}, "retry_seconds"),
+        ({"retry_max_seconds": "604801"}, "retry_max_seconds"),
+        ({"retry_jitter": "101"}, "retry_jitter"),
+        ({"max_votes": "-1"}, "max_votes"),
+        ({"ageing_seconds": "-1"}, "ageing_seconds"),
         ({"motd": "x" * 10_001}, "motd"),
         ({"public": "on", "hidden": "on"}, "hidden"),
     ],

@@ -18,7 +18,7 @@ from tracker import db
 pytestmark = pytest.mark.django_db
 
 LIST = "tasks/task/"
-ACTIONS = ("retry", "release", "set_priority", "delete")
+ACTIONS = ("retry", "run_now", "release", "set_priority", "delete")
 FIELDS = {"set_priority": {"priority": "7"}}
 
 
@@ -287,7 +287,13 @@ def test_only_matching_tasks_are_changed(scoped, mixed, query, left):
 
 @pytest.mark.parametrize("action", ACTIONS)
 def test_only_checked_tasks_are_changed(scoped, mixed, action):
-    wanted = {"retry": mixed.tasks.filter(status=2), "release": mixed.tasks.filter(assignee__isnull=False)}
+    TaskFactory.create_batch(3, project=mixed, status=Task.Status.DELAYED, run_at="2200-01-01T00:00:00Z")
+    delayed = mixed.tasks.filter(status=Task.Status.DELAYED)
+    wanted = {
+        "retry": mixed.tasks.filter(status=2),
+        "run_now": delayed,
+        "release": mixed.tasks.filter(assignee__isnull=False),
+    }
     ticked = list(wanted.get(action, mixed.tasks.all())[:2])
     rest = mixed.tasks.exclude(pk__in=ids(ticked))
     before = list(rest.order_by("pk").values())

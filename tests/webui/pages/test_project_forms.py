@@ -19,6 +19,12 @@ FIELDS = {
     "max_leases": 0,
     "max_expiries": 0,
     "retention_days": 7,
+    "ageing_seconds": 0,
+    "max_votes": 0,
+    "retry_backoff": "none",
+    "retry_seconds": 60,
+    "retry_max_seconds": 3600,
+    "retry_jitter": 0,
 }
 
 
@@ -75,6 +81,18 @@ def test_errors_are_shown_at_their_field(admin, project):
         ("max_expiries", "-1"),
         ("max_expiries", "32768"),
         ("motd", "€" * 3_334),
+        ("retry_backoff", "square"),
+        ("retry_backoff", ""),
+        ("retry_seconds", "0"),
+        ("retry_seconds", "604801"),
+        ("retry_max_seconds", "0"),
+        ("retry_max_seconds", "604801"),
+        ("retry_jitter", "101"),
+        ("retry_jitter", "-1"),
+        ("max_votes", "32768"),
+        ("max_votes", "-1"),
+        ("ageing_seconds", "-1"),
+        ("ageing_seconds", str(2**31)),
     ):
         assert field in errors(admin.post("/projects/new/", FIELDS | {field: value})), (field, value)
     assert Project.objects.count() == 1
@@ -88,6 +106,22 @@ def test_edit(browser, manager, project):
     project.refresh_from_db()
     # Only a tracker admin may change `public`, so it stays.
     assert (project.name, project.lease_seconds, project.public) == ("New name", 60, True)
+
+
+def test_retries_votes_and_ageing(browser, manager, project):
+    client = browser(manager, project, Role.EDIT)
+    shown = client.get(edit_url(project))
+    assert '<option value="linear">Linear: longer by the first delay each time</option>' in shown.content.decode()
+    changes = {
+        "retry_backoff": "exponential",
+        "retry_seconds": 5,
+        "retry_max_seconds": 604_800,
+        "retry_jitter": 100,
+        "max_votes": 9,
+        "ageing_seconds": 600,
+    }
+    assert send(client, edit_url(project), **changes).status_code == 302
+    assert Project.objects.values(*changes).get(pk=project.pk) == changes
 
 
 def test_a_long_message_of_the_day_stays_until_it_is_changed(browser, manager, project):

@@ -17,7 +17,7 @@ from tasks import queue
 from tasks.models import Attempt, Outcome, OutcomeEntry, Task, WorkerTally
 from tests.factories import FailureGroupFactory, ProjectFactory, TaskFactory, UserFactory, grant, register
 from tracker.text import has_unseen
-from workers.models import Worker, WorkerAccess
+from workers.models import OperatorMark, Worker, WorkerAccess
 
 pytestmark = pytest.mark.django_db
 
@@ -40,6 +40,8 @@ PAGES = (
         "/projects/{id}/workers/?period=all",
         "/workers/{worker}/?period=all",
         "/workers/{worker}/put-back/{id}/",
+        "/tasks/{task}/",
+        "/tasks/{voted}/",
         "/accounts/",
     ),
 )
@@ -101,6 +103,8 @@ def scene(tracker_admin):
             message=f"message {NASTY}",
             version=f"version {NASTY}",
         )
+        OperatorMark.objects.create(project=row, worker=worker, operator=f"operator {NASTY}")
+    voted = TaskFactory(project=other, voters=[worker.pk], votes=[7], verification_count=2)
     for row in Project.objects.all():
         text = f"project {row.pk} {NASTY}"
         Project.objects.filter(pk=row.pk).update(name=text, name_key=None, motd=text, version=text, clone_url=text)
@@ -119,6 +123,7 @@ def scene(tracker_admin):
         "id": project.pk,
         "worker": worker.pk,
         "task": leased.pk,
+        "voted": voted.pk,
         "entry": entry.pk,
         "user": user.pk,
         "failure": failure,
@@ -204,6 +209,10 @@ def test_no_page_shows_characters_that_control_or_turn(scene, admin, address):
         ("/workers/{worker}/?period=all", f"<h1><bdi>alias {{worker}} {SHOWN}</bdi>"),
         ("/workers/{worker}/?period=all", f"<bdi>project {{id}} {SHOWN}</bdi>"),
         ("/workers/{worker}/?period=all", f'tabindex="0">message {NASTY}</div>'),
+        ("/workers/{worker}/?period=all", f"<bdi>operator {SHOWN}</bdi>"),
+        ("/projects/{id}/workers/?period=all", f"<bdi>operator {SHOWN}</bdi>"),
+        ("/tasks/{voted}/", f"<bdi>operator {SHOWN}</bdi>"),
+        ("/admin/workers/worker/{worker}/change/", f"<bdi>operator {SHOWN}</bdi>"),
         ("/workers/{worker}/put-back/{id}/", f"<bdi>alias {{worker}} {SHOWN}</bdi>"),
         ("/projects/{id}/", f"<h1><bdi>project {{id}} {SHOWN}</bdi>"),
         ("/projects/{id}/", f"<bdi>attempt {SHOWN}</bdi>"),

@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.models import User
 from projects.access import known_chains
-from projects.models import Project
+from projects.models import Backoff, Project
 from projects.roles import Role
 from tracker.text import isolated
 
@@ -18,6 +18,15 @@ Viewer = User | AnonymousUser
 
 # How many projects a form or filter offers to choose from.
 MOST_CHOICES = 500
+
+
+# How the delay before the next attempt grows, as forms name it.
+BACKOFFS = {
+    Backoff.NONE: _("At once"),
+    Backoff.FIXED: _("Fixed: as long each time"),
+    Backoff.LINEAR: _("Linear: longer by the first delay each time"),
+    Backoff.EXPONENTIAL: _("Exponential: twice as long each time"),
+}
 
 
 class Lines(forms.CharField):
@@ -70,7 +79,8 @@ class ProjectForm(forms.ModelForm):
         fields = (
             *("name", "motd", "public", "hidden", "priority", "clone_url", "git_repo", "production_branch", "version"),
             *("chain", "assign_rate", "submit_rate", "lease_seconds", "max_lease_seconds", "max_leases"),
-            *("max_expiries", "retention_days"),
+            *("max_expiries", "retention_days", "ageing_seconds", "max_votes"),
+            *("retry_backoff", "retry_seconds", "retry_max_seconds", "retry_jitter"),
         )
         labels = {
             "name": _("Name"),
@@ -90,6 +100,12 @@ class ProjectForm(forms.ModelForm):
             "max_leases": _("Leases that a worker may hold"),
             "max_expiries": _("Expired leases until a task is failed"),
             "retention_days": _("Retention of closed tasks, in days"),
+            "ageing_seconds": _("Waiting that counts as a priority more, in seconds"),
+            "max_votes": _("Votes until a task is failed"),
+            "retry_backoff": _("Delay after a failed attempt"),
+            "retry_seconds": _("First delay, in seconds"),
+            "retry_max_seconds": _("Longest delay, in seconds"),
+            "retry_jitter": _("Delays shortened at random, in percent"),
         }
         help_texts = {
             "motd": _("Shown on the project's page and sent to workers."),
@@ -111,6 +127,20 @@ class ProjectForm(forms.ModelForm):
             "max_leases": _("At the same time. 0: 1,000 if the project is public, else 10,000."),
             "max_expiries": _("So that a task that kills its workers stops circling. 0: never."),
             "retention_days": _("0: not kept."),
+            "ageing_seconds": _(
+                "Each time that a task has waited so long, it is leased as if its priority were one higher. 0: never."
+            ),
+            "max_votes": _(
+                "When so many workers have verified a task without enough of them agreeing, it is failed, and you can "
+                "accept a result by hand. 0: never."
+            ),
+            "retry_backoff": _(
+                "A task that failed and may be tried again is ready at once, or is delayed so long. A worker may say "
+                "something else with its report."
+            ),
+            "retry_seconds": _("After the first failed attempt; with “Fixed”, after each."),
+            "retry_max_seconds": _("However often a task has failed. At most a week, which is 604800."),
+            "retry_jitter": _("By up to so much, so that tasks that failed together don't come back together."),
         }
         widgets = {"motd": forms.Textarea({"rows": 4})}
         field_classes = {"motd": Lines, "chain": ChainField}
@@ -120,6 +150,7 @@ class ProjectForm(forms.ModelForm):
         # Send the initial values along, so that saving does not overwrite a value that a push has set meanwhile.
         for field in self.fields.values():
             field.show_hidden_initial = True
+        self.fields["retry_backoff"].choices = list(BACKOFFS.items())  # type: ignore[attr-defined]
         if not (isinstance(viewer, User) and viewer.is_tracker_admin):
             self.fields["public"].disabled = True
         chain: Any = self.fields["chain"]
