@@ -55,8 +55,10 @@ _DELAYED = """coalesce((
 
 def _lock(condition: str, order: str) -> str:
     """Statements that lock the first tasks with this condition, as many as are still wanted: `_more`."""
-    return f"""SELECT coalesce(array_agg(first.id), '{{}}'), coalesce(sum(first.size), 0) INTO _more, _size FROM (
-                SELECT task.id, octet_length(task.recipe) AS size FROM tasks_task AS task
+    return f"""SELECT coalesce(array_agg(first.id), '{{}}'), _places || array_agg(first.place),
+                   coalesce(sum(first.size), 0)
+            INTO _more, _places, _size FROM (
+                SELECT task.id, task.ctid AS place, octet_length(task.recipe) AS size FROM tasks_task AS task
                 WHERE {condition}
                 {order} LIMIT _wanted - cardinality(_ids) FOR UPDATE SKIP LOCKED
             ) AS first;
@@ -71,6 +73,8 @@ def _lock(condition: str, order: str) -> str:
 # a dead index entry at the head of task_fresh. While VACUUM is late, or can't remove the entries because of another
 # session's old snapshot, each lease would have to skip all of them. `visited` is the number of pages of the index that
 # were read; frontier.py uses it to choose the position.
+#
+# The rows are found again by their places (ctid), since nobody can change them once they are locked.
 #
 # A worker may hold so many leases of a project at once: `max_leases`, or what its kind of project allows. They are
 # counted in the index task_held, not beyond the limit. `allowed` is how many more it could have had, and `counted` the
@@ -104,6 +108,7 @@ DECLARE
     _alone bool := false;
     _any_voted bool;
     _ids bigint[] := '{{}}';
+    _places tid[] := '{{}}';
     _fresh bigint[] := '{{}}';
     _expired bigint[] := '{{}}';
     _more bigint[];
@@ -179,7 +184,7 @@ BEGIN
     _wanted := least(_wanted, coalesce(_allowed, allowed));
 
     IF _any_voted THEN
-        SELECT locked.ids, locked.bytes INTO _ids, _bytes
+        SELECT locked.ids, locked.places, locked.bytes INTO _ids, _places, _bytes
         FROM queue_lock_verified(_worker, _project, _wanted, _after_rank, _after_id, true, '{{}}') AS locked;
     END IF;
     IF _after_id IS NULL THEN
@@ -188,7 +193,7 @@ BEGIN
             _fresh := _more;
         END IF;
         IF cardinality(_ids) < _wanted AND _any_voted THEN
-            SELECT _ids || locked.ids, _bytes + locked.bytes INTO _ids, _bytes
+            SELECT _ids || locked.ids, _places || locked.places, _bytes + locked.bytes INTO _ids, _places, _bytes
             FROM queue_lock_verified(
                 _worker, _project, _wanted - cardinality(_ids), NULL, NULL, false, _ids
             ) AS locked;
@@ -227,6 +232,9 @@ BEGIN
             ARRAY(SELECT unnest(_expired) INTERSECT SELECT unnest(_ids)), {Outcome.EXPIRED}
         );
     END IF;
+    IF _filled OR cardinality(_expired) > 0 THEN
+        _places := ARRAY(SELECT task.ctid FROM tasks_task AS task WHERE task.id = ANY (_ids));
+    END IF;
     RETURN QUERY
     UPDATE tasks_task AS task
     SET assignee_id = _worker,
@@ -235,7 +243,7 @@ BEGIN
         lease_expires = now() + make_interval(
             secs => CASE WHEN task.max_assign_time > 0 THEN task.max_assign_time ELSE _seconds END
         )
-    WHERE task.id = ANY (_ids)
+    WHERE task.ctid = ANY (_places)
     RETURNING NULL::text, NULL::float8, NULL::bigint, task.rank, NULL::bigint, NULL::bigint,
               NULL::bigint, NULL::int, NULL::varchar, NULL::varchar, NULL::varchar, NULL::varchar,
               NULL::text, NULL::bool, NULL::bool, NULL::bigint, NULL::bool, NULL::float8, NULL::float8,
@@ -262,8 +270,8 @@ END
 $$
 """
 
-# Locks up to `_wanted` tasks that others have verified and this worker has not, and returns their ids and the bytes of
-# their recipes; with `_in_order`, only those that come before the unverified ones.
+# Locks up to `_wanted` tasks that others have verified and this worker has not, and returns their ids, their places and
+# the bytes of their recipes; with `_in_order`, only those that come before the unverified ones.
 #
 # It first examines a bounded number of entries of task_voted. If the worker has verified all of these, it may have
 # verified 100,000. Then it skips through task_voters from one group of voters to the next and examines only groups
@@ -280,7 +288,7 @@ LOCK_VERIFIED = f"""
 CREATE OR REPLACE FUNCTION queue_lock_verified(
     _worker bigint, _project bigint, _wanted int, _after_rank bigint, _after_id bigint, _in_order bool,
     _taken bigint[],
-    OUT ids bigint[], OUT bytes bigint
+    OUT ids bigint[], OUT places tid[], OUT bytes bigint
 )
 {IN_ORDER}
 SET jit = off
@@ -296,6 +304,7 @@ DECLARE
     _ranks bigint[];
 BEGIN
     ids := '{{}}';
+    places := '{{}}';
     bytes := 0;
     WHILE cardinality(ids) < _wanted AND cardinality(_tried) < cardinality(_taken) + 16 + 2 * _wanted LOOP
         IF NOT _by_groups THEN
@@ -368,8 +377,9 @@ BEGIN
             EXIT WHEN _candidates = '{{}}';
         END IF;
         _tried := _tried || _candidates;
-        SELECT coalesce(array_agg(locked.id), '{{}}'), coalesce(sum(locked.size), 0) INTO _more, _size FROM (
-            SELECT task.id, octet_length(task.recipe) AS size FROM tasks_task AS task
+        SELECT coalesce(array_agg(locked.id), '{{}}'), places || array_agg(locked.place), coalesce(sum(locked.size), 0)
+        INTO _more, places, _size FROM (
+            SELECT task.id, task.ctid AS place, octet_length(task.recipe) AS size FROM tasks_task AS task
             WHERE task.id = ANY (_candidates) AND CASE
                 WHEN {VOTED} AND {UNRELATED.format(voters="task.voters", kin="_kin")} AND {LIVE} THEN true END
             FOR UPDATE SKIP LOCKED
