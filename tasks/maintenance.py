@@ -301,7 +301,8 @@ WHERE id = ANY (ARRAY(
 RUN_NOW = f"""
 UPDATE tasks_task AS task
 SET status = 1, run_at = NULL,
-    head_start = greatest(task.head_start, queue_head_start(project.ageing_seconds, now()))
+    head_start = greatest(task.head_start, queue_head_start(project.ageing_seconds, now())),
+    rank = task.priority + coalesce(greatest(task.head_start, queue_head_start(project.ageing_seconds, now())), 0)
 FROM projects_project AS project
 WHERE project.id = task.project_id AND task.id = ANY (ARRAY(
     SELECT id FROM tasks_task
@@ -344,7 +345,7 @@ CANCEL = _DELETED + CANCELLED.format(condition="true")
 
 # Waits for locked rows, as DELETE does.
 SET_PRIORITY = f"""
-UPDATE tasks_task SET priority = %(new_priority)s
+UPDATE tasks_task SET priority = %(new_priority)s, rank = %(new_priority)s + coalesce(head_start, 0)
 WHERE id = ANY (ARRAY(
     SELECT id FROM tasks_task
     WHERE id = ANY (%(found)s) AND project_id = ANY (%(projects)s) AND priority <> %(new_priority)s AND {MATCHING}

@@ -1,5 +1,7 @@
 import django.contrib.postgres.fields
 import django.db.models.deletion
+import django.db.models.expressions
+import django.db.models.functions.comparison
 import django.db.models.functions.datetime
 import django.db.models.lookups
 from django.db import migrations, models
@@ -29,13 +31,10 @@ BEGIN
 END
 $$;
 CREATE TRIGGER task_rank_of_new BEFORE INSERT ON tasks_task
-FOR EACH ROW WHEN (NEW.rank IS NULL) EXECUTE FUNCTION task_rank();
-CREATE TRIGGER task_rank_changed BEFORE UPDATE OF priority, head_start ON tasks_task
-FOR EACH ROW EXECUTE FUNCTION task_rank()
+FOR EACH ROW WHEN (NEW.rank IS NULL) EXECUTE FUNCTION task_rank()
 """
 NO_RANK = """
 DROP TRIGGER task_rank_of_new ON tasks_task;
-DROP TRIGGER task_rank_changed ON tasks_task;
 DROP FUNCTION task_rank()
 """
 
@@ -340,6 +339,22 @@ class Migration(migrations.Migration):
                     _connector="OR",
                 ),
                 name="attempt_of_a_worker",
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="task",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    (
+                        "rank",
+                        django.db.models.expressions.CombinedExpression(
+                            models.F("priority"),
+                            "+",
+                            django.db.models.functions.comparison.Coalesce(models.F("head_start"), models.Value(0)),
+                        ),
+                    )
+                ),
+                name="task_rank_right",
             ),
         ),
         migrations.AddConstraint(

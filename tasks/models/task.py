@@ -3,7 +3,7 @@
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import F, Func, Q, Value
-from django.db.models.functions import Now
+from django.db.models.functions import Coalesce, Now
 from django.db.models.lookups import Exact
 
 from projects.models import Project
@@ -60,8 +60,8 @@ class Task(models.Model):
     head_start = models.BigIntegerField(
         null=True, help_text="in a project with ageing, what is added to the priority; see tasks.queue.ageing"
     )
-    # A generated column would cost each submit a second look at its row. Submits write it themselves; a trigger of the
-    # database does where it is null, and when one of the two changes that it is made of.
+    # A generated column would cost each submit a second look at its row, and a trigger on updates each lease. So who
+    # changes one of the two that it is made of writes it, too; a trigger does for new rows without it.
     rank = models.BigIntegerField(
         null=True, help_text="priority and head start: tasks with a higher one are leased first; the oldest of equals"
     )
@@ -104,6 +104,9 @@ class Task(models.Model):
                 fields=["project", "hash64"], condition=Q(hash64__isnull=False), name="task_hash_unique"
             ),
             models.CheckConstraint(condition=~Q(recipe=""), name="task_recipe_filled"),
+            models.CheckConstraint(
+                condition=Q(rank=F("priority") + Coalesce(F("head_start"), Value(0))), name="task_rank_right"
+            ),
             models.CheckConstraint(
                 condition=Q(status__in=[1, 2], run_at__isnull=True) | Q(status=3, run_at__isnull=False),
                 name="task_status_known",

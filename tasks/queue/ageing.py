@@ -59,7 +59,8 @@ WITH changed AS MATERIALIZED (
         SELECT id, project_id FROM tasks_task WHERE id > changed.after ORDER BY id LIMIT %(limit)s
     ) AS task
 ), ranked AS (
-    UPDATE tasks_task AS task SET head_start = own.head_start
+    UPDATE tasks_task AS task
+    SET head_start = own.head_start, rank = task.priority + coalesce(own.head_start, 0)
     FROM (
         SELECT held.id, queue_head_start(changed.seconds, coalesce(held.run_at, held.created)) AS head_start
         FROM changed, tasks_task AS held

@@ -254,7 +254,7 @@ def test_many_that_age(caller, project):
     Project.objects.filter(pk=project.pk).update(ageing_seconds=60)
     fill(project)
     with connection.cursor() as cursor:
-        cursor.execute("UPDATE tasks_task SET head_start = -id")
+        cursor.execute("UPDATE tasks_task SET head_start = -id, rank = priority - id")
         cursor.execute("VACUUM tasks_task")
     assert_few(caller.pages())
 

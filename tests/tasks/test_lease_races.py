@@ -124,7 +124,7 @@ def test_heartbeat_races_changes_of_the_row(racing, project, holder):
         task = held(project, holder)
 
         def change(task=task):
-            return [Task.objects.filter(pk=task.id).update(priority=number) for number in range(10)]
+            return [Task.objects.filter(pk=task.id).update(priority=number, rank=number) for number in range(10)]
 
         outcomes = racing([heartbeat(holder, task)] * 3 + [change])
         assert not errors(outcomes)

@@ -92,7 +92,7 @@ def test_criteria_are_checked_again(project, tasks, monkeypatch):
 
     def find(*arguments, **options):
         ids = [one for batch in found(*arguments, **options) for one in batch]
-        Task.objects.filter(pk=tasks[1].pk).update(priority=4)
+        Task.objects.filter(pk=tasks[1].pk).update(priority=4, rank=4)
         return [ids]
 
     monkeypatch.setattr(maintenance.search, "find_all", find)
