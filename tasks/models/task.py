@@ -151,8 +151,7 @@ class Task(models.Model):
             models.Index(fields=["project", "id"], name="task_failed", condition=Q(status=2)),
             models.Index(fields=["project", "failure", "id"], name="task_failed_alike", condition=Q(status=2)),
             models.Index(fields=["project", "run_at", "id"], name="task_delayed", condition=Q(status=3)),
-            # For the scheduler: the tasks whose time has come, of all projects.
-            models.Index(fields=["run_at"], name="task_due", condition=Q(status=3)),
+            # For the scheduler: the tasks that have expired, of all projects.
             models.Index(fields=["expires_at"], name="task_expiring", condition=EXPIRING),
             # For counting and listing the tasks that await further verifications.
             models.Index(fields=["project", "id"], name="task_awaiting", condition=Q(status__in=[1, 3]) & VERIFIED),

@@ -1,7 +1,7 @@
 """Tasks whose time comes: delayed ones become ready, and those that have expired FAILED.
 
-The scheduler calls these several times a second. As long as no task's time has come, each is one look at the first
-entry of a small index, which writes nothing.
+The scheduler calls these several times a second. As long as no task's time has come, each is a look at the first entry
+of an index (of delayed tasks, for each project that has any), which writes nothing.
 """
 
 from tracker import db

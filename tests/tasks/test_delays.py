@@ -7,6 +7,7 @@ import pytest
 
 from tasks.models import Attempt, FailureGroup, OutcomeEntry, Reason, Task, WorkerTally
 from tasks.queries.overview import overview
+from tasks.queue import delays
 from tasks.queue.delays import fail_expired, make_due_ready
 from tasks.queue.expiry import expire_leases
 from tasks.queue.tallying import fold_outcomes
@@ -99,6 +100,17 @@ def test_its_hash_is_taken_while_it_waits(submit):
     answer = submit(hash64=5)
     assert answer.status == 409 or answer.content["duplicates"] == 1
     assert Task.objects.filter(hash64=5).count() == 1
+
+
+def test_due_tasks_of_many_projects(monkeypatch):
+    """Those of some come later, and a batch may end in between."""
+    monkeypatch.setattr(delays, "BATCH", 5)
+    projects = [ProjectFactory() for _ in range(4)]
+    for project, sooner in zip(projects, (-HOUR, HOUR, -HOUR, -HOUR), strict=True):
+        for _ in range(3):
+            TaskFactory(project=project, status=3, run_at=now() + sooner)
+    assert [make_due_ready() for _ in range(3)] == [5, 4, 0]
+    assert set(Task.objects.filter(status=3).values_list("project", flat=True)) == {projects[1].pk}
 
 
 def test_due_tasks_of_a_batch_keep_their_order(project):

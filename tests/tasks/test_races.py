@@ -203,7 +203,7 @@ def test_releases_racing_updates(racing):
         reports = [queue.Report(task.id, result) for task, result in zip(tasks, results, strict=True)]
 
         def change(project=project):
-            return [project.tasks.update(max_retries=9, priority=number) for number in range(10)]
+            return [project.tasks.update(max_retries=9, priority=number, rank=number) for number in range(10)]
 
         release = partial(queue.release_many, worker=worker, reports=reports)
         released, _ = outcomes = racing([release, change])

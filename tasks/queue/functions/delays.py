@@ -3,23 +3,35 @@
 from tasks.models import Outcome, Reason
 from tasks.queue.functions.parts import IN_ORDER
 
-# Makes up to `_most` delayed tasks ready whose time has come. Returns their number. Uses the index task_due.
+# Makes up to `_most` delayed tasks ready whose time has come. Returns their number. Goes along the index task_delayed
+# from one project that has any to the next: the first entry of each tells whether there is something to do.
 MAKE_DUE = f"""
 CREATE OR REPLACE FUNCTION queue_make_due(_most int) RETURNS int
 {IN_ORDER}
 AS $$
 DECLARE
-    _made int;
+    _project bigint := 0;
+    _first timestamptz;
+    _now int;
+    _made int := 0;
 BEGIN
-    UPDATE tasks_task AS task SET status = 1, run_at = NULL
-    WHERE task.id = ANY (ARRAY(
-        SELECT due.id FROM tasks_task AS due
-        WHERE due.status = 3 AND due.run_at <= now()
-        ORDER BY due.run_at
-        LIMIT _most
-        FOR UPDATE SKIP LOCKED
-    ));
-    GET DIAGNOSTICS _made = ROW_COUNT;
+    LOOP
+        SELECT task.project_id, task.run_at INTO _project, _first FROM tasks_task AS task
+        WHERE task.status = 3 AND task.project_id > _project
+        ORDER BY task.project_id, task.run_at, task.id LIMIT 1;
+        EXIT WHEN NOT FOUND OR _made >= _most;
+        CONTINUE WHEN _first > now();
+        UPDATE tasks_task AS task SET status = 1, run_at = NULL
+        WHERE task.id = ANY (ARRAY(
+            SELECT due.id FROM tasks_task AS due
+            WHERE due.status = 3 AND due.project_id = _project AND due.run_at <= now()
+            ORDER BY due.run_at, due.id
+            LIMIT _most - _made
+            FOR UPDATE SKIP LOCKED
+        ));
+        GET DIAGNOSTICS _now = ROW_COUNT;
+        _made := _made + _now;
+    END LOOP;
     RETURN _made;
 END
 $$
