@@ -149,11 +149,12 @@ CREATE INDEX IF NOT EXISTS seen_by_task ON seen (task);
 
 
 class Ledger:
-    """The file, and the entries that have not been written to it yet. For one thread."""
+    """The file, and the entries that have not been written to it yet. For one thread at a time."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._connection = sqlite3.connect(path)
+        # Not at once, but by one after the other.
+        self._connection = sqlite3.connect(path, check_same_thread=False)
         # It has to survive the tracker's faults, not this machine's.
         self._connection.execute("PRAGMA synchronous = OFF")
         self._waiting: dict[type[Entry], list[Entry]] = {kind: [] for kind in _KINDS}

@@ -9,6 +9,7 @@ import pytest
 from chaos.client import LOST, NOT_SENT, TOO_LATE, Client
 from chaos.ledger import Ledger
 from chaos.proxy import Proxy
+from tests.front.loops import on_loop
 
 BODY = b'{"ok":true,"content":{"id":7}}'
 GOOD = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(BODY), BODY)
@@ -73,7 +74,7 @@ def asked(tracker, ledger, *, times=1, chance=None, cutting=False, timeout=5.0):
                 client.close()
                 await proxy.stop()
 
-    return asyncio.run(ask()), statuses
+    return on_loop(ask()), statuses
 
 
 def test_it_works(ledger):
@@ -112,7 +113,7 @@ def test_a_refused_connection_has_changed_nothing(ledger):
             pass
         return await Client(0, ("127.0.0.1", port), ledger, Counter()).call("GET", "/")
 
-    answer = asyncio.run(ask())
+    answer = on_loop(ask())
     assert answer.status == NOT_SENT
     assert answer.changed_nothing
 
@@ -146,6 +147,6 @@ def test_a_wait_for_an_answer_is_a_gap_from_the_first_try_on(ledger, monkeypatch
             client.close()
             return first.sent, second.answered
 
-    sent, answered = asyncio.run(ask())
+    sent, answered = on_loop(ask())
     ledger.complete()
     assert list(ledger.sql("SELECT * FROM gap")) == [(4, sent, answered)]

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import random
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -65,18 +66,20 @@ def test_lost_answers_of_the_database_do_no_harm(database, tmp_path_factory, mon
         scene.tracker.env["WEB_PROCESSES"] = "1"
         scene.tracker.database = database
         try:
-            scene.start()
-            load = Load(PLAN, scene, ledger)
+            # playwright leaves a loop running in the thread where the browser's tests have been.
+            with ThreadPoolExecutor(1) as other:
+                other.submit(scene.start).result()
+                load = Load(PLAN, scene, ledger)
 
-            async def act():
-                # The clients' own answers all arrive.
-                load.proxy.is_quiet = True
-                between.is_quiet = False
-                await load.run()
-                between.is_quiet = True
-                await load.drain()
+                async def act():
+                    # The clients' own answers all arrive.
+                    load.proxy.is_quiet = True
+                    between.is_quiet = False
+                    await load.run()
+                    between.is_quiet = True
+                    await load.drain()
 
-            asyncio.run(act())
+                other.submit(asyncio.run, act()).result()
             ledger.complete()
             stored.copy(scene.sql, ledger)
             evidence = checker.Evidence(ledger, scene.sql, list(scene.places.values()), load.told)

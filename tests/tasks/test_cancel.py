@@ -340,4 +340,6 @@ class TestWhoReadsAttempts:
             *("/failures/", "/admin/", "/admin/tasks/task/", f"/workers/{self.worker.worker.pk}/"),
         ):
             assert client.get(page).status_code == 200, page
-        assert client.get(f"/tasks/{self.task.pk}/").status_code == 404
+        page = client.get(f"/tasks/{self.task.pk}/")
+        assert page.status_code == 200
+        assert "cancelled" in page.content.decode()
