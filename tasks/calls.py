@@ -4,12 +4,11 @@ import math
 from typing import Any
 
 from tasks import queue
-from tasks.heartbeats import heartbeats_content, parse_heartbeats
+from tasks.heartbeats import CANCELLED, heartbeats_content, parse_heartbeats
 from tasks.polling import idle_polls
 from tasks.repeating import repeatable
 from tasks.reports import parse_bulk_release, parse_release
 from tasks.serializers import (
-    CANCELLED,
     LeaseQuery,
     parse_bulk_submit,
     parse_exchange,

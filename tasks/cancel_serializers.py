@@ -5,9 +5,11 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework.fields import ChoiceField, IntegerField, JSONField
 
+from tasks.heartbeats import CANCELLED
 from tasks.queries.search import Criteria, State
-from tasks.reports import LONGEST_SECONDS, Seconds
+from tasks.reports import LONGEST_SECONDS
 from tasks.status_views import StatusRequest
+from tasks.timing import Duration
 from tracker.api.description import Content
 from tracker.api.errors import BadInput, InvalidField
 from tracker.api.fields import INT16, Choice, Id, Text, WholeNumber, WireField, WrongValue, shown
@@ -43,8 +45,8 @@ _FILTER = _object(
 class AgeRequest(RequestSerializer):
     strict = True
 
-    older = Seconds(required=False)
-    younger = Seconds(required=False)
+    older = Duration(longest=LONGEST_SECONDS, required=False)
+    younger = Duration(longest=LONGEST_SECONDS, required=False)
 
     @classmethod
     def check(cls, values: dict[str, Any]) -> None:
@@ -136,7 +138,7 @@ class CancelRequest(StatusRequest):
 class CancelResultContent(Content):
     id = Id(required=False, help_text="By hash, only of cancelled tasks.")
     hash64 = IntegerField(required=False, help_text="By hash.")
-    state = ChoiceField(["cancelled", "not_found"])
+    state = ChoiceField([CANCELLED, "not_found"])
 
 
 def criteria_of(project_id: int, asked: dict[str, Any]) -> Criteria:
@@ -155,4 +157,4 @@ def criteria_of(project_id: int, asked: dict[str, Any]) -> Criteria:
 
 def result_content(given: dict[str, int], task_id: int | None) -> dict[str, Any]:
     """What became of a task that was named by its id or hash; None: it was not cancelled."""
-    return given | ({"state": "not_found"} if task_id is None else {"id": task_id, "state": "cancelled"})
+    return given | ({"state": "not_found"} if task_id is None else {"id": task_id, "state": CANCELLED})

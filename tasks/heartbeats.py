@@ -6,7 +6,8 @@ from typing import Any
 from rest_framework.fields import ChoiceField, FloatField, ListField
 
 from tasks.queue import BATCH_LIMIT, Extended, Heartbeat
-from tasks.reports import Seconds
+from tasks.reports import LONGEST_SECONDS
+from tasks.timing import Duration
 from tracker.api.description import Content
 from tracker.api.errors import BadInput
 from tracker.api.fields import Id, LeaseId, WireField, WrongValue, shown
@@ -21,7 +22,8 @@ class HeartbeatRequest(RequestSerializer):
 
     task_id = Id()
     lease = LeaseId(help_text="The lease to extend: the `lease` of the task from /task/get.")
-    seconds = Seconds(
+    seconds = Duration(
+        longest=LONGEST_SECONDS,
         required=False,
         help_text=(
             "How long the lease is to last from now, at most the project's `max_lease_seconds`; it may also end "

@@ -5,7 +5,7 @@ from typing import Any
 
 import orjson
 from django.conf import settings
-from rest_framework.fields import ChoiceField, FloatField, JSONField, ListField
+from rest_framework.fields import ChoiceField, JSONField, ListField
 
 from projects.models import LONGEST_DELAY
 from tasks.models import Reason
@@ -23,6 +23,7 @@ REASONS = {one.name.lower(): one for one in Reason if one < Reason.EXPIRED}
 
 # Bytes in UTF-8.
 LONGEST_MESSAGE = 4096
+# How long a task may be said to have taken, or may be old, in seconds.
 LONGEST_SECONDS = 1e9
 
 
@@ -67,18 +68,6 @@ class ReasonName(WireField, ChoiceField):
         return reason.value
 
 
-class Seconds(WireField, FloatField):
-    """A duration in seconds, which may be a fraction."""
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(min_value=0, max_value=LONGEST_SECONDS, **options)
-
-    def parse(self, value: Any) -> float:
-        if type(value) in (int, float) and 0 <= value <= LONGEST_SECONDS:
-            return float(value)
-        raise WrongValue(f"must be a number of seconds from 0 to {LONGEST_SECONDS:.0f}, not {shown(value)}.")
-
-
 class ReleaseRequest(RequestSerializer):
     task_id = Id()
     result = WholeNumber(low=Result.OK, high=Result.SKIP, means=RESULTS, help_text=f"{RESULTS}.")
@@ -104,8 +93,10 @@ class ReleaseRequest(RequestSerializer):
             "that the project sets."
         ),
     )
-    seconds = Seconds(
-        required=False, help_text="How long the task took; in a batch the tracker can't tell that of a single task."
+    seconds = Duration(
+        longest=LONGEST_SECONDS,
+        required=False,
+        help_text="How long the task took; in a batch the tracker can't tell that of a single task.",
     )
 
     @classmethod

@@ -9,7 +9,7 @@ from rest_framework.fields import BooleanField, CharField, ChoiceField, FloatFie
 
 from projects.serializers import ProjectContent, project_content
 from tasks import marks, timing
-from tasks.heartbeats import HeartbeatContent, Heartbeats
+from tasks.heartbeats import CANCELLED, HeartbeatContent, Heartbeats
 from tasks.queries.figures import Figures, Order, Period
 from tasks.queue import BATCH_LIMIT, BULK_LIMIT, LONGEST_WAIT, Leased, NewTask, Released, Report
 from tasks.reports import ReleaseRequest, Reports
@@ -137,9 +137,6 @@ class ExchangeRequest(RequestSerializer):
 # Bulk bodies are described by schemas, since they may be arrays; see items_of.
 BULK_SUBMIT = array_or("requests", SubmitRequest, BULK_LIMIT)
 BULK_RELEASE = array_or("releases", ReleaseRequest, BATCH_LIMIT)
-
-# Why a lease can't be released any more.
-CANCELLED = "cancelled"
 
 # Why no task was leased.
 REASONS = ["empty", "leased", "delayed", "project_paused", "no_access", "verified_all", "too_many_leases"]

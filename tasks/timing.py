@@ -29,7 +29,7 @@ class Moment(WireField, FloatField):
 
 
 class Duration(WireField, FloatField):
-    """Seconds from now, which may be a fraction: at most `longest`."""
+    """A number of seconds, which may be a fraction: at most `longest`."""
 
     def __init__(self, *, longest: float = LONGEST, **options: Any) -> None:
         super().__init__(min_value=0, max_value=longest, **options)

@@ -11,14 +11,13 @@ from projects.models import Project
 from projects.roles import Role
 from projects.views import visible_project
 from tasks import calls, maintenance, putting_back, queries
-from tasks.heartbeats import BULK_HEARTBEAT, HeartbeatContent
+from tasks.heartbeats import BULK_HEARTBEAT, CANCELLED, HeartbeatContent
 from tasks.queries import figures
 from tasks.queries.figures import Order, Period
 from tasks.reports import ReleaseRequest
 from tasks.serializers import (
     BULK_RELEASE,
     BULK_SUBMIT,
-    CANCELLED,
     REASONS,
     AcceptRequest,
     AssigneeContent,
